@@ -1,0 +1,136 @@
+"""VisionCraft Pro: one image-generation service in front of every engine.
+
+These names are the public API for plugin authors; everything else may change without notice. They load when first
+used, so importing this package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from visioncraft.device import probe_device
+    from visioncraft.errors import (
+        AuthenticationError,
+        ConfigurationError,
+        GenerationFailed,
+        InsufficientVRAM,
+        InvalidRequest,
+        JobCancelled,
+        ModelNotAvailable,
+        NotFound,
+        PluginError,
+        RateLimitExceeded,
+        ServiceUnavailable,
+        StorageError,
+        UpstreamError,
+        VisionCraftError,
+    )
+    from visioncraft.hookspecs import hookimpl
+    from visioncraft.images import decode_png, encode_png, read_record, webp_thumbnail, with_record
+    from visioncraft.settings import PluginSettings, Settings
+    from visioncraft.types import (
+        BackendStatus,
+        DeviceInfo,
+        GeneratedImage,
+        GenerationRequest,
+        Generator,
+        ImageRecord,
+        ImageStore,
+        Limits,
+        ModelInfo,
+        Page,
+        Progress,
+        canonical_id,
+        model_folder,
+    )
+
+__version__ = "1.0.0"
+
+_HOMES = {
+    "device": ("probe_device",),
+    "errors": (
+        "AuthenticationError",
+        "ConfigurationError",
+        "GenerationFailed",
+        "InsufficientVRAM",
+        "InvalidRequest",
+        "JobCancelled",
+        "ModelNotAvailable",
+        "NotFound",
+        "PluginError",
+        "RateLimitExceeded",
+        "ServiceUnavailable",
+        "StorageError",
+        "UpstreamError",
+        "VisionCraftError",
+    ),
+    "hookspecs": ("hookimpl",),
+    "images": ("decode_png", "encode_png", "read_record", "webp_thumbnail", "with_record"),
+    "settings": ("PluginSettings", "Settings"),
+    "types": (
+        "BackendStatus",
+        "DeviceInfo",
+        "GeneratedImage",
+        "GenerationRequest",
+        "Generator",
+        "ImageRecord",
+        "ImageStore",
+        "Limits",
+        "ModelInfo",
+        "Page",
+        "Progress",
+        "canonical_id",
+        "model_folder",
+    ),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "AuthenticationError",
+    "BackendStatus",
+    "ConfigurationError",
+    "DeviceInfo",
+    "GeneratedImage",
+    "GenerationFailed",
+    "GenerationRequest",
+    "Generator",
+    "ImageRecord",
+    "ImageStore",
+    "InsufficientVRAM",
+    "InvalidRequest",
+    "JobCancelled",
+    "Limits",
+    "ModelInfo",
+    "ModelNotAvailable",
+    "NotFound",
+    "Page",
+    "PluginError",
+    "PluginSettings",
+    "Progress",
+    "RateLimitExceeded",
+    "ServiceUnavailable",
+    "Settings",
+    "StorageError",
+    "UpstreamError",
+    "VisionCraftError",
+    "__version__",
+    "canonical_id",
+    "decode_png",
+    "encode_png",
+    "hookimpl",
+    "model_folder",
+    "probe_device",
+    "read_record",
+    "webp_thumbnail",
+    "with_record",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name on first use (PEP 562)."""
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'visioncraft' has no attribute {name!r}")
+    return getattr(import_module(f"visioncraft.{home}"), name)

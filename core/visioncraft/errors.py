@@ -1,0 +1,163 @@
+"""Everything that can go wrong, said once. The ladder knows no HTTP; `api/errors.py` holds the one table that does.
+
+Every message names the culprit and, where there is one, the next step. Nothing here ever carries a secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+
+class VisionCraftError(Exception):
+    """The root of the ladder.
+
+    Parameters
+    ----------
+    message: One sentence for a person, without a trailing period.
+    details: Machine-readable facts about this error, JSON-serialisable, free of secrets.
+    """
+
+    code: ClassVar[str] = "INTERNAL_ERROR"
+
+    def __init__(self, message: str, **details: object) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+
+
+class InvalidRequest(VisionCraftError):
+    """A request that breaks the contract or the limits of its model.
+
+    Parameters
+    ----------
+    message: What was refused.
+    field: The field at fault, dotted where it nests; `body` for the document itself.
+    issue: What is wrong with it and what would be right.
+    """
+
+    code = "VALIDATION_ERROR"
+
+    def __init__(self, message: str, *, field: str, issue: str) -> None:
+        super().__init__(message, field=field, issue=issue)
+
+
+class AuthenticationError(VisionCraftError):
+    """A key or token is missing or was refused."""
+
+    code = "AUTHENTICATION_ERROR"
+
+
+class Forbidden(VisionCraftError):
+    """The request came through a Host or from an Origin that this server does not serve."""
+
+    code = "FORBIDDEN"
+
+
+class NotFound(VisionCraftError):
+    """There is no such job, picture, plugin or route."""
+
+    code = "NOT_FOUND"
+
+
+class ModelNotAvailable(VisionCraftError):
+    """The named model cannot draw here: unknown, or its weights are absent.
+
+    Parameters
+    ----------
+    model: The name as the client wrote it.
+    available_models: Ids of the models that can draw now.
+    suggestion: The command that would make it available, where there is one.
+    """
+
+    code = "MODEL_NOT_AVAILABLE"
+
+    def __init__(self, model: str, available_models: Sequence[str], suggestion: str | None = None) -> None:
+        super().__init__(f"Model '{model}' not available", **({"suggestion": suggestion} if suggestion else {}))
+        self.model = model
+        self.available_models = list(available_models)
+
+
+class InsufficientVRAM(VisionCraftError):
+    """The device's memory does not suffice, predicted before the work or met during it.
+
+    Parameters
+    ----------
+    available: Free device memory, in GB (2**30 bytes).
+    required: What the request needs, in GB; an estimate where the device only said "out of memory".
+    """
+
+    code = "INSUFFICIENT_VRAM"
+
+    def __init__(
+        self, available: float, required: float, message: str = "Not enough VRAM for requested resolution"
+    ) -> None:
+        super().__init__(message)
+        self.vram_available = round(available, 2)
+        self.vram_required = round(required, 2)
+
+
+class RateLimitExceeded(VisionCraftError):
+    """Too much at once: the queue is full, or an upstream service said so.
+
+    Parameters
+    ----------
+    retry_after: Seconds until another try is worth it.
+    """
+
+    code = "RATE_LIMIT_EXCEEDED"
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.retry_after = retry_after
+
+
+class ServiceUnavailable(VisionCraftError):
+    """Something this needs is not there now: a backend, a worker, a service."""
+
+    code = "SERVICE_UNAVAILABLE"
+
+
+class StorageError(ServiceUnavailable):
+    """The picture could not be stored or read: a full disk, a missing permission, a damaged file."""
+
+
+class GenerationFailed(VisionCraftError):
+    """A generator raised something of its own; the log has its traceback, the client never."""
+
+
+class UpstreamError(VisionCraftError):
+    """A cloud service refused or failed.
+
+    Parameters
+    ----------
+    message: What failed, naming the service.
+    api_error: The service's own words, free of secrets.
+    suggestion: What the client can do.
+    """
+
+    code = "LEONARDO_API_ERROR"
+
+    def __init__(self, message: str, *, api_error: str, suggestion: str) -> None:
+        super().__init__(message, api_error=api_error, suggestion=suggestion)
+
+
+class JobCancelled(VisionCraftError):
+    """The job was cancelled. `Progress.step` raises it so that a generator stops within one step."""
+
+    code = "CANCELLED"
+
+    def __init__(self, message: str = "The job was cancelled") -> None:
+        super().__init__(message)
+
+
+class ConfigurationError(VisionCraftError):
+    """The settings are wrong or incomplete; the server does not start."""
+
+    code = "CONFIGURATION_ERROR"
+
+
+class PluginError(VisionCraftError):
+    """A plugin is broken, is missing, or clashes with another one."""
+
+    code = "PLUGIN_ERROR"

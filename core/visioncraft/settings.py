@@ -1,0 +1,183 @@
+"""Settings: read by dynaconf, validated once into frozen pydantic models, then never touched again.
+
+Order of strength: environment (`VISIONCRAFT_SERVER__PORT=9000`), then the settings file, then the defaults here. The
+file is `--settings`, else `$VISIONCRAFT_SETTINGS`, else `./settings.toml`, else the user's configuration folder.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
+
+from visioncraft.errors import ConfigurationError
+
+ENV_PREFIX = "VISIONCRAFT"
+_NOT_SETTINGS = {"settings", "token"}  # VISIONCRAFT_SETTINGS and VISIONCRAFT_TOKEN, read by themselves
+
+
+class PluginSettings(BaseModel):
+    """The base of every settings table: frozen, and unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ServerSettings(PluginSettings):
+    """`[server]`: the address, and who may talk to it."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=0, le=65535)
+    allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
+    cors_origins: tuple[str, ...] = ("http://localhost", "http://127.0.0.1", "http://[::1]")
+    max_body_bytes: int = Field(16 * 2**20, ge=1024)
+
+
+class JobsSettings(PluginSettings):
+    """`[jobs]`: the queue."""
+
+    capacity: int = Field(32, ge=1)
+    keep_ended: int = Field(1000, ge=0)
+
+
+class StorageSettings(PluginSettings):
+    """`[storage]`: where pictures go."""
+
+    backend: str = "auto"
+
+
+class PluginsSettings(PluginSettings):
+    """`[plugins]`: which load, and their own tables under `[plugins.config.<name>]`."""
+
+    disabled: tuple[str, ...] = ()
+    enabled: tuple[str, ...] = ()
+    status_timeout_s: float = Field(2.0, gt=0)
+    config: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
+
+
+TableT = TypeVar("TableT", bound=PluginSettings)
+
+
+class Settings(PluginSettings):
+    """Every setting, validated. `settings.toml` in the repository lists each with its default and a comment."""
+
+    default_model: str = "auto"
+    data_dir: Path = Path("auto")
+    server: ServerSettings = Field(default_factory=ServerSettings)
+    jobs: JobsSettings = Field(default_factory=JobsSettings)
+    storage: StorageSettings = Field(default_factory=StorageSettings)
+    plugins: PluginsSettings = Field(default_factory=PluginsSettings)
+    token: SecretStr | None = Field(default=None, exclude=True, repr=False)
+    _file: Path | None = PrivateAttr(default=None)
+
+    @property
+    def file(self) -> Path | None:
+        """The file these settings came from; None when there is none."""
+        return self._file
+
+    @property
+    def data_path(self) -> Path:
+        """The absolute folder for pictures, keys and models.
+
+        `auto` is `data` beside the settings file, or the user's data folder when there is no settings file. A relative
+        path counts from the settings file.
+        """
+        base = self._file.parent if self._file else Path(platformdirs.user_data_path("visioncraft"))
+        if str(self.data_dir) == "auto":
+            return base / "data" if self._file else base
+        return (base / self.data_dir.expanduser()).resolve()
+
+    def plugin(self, name: str, table: type[TableT]) -> TableT:
+        """A plugin's own table, `[plugins.config.<name>]`, validated into the plugin's model.
+
+        Raises `ConfigurationError` that names the file, the key and what was expected.
+        """
+        raw = self.plugins.config.get(name, {})
+        return _validate(table, dict(raw), self._file, prefix=f"plugins.config.{name}.")
+
+
+def find_settings_file(explicit: Path | None = None) -> Path | None:
+    """The settings file to read, or None for the defaults. Raises `ConfigurationError` for a named one that is absent.
+
+    dynaconf itself takes a missing file for an empty one, so the check is here.
+    """
+    named = explicit or (Path(os.environ["VISIONCRAFT_SETTINGS"]) if os.environ.get("VISIONCRAFT_SETTINGS") else None)
+    if named is not None:
+        if not named.is_file():
+            raise ConfigurationError(f"{named}: no such settings file; check --settings or VISIONCRAFT_SETTINGS")
+        return named.resolve()
+    candidates = (Path("settings.toml"), platformdirs.user_config_path("visioncraft") / "settings.toml")
+    return next((path.resolve() for path in candidates if path.is_file()), None)
+
+
+def load_settings(explicit: Path | None = None) -> Settings:
+    """Read, merge and validate the settings. Raises `ConfigurationError`."""
+    file = find_settings_file(explicit)
+    raw = _read(file)
+    token = os.environ.get("VISIONCRAFT_TOKEN")
+    if token:
+        raw["token"] = token
+    settings = _validate(Settings, raw, file)
+    settings._file = file
+    return settings
+
+
+def _read(file: Path | None) -> dict[str, Any]:
+    from dynaconf import Dynaconf
+
+    try:
+        merged = Dynaconf(
+            settings_files=[str(file)] if file else [],
+            envvar_prefix=ENV_PREFIX,
+            environments=False,
+            merge_enabled=True,
+            core_loaders=["TOML"],
+        ).as_dict()
+    except Exception as error:  # dynaconf passes on whatever its TOML reader raises
+        raise ConfigurationError(f"{file or 'environment'}: cannot be read as TOML: {error}") from error
+    lowered = cast(dict[str, Any], _lower_keys(merged))
+    if "token" in lowered and "VISIONCRAFT_TOKEN" not in os.environ:
+        raise ConfigurationError(f"{file}: token: secrets do not belong in settings; set VISIONCRAFT_TOKEN instead")
+    return {key: value for key, value in lowered.items() if key not in _NOT_SETTINGS}
+
+
+def _lower_keys(value: object) -> object:
+    """dynaconf spells keys from the environment in capitals; ours are lower case."""
+    if isinstance(value, Mapping):
+        return {str(key).lower(): _lower_keys(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_lower_keys(entry) for entry in value]
+    return value
+
+
+def _validate(table: type[TableT], raw: dict[str, Any], file: Path | None, prefix: str = "") -> TableT:
+    try:
+        return table.model_validate(raw)
+    except ValidationError as error:
+        where = str(file) if file else "settings (environment or defaults)"
+        problems = "; ".join(_describe(table, problem, prefix) for problem in error.errors(include_url=False))
+        raise ConfigurationError(f"{where}: {problems}") from None
+
+
+def _describe(table: type[BaseModel], problem: ErrorDetails, prefix: str) -> str:
+    key = prefix + ".".join(str(part) for part in problem["loc"])
+    if problem["type"] != "extra_forbidden":
+        return f"{key}: {problem['msg']}"
+    known = _fields_at(table, problem["loc"][:-1])
+    near = get_close_matches(str(problem["loc"][-1]), known, n=1)
+    return f"{key}: unknown key; " + (f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known)}")
+
+
+def _fields_at(table: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    """The field names of the table at `path` below `table`."""
+    for part in path:
+        field = table.model_fields.get(str(part))
+        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            break
+        table = field.annotation
+    return [name for name in table.model_fields if name != "token"]

@@ -1,0 +1,325 @@
+"""The nouns of the house: plain, frozen data that crosses every border, and the two contracts plugins implement.
+
+Light on purpose: this module imports neither numpy, pydantic nor torch, so a plugin that only lists a model stays
+free to import.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a model accepts. Limits belong to the model, not to the API.
+
+    Parameters
+    ----------
+    steps: Fewest and most denoising steps.
+    guidance_scale: Lowest and highest guidance scale.
+    size_multiple: Width and height are multiples of this many pixels.
+    min_resolution: Least (width, height) in pixels.
+    max_resolution: Greatest (width, height) in pixels.
+    """
+
+    steps: tuple[int, int] = (15, 50)
+    guidance_scale: tuple[float, float] = (1.0, 20.0)
+    size_multiple: int = 8
+    min_resolution: tuple[int, int] = (64, 64)
+    max_resolution: tuple[int, int] = (1024, 1024)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """A model that some engine can run.
+
+    Parameters
+    ----------
+    id: What clients write in `model`. Ids that differ only in case or in `.` against `-` are one model.
+    name: What people read.
+    engine: The engine that runs it; a generator states which engines it runs. A plugin may list models for an engine
+        that another plugin brings.
+    kind: `local` models draw on this machine, `cloud` models somewhere else.
+    quality: One word for people, as `Excellent`.
+    vram_required: Device memory for people, as `4-6GB`.
+    description: One sentence.
+    limits: What a request to this model may ask for.
+    source: Where the weights are: a folder, a `.safetensors` file or a hub id; None for an engine without weights.
+    available: Whether it can draw now.
+    suggestion: The command that makes it available, where it is not.
+    catalogue: For cloud models, what `/models` says of it beside its name (its models, styles, aspect ratios).
+    """
+
+    id: str
+    name: str
+    engine: str
+    kind: Literal["local", "cloud"] = "local"
+    quality: str = "Good"
+    vram_required: str = "0GB"
+    description: str = ""
+    limits: Limits = field(default_factory=Limits)
+    source: str | None = None
+    available: bool = True
+    suggestion: str | None = None
+    catalogue: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """One picture to draw, already validated against its model's limits.
+
+    Parameters
+    ----------
+    prompt: What to draw.
+    model: The model that draws it.
+    negative_prompt: What to keep out of the picture.
+    num_inference_steps: Denoising steps.
+    guidance_scale: How closely to follow the prompt; 1 switches guidance off.
+    width, height: Pixels.
+    seed: The seed to use, never -1: a random one is drawn before the request reaches a generator.
+    sampler: The sampler by its common name (`euler_a`, `dpm++_2m_karras`); None leaves it to the model.
+    leonardo_model, aspect_ratio, preset_style, quality: For Leonardo.ai; other generators ignore them.
+    """
+
+    prompt: str
+    model: ModelInfo
+    negative_prompt: str = ""
+    num_inference_steps: int = 20
+    guidance_scale: float = 7.5
+    width: int = 512
+    height: int = 512
+    seed: int = 0
+    sampler: str | None = None
+    leonardo_model: str = "phoenix-1-0"
+    aspect_ratio: str = "1:1"
+    preset_style: str = "CREATIVE"
+    quality: str = "standard"
+
+    def parameters(self) -> dict[str, Any]:
+        """The parameters used, as `/generate` answers them."""
+        names = ["prompt", "negative_prompt", "num_inference_steps", "guidance_scale", "width", "height"]
+        if self.sampler is not None:
+            names.append("sampler")
+        if self.model.kind == "cloud":
+            names += ["leonardo_model", "aspect_ratio", "preset_style", "quality"]
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedImage:
+    """What a generator answers.
+
+    Parameters
+    ----------
+    png: The picture, encoded once (`visioncraft.encode_png`). The file, the answer and the download are these bytes
+        with the request's facts spliced in.
+    width, height: Pixels of the picture as drawn.
+    seed: The seed that drew it.
+    vram_used: Peak device memory during the work, in GB (2**30 bytes); 0 where there is no such device.
+    facts: Further facts worth keeping with the picture (sampler, dtype, upstream id), JSON-serialisable.
+    """
+
+    png: bytes
+    width: int
+    height: int
+    seed: int
+    vram_used: float = 0.0
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """A stored picture: everything but its pixels. The same facts stand inside the file.
+
+    Parameters
+    ----------
+    id: `img_` and 26 lower-case letters and digits, sortable by time.
+    filename: The file's own name, without a folder.
+    prompt, negative_prompt, model, seed, width, height: As drawn.
+    generation_time: Seconds.
+    vram_used: GB.
+    created_at: With a time zone, UTC.
+    parameters: All parameters used, as `/generate` answered them.
+    facts: Whatever else the generator said.
+    """
+
+    id: str
+    filename: str
+    prompt: str
+    negative_prompt: str
+    model: str
+    seed: int
+    width: int
+    height: int
+    generation_time: float
+    vram_used: float
+    created_at: datetime
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a gallery, newest first.
+
+    Parameters
+    ----------
+    items: The records of this page.
+    total: How many the whole query has.
+    next_cursor: What to pass for the page after this one; None at the end.
+    """
+
+    items: Sequence[ImageRecord]
+    total: int
+    next_cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceInfo:
+    """A device that draws. Memory in GB (2**30 bytes), 0 for the CPU."""
+
+    device: str = "cpu"
+    device_name: str = "CPU"
+    vram_total: float = 0.0
+    vram_used: float = 0.0
+    vram_free: float = 0.0
+    cuda_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BackendStatus:
+    """What a plugin says of itself in `/status`.
+
+    Parameters
+    ----------
+    name: The backend's id.
+    loaded_models: Ids of the models in memory, the most recently used one first.
+    device: The device it draws on, where it has one.
+    facts: Whatever else is worth showing, free of secrets.
+    """
+
+    name: str
+    loaded_models: Sequence[str] = ()
+    device: DeviceInfo | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Progress(Protocol):
+    """How a generator tells where it is, and hears that it should stop."""
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the job was cancelled; a generator without steps asks this."""
+
+    def step(self, step: int, total: int, preview: bytes | None = None) -> None:
+        """Step `step` of `total` is done, with an optional small preview picture.
+
+        Raises `JobCancelled` if the job was cancelled; let it pass.
+        """
+
+    def stage(self, name: str) -> None:
+        """Say what is going on beside steps: `loading`, `encoding prompt`, `decoding`. Raises as `step` does."""
+
+
+class Generator(ABC):
+    """An engine. Constructing one is light: weights and heavy libraries wait until `load` or `run`.
+
+    Override `models` and `run`; the rest has defaults. `load`, `unload` and `run` may be plain functions, which the
+    core calls in threads, or coroutines, which it awaits.
+    """
+
+    name: ClassVar[str]
+    """Its id: lower case, as the entry point is named."""
+
+    engines: ClassVar[frozenset[str]] = frozenset()
+    """Engines whose models it runs; its own name always counts."""
+
+    concurrency: int = 1
+    """How many `run` calls it takes at once; whether it batches them is its own affair."""
+
+    @abstractmethod
+    def models(self) -> Sequence[ModelInfo]:
+        """The models it offers itself; other plugins may list more for its engines."""
+
+    @abstractmethod
+    def run(self, request: GenerationRequest, progress: Progress) -> GeneratedImage | Awaitable[GeneratedImage]:
+        """Draw one picture."""
+
+    def load(self, model: ModelInfo, progress: Progress) -> None | Awaitable[None]:
+        """Bring a model into memory. Called again for a loaded model, it does nothing."""
+        return None
+
+    def unload(self, model: ModelInfo) -> None | Awaitable[None]:
+        """Give a model's memory back."""
+        return None
+
+    def status(self) -> BackendStatus:
+        """Where it stands: cheap, never waits for a device or a network."""
+        return BackendStatus(name=self.name)
+
+    def close(self) -> None:
+        """The server ends: give everything back."""
+        return None
+
+
+class ImageStore(ABC):
+    """A gallery. Methods are plain functions; the core calls them in threads, several at once."""
+
+    name: ClassVar[str]
+    """Its id: lower case, as the entry point is named."""
+
+    def start(self) -> None:
+        """Get ready and prove it: a folder that cannot be written raises `ConfigurationError` here, not at a save."""
+        return None
+
+    def close(self) -> None:
+        """The server ends."""
+        return None
+
+    @abstractmethod
+    def save(self, record: ImageRecord, png: bytes) -> ImageRecord:
+        """Keep a picture. When this returns, the picture survives a power cut.
+
+        Returns the record as kept (its `filename` may have been chosen by the store). Raises `StorageError`.
+        """
+
+    @abstractmethod
+    def get(self, image_id: str) -> ImageRecord:
+        """One record. Raises `NotFound`."""
+
+    @abstractmethod
+    def open(self, image_id: str) -> bytes:
+        """The PNG's bytes, as they were saved. Raises `NotFound` or `StorageError`."""
+
+    @abstractmethod
+    def list(self, limit: int, offset: int = 0, model: str | None = None) -> Page:
+        """A page, newest first."""
+
+    @abstractmethod
+    def delete(self, image_id: str) -> None:
+        """Remove a picture for good. Raises `NotFound`."""
+
+    @abstractmethod
+    def count(self) -> int:
+        """How many pictures there are."""
+
+    def thumbnail(self, image_id: str) -> bytes:
+        """A WebP of at most 256 pixels a side. Stores that can keep thumbnails override this."""
+        from visioncraft.images import webp_thumbnail
+
+        return webp_thumbnail(self.open(image_id))
+
+
+def canonical_id(model_id: str) -> str:
+    """The one spelling by which model ids are compared: `phoenix-1.0` and `phoenix-1-0` are one model."""
+    return model_id.strip().lower().replace(".", "-")
+
+
+def model_folder(package_file: str, *parts: str) -> str:
+    """The path of weights that a plugin carries in its own package: `model_folder(__file__, "weights")`."""
+    return str(Path(package_file).resolve().parent.joinpath(*parts))
