@@ -45,6 +45,12 @@ class JobsSettings(PluginSettings):
     keep_ended: int = Field(1000, ge=0)
 
 
+class GenerationSettings(PluginSettings):
+    """`[generation]`: which generators must be there, and which one runs a model that several can."""
+
+    backends: tuple[str, ...] = ()
+
+
 class StorageSettings(PluginSettings):
     """`[storage]`: where pictures go."""
 
@@ -56,6 +62,7 @@ class PluginsSettings(PluginSettings):
 
     disabled: tuple[str, ...] = ()
     enabled: tuple[str, ...] = ()
+    hook_timeout_s: float = Field(10.0, gt=0)
     status_timeout_s: float = Field(2.0, gt=0)
     config: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
 
@@ -70,6 +77,7 @@ class Settings(PluginSettings):
     data_dir: Path = Path("auto")
     server: ServerSettings = Field(default_factory=ServerSettings)
     jobs: JobsSettings = Field(default_factory=JobsSettings)
+    generation: GenerationSettings = Field(default_factory=GenerationSettings)
     storage: StorageSettings = Field(default_factory=StorageSettings)
     plugins: PluginsSettings = Field(default_factory=PluginsSettings)
     token: SecretStr | None = Field(default=None, exclude=True, repr=False)
@@ -87,10 +95,18 @@ class Settings(PluginSettings):
         `auto` is `data` beside the settings file, or the user's data folder when there is no settings file. A relative
         path counts from the settings file.
         """
-        base = self._file.parent if self._file else Path(platformdirs.user_data_path("visioncraft"))
         if str(self.data_dir) == "auto":
-            return base / "data" if self._file else base
-        return (base / self.data_dir.expanduser()).resolve()
+            return self._base / "data" if self._file else self._base
+        return (self._base / self.data_dir.expanduser()).resolve()
+
+    @property
+    def keys_path(self) -> Path:
+        """Where cloud services' keys are kept: `api_keys.json` beside the settings file, else in the user's data."""
+        return self._base / "api_keys.json"
+
+    @property
+    def _base(self) -> Path:
+        return self._file.parent if self._file else Path(platformdirs.user_data_path("visioncraft"))
 
     def plugin(self, name: str, table: type[TableT]) -> TableT:
         """A plugin's own table, `[plugins.config.<name>]`, validated into the plugin's model.

@@ -1,0 +1,109 @@
+"""One table from domain errors to HTTP, and one envelope for all of them."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from typing import Any, cast
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from visioncraft import errors
+
+log = logging.getLogger(__name__)
+
+STATUS: Mapping[str, int] = {
+    "VALIDATION_ERROR": 400,
+    "AUTHENTICATION_ERROR": 401,
+    "FORBIDDEN": 403,
+    "NOT_FOUND": 404,
+    "MODEL_NOT_AVAILABLE": 404,
+    "METHOD_NOT_ALLOWED": 405,
+    "CANCELLED": 409,
+    "RATE_LIMIT_EXCEEDED": 429,
+    "INTERNAL_ERROR": 500,
+    "LEONARDO_API_ERROR": 502,
+    "SERVICE_UNAVAILABLE": 503,
+    "INSUFFICIENT_VRAM": 503,
+}
+"""The one table: error code to status."""
+
+_OF_STATUS = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 401: "AUTHENTICATION_ERROR", 403: "FORBIDDEN"}
+
+
+def envelope(error: errors.VisionCraftError) -> dict[str, Any]:
+    """The contract's error document."""
+    body: dict[str, Any] = {"code": error.code if error.code in STATUS else "INTERNAL_ERROR", "message": error.message}
+    if isinstance(error, errors.ModelNotAvailable):
+        body["available_models"] = error.available_models
+    if isinstance(error, errors.InsufficientVRAM):
+        body |= {"vram_available": error.vram_available, "vram_required": error.vram_required}
+    if error.details:
+        body["details"] = error.details
+    return {"error": body}
+
+
+def error_response(error: errors.VisionCraftError) -> Response:
+    """The envelope with its status and headers."""
+    headers = {}
+    if isinstance(error, errors.RateLimitExceeded):
+        headers["Retry-After"] = str(math.ceil(error.retry_after))
+    if isinstance(error, errors.AuthenticationError):
+        headers["WWW-Authenticate"] = "Bearer"
+    return _respond(STATUS.get(error.code, 500), envelope(error), headers)
+
+
+def install(app: FastAPI) -> None:
+    """Have every error of the app leave in the envelope."""
+    app.add_exception_handler(errors.VisionCraftError, _on_domain_error)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(Exception, _on_unforeseen)
+
+
+def _respond(status: int, body: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(body, default=str), status, headers, media_type="application/json")
+
+
+async def _on_domain_error(request: Request, error: Exception) -> Response:
+    return error_response(cast(errors.VisionCraftError, error))
+
+
+async def _on_validation_error(request: Request, error: Exception) -> Response:
+    first = cast(RequestValidationError, error).errors()[0]
+    field, issue = _field(first["loc"]), str(first["msg"])
+    if first["type"] == "json_invalid":
+        field, issue = "body", f"not valid JSON: {first.get('ctx', {}).get('error', 'cannot be parsed')}"
+    elif field == "body":
+        issue = "expected a JSON object with Content-Type: application/json"
+    elif first["type"] == "missing":
+        issue = "required, but absent"
+    return error_response(errors.InvalidRequest(f"Invalid {field} provided", field=field, issue=_printable(issue)))
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
+    problem = cast(HTTPException, error)
+    if problem.status_code == 400:
+        return error_response(errors.InvalidRequest("Invalid body provided", field="body", issue=str(problem.detail)))
+    code = _OF_STATUS.get(problem.status_code, "INTERNAL_ERROR")
+    message = f"{request.method} {_printable(request.url.path)}: {problem.detail}"
+    return _respond(problem.status_code, {"error": {"code": code, "message": message}}, problem.headers)
+
+
+async def _on_unforeseen(request: Request, error: Exception) -> Response:
+    return error_response(errors.VisionCraftError("The server failed on this request; its log has the reason"))
+
+
+def _field(location: tuple[Any, ...]) -> str:
+    """`("body", "width")` is `width`; the body as a whole is `body`."""
+    named = [str(part) for part in location[1:]] if len(location) > 1 else [str(part) for part in location]
+    return _printable(".".join(named)) or "body"
+
+
+def _printable(text: str) -> str:
+    """Lone surrogates and control characters out: the answer must be JSON that every client reads."""
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "")[:500]

@@ -1,0 +1,134 @@
+"""Who may talk to the server, and how much: plain ASGI middleware, so that streaming and hang-ups pass untouched."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import re
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from visioncraft.api.errors import error_response
+from visioncraft.errors import AuthenticationError, Forbidden, InvalidRequest, VisionCraftError
+from visioncraft.settings import ServerSettings
+
+OPEN_PATHS = frozenset({"/", "/health", "/docs", "/redoc", "/openapi.json"})
+"""What answers without a token: nothing of the user's is in it."""
+
+
+def origin_pattern(origins: tuple[str, ...]) -> re.Pattern[str]:
+    """Matches the allowed origins; one without a port stands for all its ports, `*` for every origin."""
+    if "*" in origins:
+        return re.compile(".*")
+    alternatives = [re.escape(o) + ("" if urlsplit(o).port else r"(:\d{1,5})?") for o in origins]
+    return re.compile("|".join(alternatives) or r"(?!)")
+
+
+class HostAndOriginGuard:
+    """Refuses foreign Host headers (DNS rebinding) and foreign Origins (other sites' pages) with 403.
+
+    A Host that is an IP address always passes: rebinding needs a name. So does the server's own origin.
+    """
+
+    def __init__(self, app: ASGIApp, server: ServerSettings) -> None:
+        self._app = app
+        self._hosts = {host.lower().strip("[]") for host in server.allowed_hosts}
+        self._origins = origin_pattern(server.cors_origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on, or answer 403."""
+        if scope["type"] in ("http", "websocket"):
+            headers = Headers(scope=scope)
+            problem = self._problem(headers.getlist("host"), headers.get("origin"), scope.get("scheme", "http"))
+            if problem is not None:
+                await error_response(problem)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _problem(self, hosts: list[str], origin: str | None, scheme: str) -> VisionCraftError | None:
+        host = hosts[0] if len(hosts) == 1 else ""
+        if not self._is_ours(host):
+            return Forbidden("This server does not answer to that Host; add it to server.allowed_hosts")
+        if origin is None or origin == f"{scheme}://{host}" or self._origins.fullmatch(origin):
+            return None
+        return Forbidden("Requests from that Origin are refused; add it to server.cors_origins")
+
+    def _is_ours(self, host: str) -> bool:
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return False
+        return "*" in self._hosts or name in self._hosts or _is_address(name)
+
+
+class TokenGuard:
+    """Asks for `Authorization: Bearer <token>` where a token is set.
+
+    Parameters
+    ----------
+    token: The server's token; None lets everybody in, which `visioncraft serve` allows on a loopback address only.
+    """
+
+    def __init__(self, app: ASGIApp, token: str | None) -> None:
+        self._app = app
+        self._token = token.encode() if token else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on, or answer 401."""
+        if self._token is None or scope["type"] not in ("http", "websocket") or scope["path"] in OPEN_PATHS:
+            await self._app(scope, receive, send)
+            return
+        scheme, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token):
+            await self._app(scope, receive, send)
+            return
+        error = AuthenticationError("This server needs its token: send Authorization: Bearer <token>")
+        await error_response(error)(scope, receive, send)
+
+
+class BodyGuard:
+    """Refuses bodies past `server.max_body_bytes`: by their announced length, and while they are read."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+        self._bound = f"at most {limit} bytes"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on, or answer 400."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        announced = Headers(scope=scope).get("content-length", "0")
+        if announced.isdigit() and int(announced) > self._limit:
+            await self._refuse(scope, receive, send)
+            return
+        await self._app(scope, self._counted(receive), send)
+
+    def _counted(self, receive: Receive) -> Receive:
+        read = 0
+
+        async def counted() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > self._limit:
+                raise HTTPException(400, self._bound)
+            return message
+
+        return counted
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        error = InvalidRequest("Invalid body provided", field="body", issue=self._bound)
+        await error_response(error)(scope, receive, send)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,78 @@
+"""What OpenAPI says beyond the routes' own types: the errors, with examples, and no 422, which is never sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+
+from visioncraft import errors
+from visioncraft.api.errors import STATUS, envelope
+from visioncraft.api.schemas import ErrorAnswer
+from visioncraft.runtime import Runtime
+
+_EXAMPLES: tuple[errors.VisionCraftError, ...] = (
+    errors.InvalidRequest("Invalid prompt provided", field="prompt", issue="Prompt cannot be empty"),
+    errors.AuthenticationError("This server needs its token: send Authorization: Bearer <token>"),
+    errors.Forbidden("Requests from that Origin are refused; add it to server.cors_origins"),
+    errors.NotFound("No picture 'img_01kb0v7m3qj4x5n6p7r8s9t0ab'"),
+    errors.ModelNotAvailable("invalid-model", ["stable-diffusion-1.5"]),
+    errors.JobCancelled(),
+    errors.RateLimitExceeded("The queue is full: 32 jobs wait", retry_after=4.0),
+    errors.VisionCraftError("The server failed on this request; its log has the reason"),
+    errors.UpstreamError(
+        "Leonardo.ai generation failed", api_error="Invalid model ID", suggestion="Check available models"
+    ),
+    errors.ServiceUnavailable("Service temporarily unavailable"),
+    errors.InsufficientVRAM(3.2, 6.5),
+)
+
+_TITLES = {
+    400: "Invalid request parameters",
+    401: "Missing or invalid API key or token",
+    403: "A foreign Host or Origin",
+    404: "Resource or model not found",
+    405: "The route does not take this method",
+    409: "The job was cancelled",
+    429: "Too many requests",
+    500: "Server error",
+    502: "The cloud service refused or failed",
+    503: "Service temporarily unavailable, or not enough VRAM",
+}
+
+COMMON = (400, 401, 403, 405, 500, 503)
+"""Statuses any route may answer."""
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI's `responses` for a route that may fail with `statuses` beside the common ones."""
+    return {status: _response(status) for status in sorted({*COMMON, *statuses})}
+
+
+def customise(app: FastAPI, runtime: Runtime) -> None:
+    """Have `/openapi.json` say what is true here: which model a request without one gets, and no 422."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = generate()
+        for path in document["paths"].values():
+            for operation in path.values():
+                operation["responses"].pop("422", None)
+        for unused in ("HTTPValidationError", "ValidationError"):
+            document["components"]["schemas"].pop(unused, None)
+        default = runtime.registry.default_model()
+        if default is not None:
+            document["components"]["schemas"]["GenerateBody"]["properties"]["model"]["default"] = default.id
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _response(status: int) -> dict[str, Any]:
+    examples = {
+        error.code: {"summary": type(error).__name__, "value": envelope(error)}
+        for error in _EXAMPLES
+        if STATUS[error.code] == status
+    }
+    content = {"application/json": {"examples": examples}} if examples else {}
+    return {"model": ErrorAnswer, "description": _TITLES[status], "content": content}

@@ -1,0 +1,90 @@
+"""`/`, `/health`, `/status`, `/models`, `/plugins`, `/api-key`: the server itself."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import APIRouter
+
+from visioncraft import __version__
+from visioncraft.api.deps import RuntimeDep
+from visioncraft.api.openapi import responses
+from visioncraft.api.schemas import (
+    ApiKeyAnswer,
+    ApiKeyBody,
+    HealthAnswer,
+    LocalModel,
+    ModelsAnswer,
+    PluginAnswer,
+    RootAnswer,
+    StatusAnswer,
+)
+from visioncraft.status import system_status
+from visioncraft.types import ModelInfo
+
+router = APIRouter(tags=["system"])
+
+
+@router.get("/", responses=responses())
+async def root() -> RootAnswer:
+    """Basic API information."""
+    return RootAnswer(message="VisionCraft Pro API", status="running", version=__version__)
+
+
+@router.get("/health", responses=responses())
+async def health() -> HealthAnswer:
+    """Whether the server answers."""
+    return HealthAnswer(status="ok")
+
+
+@router.get("/status", responses=responses())
+async def status(runtime: RuntimeDep) -> StatusAnswer:
+    """System status: the device and its memory, what is loaded, what can draw."""
+    return StatusAnswer.model_validate(await system_status(runtime))
+
+
+@router.get("/models", responses=responses())
+async def models(runtime: RuntimeDep) -> ModelsAnswer:
+    """The models that can draw now, and their specifications."""
+    await asyncio.to_thread(runtime.registry.refresh)
+    available = runtime.registry.available()
+    return ModelsAnswer(
+        local_models={model.id: _local(model) for model in available if model.kind == "local"},
+        cloud_models={model.id: dict(model.catalogue or {}) for model in available if model.kind == "cloud"},
+    )
+
+
+@router.get("/plugins", responses=responses())
+async def plugins(runtime: RuntimeDep) -> list[PluginAnswer]:
+    """Every plugin found, the broken ones with their reason."""
+    return [
+        PluginAnswer(
+            name=info.name,
+            distribution=info.distribution,
+            version=info.version,
+            status=info.status,
+            hooks=info.hooks,
+            error=info.error,
+        )
+        for info in runtime.plugins.plugins.values()
+    ]
+
+
+@router.post("/api-key", responses=responses())
+async def api_key(body: ApiKeyBody, runtime: RuntimeDep) -> ApiKeyAnswer:
+    """Set or update the API key of a cloud service. It is kept in a file of mode 0600 and never shown again."""
+    shown = await asyncio.to_thread(runtime.keys.set, body.service, body.api_key)
+    return ApiKeyAnswer(message="API key updated successfully", service=body.service, key_preview=shown)
+
+
+def _local(model: ModelInfo) -> LocalModel:
+    return LocalModel(
+        name=model.name,
+        quality=model.quality,
+        vram_required=model.vram_required,
+        max_resolution=model.limits.max_resolution,
+        description=model.description,
+        steps=model.limits.steps,
+        guidance_scale=model.limits.guidance_scale,
+        size_multiple=model.limits.size_multiple,
+    )

@@ -1,0 +1,66 @@
+"""The FastAPI application: assembly only."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+
+from visioncraft import __version__
+from visioncraft.api import errors, openapi
+from visioncraft.api.guard import BodyGuard, HostAndOriginGuard, TokenGuard, origin_pattern
+from visioncraft.api.routes import gallery, generate, jobs, system
+from visioncraft.runtime import Runtime
+from visioncraft.settings import Settings
+
+
+def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
+    """The server's ASGI application.
+
+    Parameters
+    ----------
+    settings: Validated settings.
+    runtime: An assembled runtime, for tests; by default one with all installed plugins.
+
+    Raises `ConfigurationError` when the settings cannot be served.
+    """
+    house = runtime or Runtime(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with house:
+            yield
+
+    app = FastAPI(
+        title="VisionCraft Pro API",
+        version=__version__,
+        description="One image-generation API in front of every engine.",
+        lifespan=lifespan,
+    )
+    app.state.runtime = house
+    errors.install(app)
+    for routes in (system, generate, jobs, gallery):
+        app.include_router(routes.router)
+    for info, routers in house.plugins.collect("visioncraft_routers"):
+        for router in routers:
+            app.include_router(router, tags=[info.name])
+    openapi.customise(app, house)
+    _guard(app, settings)
+    return app
+
+
+def _guard(app: FastAPI, settings: Settings) -> None:
+    """Middleware, the innermost first: what is refused for its Host or Origin is refused before anything else."""
+    app.add_middleware(BodyGuard, limit=settings.server.max_body_bytes)
+    app.add_middleware(TokenGuard, token=settings.token.get_secret_value() if settings.token else None)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origin_regex=origin_pattern(settings.server.cors_origins).pattern,
+        allow_methods=["GET", "POST", "DELETE"],
+        allow_headers=["*"],
+        expose_headers=["X-Job-Id", "X-Image-Id", "Location", "Retry-After", "ETag"],
+        allow_private_network=True,
+    )
+    app.add_middleware(HostAndOriginGuard, server=settings.server)

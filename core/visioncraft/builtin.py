@@ -1,0 +1,13 @@
+"""What the core itself offers through its own hooks."""
+
+from __future__ import annotations
+
+from visioncraft.hookspecs import hookimpl
+from visioncraft.stores import MemoryStore
+from visioncraft.types import ImageStore
+
+
+@hookimpl
+def visioncraft_stores() -> list[ImageStore]:
+    """Pictures in memory: for tests, and for a server without a gallery plugin."""
+    return [MemoryStore()]

@@ -1,0 +1,1 @@
+"""Jobs: one behind every picture, with an id, that can be watched and cancelled."""

@@ -1,0 +1,81 @@
+"""Cloud services' keys: the environment, then `api_keys.json`. Never logged, never shown but for their last four."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from tempfile import mkstemp
+
+from visioncraft.errors import ConfigurationError, InvalidRequest, StorageError
+
+SERVICES = {"leonardo-api": "LEONARDO_API_KEY"}
+"""The services a key can be set for, and the environment variable of each."""
+
+_KEY = re.compile(r"[\x21-\x7e]{8,512}")
+_SHOWN = 4
+
+
+class ApiKeys:
+    """The keys in one file of mode 0600.
+
+    Parameters
+    ----------
+    path: The JSON file, an object of service to key; it need not exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def get(self, service: str) -> str | None:
+        """The key to use: from the environment before the file. None when there is none."""
+        variable = SERVICES.get(service)
+        return (os.environ.get(variable) if variable else None) or self._read().get(service)
+
+    def set(self, service: str, key: str) -> str:
+        """Keep a key durably and answer its preview. Raises `InvalidRequest` and changes nothing if it is none."""
+        if service not in SERVICES:
+            raise InvalidRequest(
+                f"Unknown service '{service}'", field="service", issue=f"one of: {', '.join(sorted(SERVICES))}"
+            )
+        if not _KEY.fullmatch(key):
+            raise InvalidRequest(
+                "Invalid api_key provided", field="api_key", issue="8 to 512 visible ASCII characters without spaces"
+            )
+        self._write({**self._read(), service: key})
+        return preview(key)
+
+    def _read(self) -> dict[str, str]:
+        try:
+            keys = json.loads(self.path.read_text("utf-8"))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(
+                f"{self.path}: cannot be read as JSON ({type(error).__name__}); mend or remove it"
+            ) from None
+        if not isinstance(keys, dict):
+            raise ConfigurationError(f"{self.path}: must be an object of service to key")
+        return {str(service): str(key) for service, key in keys.items()}
+
+    def _write(self, keys: dict[str, str]) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = mkstemp(dir=self.path.parent, prefix=".api_keys-")  # mkstemp makes it 0600
+            try:
+                with os.fdopen(handle, "w", encoding="utf-8") as file:
+                    json.dump(keys, file, indent=2)
+                    file.flush()
+                    os.fsync(file.fileno())
+                Path(temporary).replace(self.path)
+            except BaseException:
+                Path(temporary).unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            raise StorageError(f"{self.path}: the key could not be kept: {error.strerror}") from error
+
+
+def preview(key: str) -> str:
+    """A key as it may be shown: twelve stars and its last four characters."""
+    return "*" * 12 + key[-_SHOWN:]

@@ -1,0 +1,211 @@
+"""The plugin manager: discover, block, isolate, collect, describe.
+
+Five rules hold (DESIGN 2): a disabled plugin's code is never imported; every plugin loads and answers under its own
+guard; all are described, the broken ones with their reason; no two may offer the same name; a backend that settings
+select and that failed stops the start.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Literal
+
+import pluggy
+
+from visioncraft import hookspecs
+from visioncraft.errors import ConfigurationError, PluginError, VisionCraftError
+from visioncraft.settings import Settings
+
+log = logging.getLogger(__name__)
+
+PluginState = Literal["active", "disabled", "failed", "incompatible"]
+
+
+@dataclass(slots=True)
+class PluginInfo:
+    """What is known of one plugin, as `visioncraft plugins` and `GET /plugins` show it.
+
+    Parameters
+    ----------
+    name: The entry point's name, which is also its settings key.
+    distribution, version: The installed package it came from.
+    status: Whether it serves.
+    hooks: The hooks it implements.
+    error: Why it does not serve, in one line.
+    """
+
+    name: str
+    distribution: str
+    version: str
+    status: PluginState = "active"
+    hooks: list[str] = field(default_factory=list)
+    error: str | None = None
+
+    @property
+    def origin(self) -> str:
+        """The plugin with its distribution, for messages."""
+        return f"plugin '{self.name}' ({self.distribution} {self.version})"
+
+
+class PluginManager:
+    """Loads plugins and asks them, one by one.
+
+    Parameters
+    ----------
+    settings: Says which plugins are blocked, and is handed to every hook.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.plugins: dict[str, PluginInfo] = {}
+        self._pluggy = pluggy.PluginManager(hookspecs.PROJECT)
+        self._pluggy.add_hookspecs(hookspecs)
+
+    def discover(self, found: Iterable[EntryPoint] | None = None) -> None:
+        """Load every entry point of the group `visioncraft` that settings do not block, each in its own guard."""
+        points = entry_points(group=hookspecs.PROJECT) if found is None else found
+        for point in sorted(points, key=lambda p: (p.name, p.dist.name if p.dist else "")):
+            info = _describe_point(point)
+            if point.name in self.plugins:
+                self._report_twin(info)
+                continue
+            self.plugins[point.name] = info
+            if reason := self._blocked(point.name):
+                info.status, info.error = "disabled", reason
+                continue
+            self._load(point, info)
+
+    def register(self, plugin: object, name: str, distribution: str = "visioncraft", version: str = "") -> None:
+        """Add a plugin object by hand: the core's own, and those of tests."""
+        info = self.plugins[name] = PluginInfo(name, distribution, version)
+        self._register(plugin, info)
+
+    def collect(self, hook: str) -> list[tuple[PluginInfo, Sequence[Any]]]:
+        """Ask every active plugin, each under its guard and time limit; one that raises loses only its own answer."""
+        answers = []
+        for name, info in self.plugins.items():
+            if info.status == "active" and hook in info.hooks:
+                try:
+                    answers.append((info, self.ask(name, hook)))
+                except Exception as error:
+                    self.fail(info, f"{hook} raised {_one_line(error)}", error)
+        return answers
+
+    def ask(self, name: str, hook: str) -> Sequence[Any]:
+        """One plugin's answer to one hook. Raises what the plugin raises, and `PluginError` past the time limit."""
+        target = self._pluggy.get_plugin(name)
+        others = [plugin for plugin in self._pluggy.get_plugins() if plugin is not target]
+        caller = self._pluggy.subset_hook_caller(hook, remove_plugins=others)
+        answers = _within(self.settings.plugins.hook_timeout_s, lambda: caller(settings=self.settings), hook)
+        return list(answers[0]) if answers and answers[0] is not None else []
+
+    def fail(self, info: PluginInfo, reason: str, cause: BaseException | None = None) -> None:
+        """Mark a plugin failed. A wrong setting is the user's to mend before the server starts, so it passes on."""
+        if isinstance(cause, ConfigurationError):
+            raise cause
+        info.status, info.error = "failed", reason
+        log.warning("%s failed: %s", info.origin, reason, exc_info=cause if log.isEnabledFor(logging.DEBUG) else None)
+
+    def require(self, name: str, setting: str) -> PluginInfo:
+        """The plugin that `setting` selects, active. Raises `ConfigurationError` with the reason and the next step."""
+        info = self.plugins.get(name)
+        if info is None:
+            known = ", ".join(sorted(self.plugins)) or "none"
+            raise ConfigurationError(
+                f"{setting} selects '{name}', which is not installed: pip install visioncraft-{name.replace('_', '-')}, "
+                f"or choose one of: {known}"
+            )
+        if info.status != "active":
+            raise ConfigurationError(
+                f"{setting} selects '{name}', which is {info.status}: {info.error}; mend it, or change {setting}"
+            )
+        return info
+
+    def _blocked(self, name: str) -> str | None:
+        allowed = self.settings.plugins.enabled
+        if name in self.settings.plugins.disabled:
+            return "named in plugins.disabled"
+        return "not named in plugins.enabled" if allowed and name not in allowed else None
+
+    def _load(self, point: EntryPoint, info: PluginInfo) -> None:
+        try:
+            plugin = point.load()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a plugin that calls sys.exit() at import must not end the server
+            self.fail(info, f"import raised {_one_line(error)}", error)
+            return
+        self._register(plugin, info)
+
+    def _register(self, plugin: object, info: PluginInfo) -> None:
+        try:
+            self._pluggy.register(plugin, name=info.name)
+            self._pluggy.check_pending()
+        except Exception as error:
+            if self._pluggy.has_plugin(info.name):
+                self._pluggy.unregister(name=info.name)
+            self.fail(info, _one_line(error), error)
+            return
+        info.hooks = sorted(caller.name for caller in self._pluggy.get_hookcallers(plugin) or [])
+
+    def _report_twin(self, info: PluginInfo) -> None:
+        first = self.plugins[info.name]
+        self.plugins[f"{info.name} ({info.distribution})"] = info
+        self.fail(info, f"'{info.name}' is also the name of {first.origin}; uninstall one of the two")
+
+
+def claim(owners: dict[str, PluginInfo], info: PluginInfo, kind: str, name: str, key: str) -> bool:
+    """Give a name to a plugin unless another one holds it; the second one hears why, with both distributions named."""
+    holder = owners.setdefault(key, info)
+    if holder is info:
+        return True
+    clash = f"{kind} '{name}' is offered by {info.origin} and by {holder.origin}; disable one of the two"
+    if info.error != clash:
+        info.error = clash
+        log.error("%s", clash)
+    return False
+
+
+def rightful_first(answers: list[tuple[PluginInfo, Sequence[Any]]]) -> list[tuple[PluginInfo, Any]]:
+    """Flatten answers so that a backend named like its own plugin comes before one that borrowed the name."""
+    pairs = [(info, entry) for info, entries in answers for entry in entries]
+    return sorted(pairs, key=lambda pair: getattr(pair[1], "name", None) != pair[0].name)
+
+
+def _describe_point(point: EntryPoint) -> PluginInfo:
+    distribution = point.dist
+    return PluginInfo(
+        name=point.name,
+        distribution=distribution.name if distribution else "unknown",
+        version=distribution.version if distribution else "",
+    )
+
+
+def _one_line(error: BaseException) -> str:
+    text = error.message if isinstance(error, VisionCraftError) else str(error)
+    return f"{type(error).__name__}: {' '.join(text.split())}"
+
+
+def _within(seconds: float, call: Any, what: str) -> Any:
+    """Run `call` in a thread of its own; past `seconds` it is left behind and `PluginError` is raised."""
+    outcome: list[Any] = []
+    failure: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            outcome.append(call())
+        except BaseException as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=work, name=f"hook-{what}", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        raise PluginError(f"{what} did not answer within {seconds:g} s")
+    if failure:
+        raise failure[0]
+    return outcome[0]

@@ -1,0 +1,159 @@
+"""What the plugins offer, put together: generators by name, models by id, the one store."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import NoReturn
+
+from visioncraft.errors import ConfigurationError, ModelNotAvailable
+from visioncraft.plugins import PluginInfo, PluginManager, claim, rightful_first
+from visioncraft.settings import Settings
+from visioncraft.types import Generator, ImageStore, ModelInfo, canonical_id
+
+log = logging.getLogger(__name__)
+
+PREFERRED_DEFAULTS = ("stable-diffusion-1.5", "visioncraft-mini")
+"""What `default_model = "auto"` means, the first available one winning; after these, any local model."""
+
+
+class Registry:
+    """Everything that draws and stores, under unambiguous names.
+
+    Parameters
+    ----------
+    settings: Select among what is offered.
+    manager: Has discovered its plugins.
+
+    Raises `ConfigurationError` where settings select something that is missing or failed.
+    """
+
+    def __init__(self, settings: Settings, manager: PluginManager) -> None:
+        self.settings = settings
+        self._manager = manager
+        self.generators = self._collect_generators()
+        self._models: dict[str, ModelInfo] = {}
+        self.refresh()
+        self.store = self._select_store()
+        self._check_default()
+
+    def refresh(self) -> None:
+        """Ask for the models again: weights come and go while the server runs."""
+        owners: dict[str, PluginInfo] = {}
+        models: dict[str, ModelInfo] = {}
+        for info, model in self._offered_models():
+            key = canonical_id(model.id)
+            if claim(owners, info, "model", model.id, key):
+                models[key] = model
+        self._models = models
+
+    def models(self) -> list[ModelInfo]:
+        """All models known, those without weights too, by id."""
+        return [self._models[key] for key in sorted(self._models)]
+
+    def available(self) -> list[ModelInfo]:
+        """The models that can draw now: their weights are present and a generator runs their engine."""
+        return [model for model in self.models() if model.available and self._runners(model)]
+
+    def model(self, name: str | None) -> ModelInfo:
+        """The model a request means; None means the default. Raises `ModelNotAvailable`."""
+        found = self._usable(name)
+        if found is None:
+            self.refresh()
+            found = self._usable(name)
+        if found is None:
+            self._refuse(name)
+        return found
+
+    def default_model(self) -> ModelInfo | None:
+        """The model of a request that names none; None when nothing can draw."""
+        wanted = PREFERRED_DEFAULTS if self.settings.default_model == "auto" else (self.settings.default_model,)
+        available = {canonical_id(model.id): model for model in self.available()}
+        for name in wanted:
+            if canonical_id(name) in available:
+                return available[canonical_id(name)]
+        local = [model for model in available.values() if model.kind == "local"]
+        return local[0] if local and self.settings.default_model == "auto" else None
+
+    def generator_for(self, model: ModelInfo) -> Generator:
+        """The generator that runs the model's engine, preferred ones first. Raises `ModelNotAvailable`."""
+        runners = self._runners(model)
+        if not runners:
+            self._refuse(model.id)
+        return runners[0]
+
+    def _usable(self, name: str | None) -> ModelInfo | None:
+        if name is None:
+            return self.default_model()
+        model = self._models.get(canonical_id(name))
+        return model if model is not None and model.available and self._runners(model) else None
+
+    def _refuse(self, name: str | None) -> NoReturn:
+        known = self._models.get(canonical_id(name or self.settings.default_model))
+        suggestion = known.suggestion if known else None
+        if known is not None and known.available:
+            suggestion = f"install a generator that runs the engine '{known.engine}'"
+        raise ModelNotAvailable(
+            name or self.settings.default_model, [model.id for model in self.available()], suggestion
+        )
+
+    def _runners(self, model: ModelInfo) -> list[Generator]:
+        order = {name: rank for rank, name in enumerate(self.settings.generation.backends)}
+        fits = [g for g in self.generators.values() if model.engine == g.name or model.engine in g.engines]
+        return sorted(fits, key=lambda g: (order.get(g.name, len(order)), g.name))
+
+    def _offered_models(self) -> Iterator[tuple[PluginInfo, ModelInfo]]:
+        for name, generator in list(self.generators.items()):
+            info = self._generator_owners[name]
+            try:
+                offered = list(generator.models())
+            except Exception as error:
+                log.warning("generator '%s' could not list its models: %s", name, error)
+                continue
+            yield from ((info, model) for model in offered)
+        for info, models in self._manager.collect("visioncraft_models"):
+            yield from ((info, model) for model in models)
+
+    def _collect_generators(self) -> dict[str, Generator]:
+        self._generator_owners: dict[str, PluginInfo] = {}
+        generators: dict[str, Generator] = {}
+        for info, generator in rightful_first(self._manager.collect("visioncraft_generators")):
+            if claim(self._generator_owners, info, "generator", generator.name, generator.name):
+                generators[generator.name] = generator
+        for name in self.settings.generation.backends:
+            if name not in generators:
+                self._manager.require(name, "generation.backends")
+                raise ConfigurationError(f"generation.backends selects '{name}', but that plugin offers no generator")
+        return generators
+
+    def _select_store(self) -> ImageStore:
+        owners: dict[str, PluginInfo] = {}
+        stores: dict[str, ImageStore] = {}
+        for info, store in rightful_first(self._manager.collect("visioncraft_stores")):
+            if claim(owners, info, "store", store.name, store.name):
+                stores[store.name] = store
+        wanted = self.settings.storage.backend
+        if wanted == "auto":
+            return self._first_store(stores)
+        if wanted not in stores:
+            self._manager.require(wanted, "storage.backend")
+            raise ConfigurationError(f"storage.backend selects '{wanted}', but that plugin offers no store")
+        return stores[wanted]
+
+    def _first_store(self, stores: dict[str, ImageStore]) -> ImageStore:
+        lasting = sorted(name for name in stores if name != "memory")
+        preferred = "gallery_fs" if "gallery_fs" in stores else next(iter(lasting), "memory")
+        if preferred == "memory":
+            log.warning(
+                "no gallery is installed: pictures are kept in memory only and lost at the end; "
+                "pip install visioncraft-gallery-fs keeps them"
+            )
+        return stores[preferred]
+
+    def _check_default(self) -> None:
+        name = self.settings.default_model
+        if name != "auto" and canonical_id(name) not in self._models:
+            near = get_close_matches(canonical_id(name), self._models, n=1)
+            hint = f"did you mean '{self._models[near[0]].id}'?" if near else "see `visioncraft models`"
+            raise ConfigurationError(f"default_model: no model '{name}' is known; {hint}")
