@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal
@@ -84,24 +84,33 @@ class PluginManager:
         info = self.plugins[name] = PluginInfo(name, distribution, version)
         self._register(plugin, info)
 
-    def collect(self, hook: str) -> list[tuple[PluginInfo, Sequence[Any]]]:
-        """Ask every active plugin, each under its guard and time limit; one that raises loses only its own answer."""
-        answers = []
-        for name, info in self.plugins.items():
-            if info.status == "active" and hook in info.hooks:
-                try:
-                    answers.append((info, self.ask(name, hook)))
-                except Exception as error:
-                    self.fail(info, f"{hook} raised {_one_line(error)}", error)
-        return answers
+    def collect(self, hook: str) -> list[tuple[PluginInfo, list[Any]]]:
+        """Ask every active plugin for its list, each under its guard; one that raises loses only its own answer."""
+        return [(info, answer) for info, answer in self._answers(hook, list) if answer]
 
-    def ask(self, name: str, hook: str) -> Sequence[Any]:
+    def collect_one(self, hook: str) -> list[tuple[PluginInfo, Any]]:
+        """The same for a hook that answers one object instead of a list."""
+        return [(info, answer) for info, answer in self._answers(hook, _as_is) if answer is not None]
+
+    def ask(self, name: str, hook: str) -> Any:
         """One plugin's answer to one hook. Raises what the plugin raises, and `PluginError` past the time limit."""
         target = self._pluggy.get_plugin(name)
         others = [plugin for plugin in self._pluggy.get_plugins() if plugin is not target]
         caller = self._pluggy.subset_hook_caller(hook, remove_plugins=others)
         answers = _within(self.settings.plugins.hook_timeout_s, lambda: caller(settings=self.settings), hook)
-        return list(answers[0]) if answers and answers[0] is not None else []
+        return answers[0] if answers else None
+
+    def _answers(self, hook: str, shape: Callable[[Any], Any]) -> Iterator[tuple[PluginInfo, Any]]:
+        for name, info in list(self.plugins.items()):
+            if info.status != "active" or hook not in info.hooks:
+                continue
+            try:
+                answer = self.ask(name, hook)
+                shaped = None if answer is None else shape(answer)
+            except Exception as error:
+                self.fail(info, f"{hook} raised {_one_line(error)}", error)
+            else:
+                yield info, shaped
 
     def fail(self, info: PluginInfo, reason: str, cause: BaseException | None = None) -> None:
         """Mark a plugin failed. A wrong setting is the user's to mend before the server starts, so it passes on."""
@@ -116,8 +125,8 @@ class PluginManager:
         if info is None:
             known = ", ".join(sorted(self.plugins)) or "none"
             raise ConfigurationError(
-                f"{setting} selects '{name}', which is not installed: pip install visioncraft-{name.replace('_', '-')}, "
-                f"or choose one of: {known}"
+                f"{setting} selects '{name}', which is not installed: "
+                f"pip install visioncraft-{name.replace('_', '-')}, or choose one of: {known}"
             )
         if info.status != "active":
             raise ConfigurationError(
@@ -170,7 +179,7 @@ def claim(owners: dict[str, PluginInfo], info: PluginInfo, kind: str, name: str,
     return False
 
 
-def rightful_first(answers: list[tuple[PluginInfo, Sequence[Any]]]) -> list[tuple[PluginInfo, Any]]:
+def rightful_first(answers: Iterable[tuple[PluginInfo, list[Any]]]) -> list[tuple[PluginInfo, Any]]:
     """Flatten answers so that a backend named like its own plugin comes before one that borrowed the name."""
     pairs = [(info, entry) for info, entries in answers for entry in entries]
     return sorted(pairs, key=lambda pair: getattr(pair[1], "name", None) != pair[0].name)
@@ -188,6 +197,10 @@ def _describe_point(point: EntryPoint) -> PluginInfo:
 def _one_line(error: BaseException) -> str:
     text = error.message if isinstance(error, VisionCraftError) else str(error)
     return f"{type(error).__name__}: {' '.join(text.split())}"
+
+
+def _as_is(answer: Any) -> Any:
+    return answer
 
 
 def _within(seconds: float, call: Any, what: str) -> Any:

@@ -75,7 +75,7 @@ async def _one(generator: Generator, limit: float) -> BackendStatus | None:
 
 
 async def _plugins(runtime: Runtime) -> list[BackendStatus]:
-    answers = await asyncio.to_thread(runtime.plugins.collect, "visioncraft_status")
+    answers = await asyncio.to_thread(runtime.plugins.collect_one, "visioncraft_status")
     limit = runtime.settings.plugins.status_timeout_s
     settled = await asyncio.gather(*(_settle(answer, limit) for _, answer in answers))
     return [status for status in settled if status is not None]

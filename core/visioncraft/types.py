@@ -250,11 +250,11 @@ class Generator(ABC):
     def run(self, request: GenerationRequest, progress: Progress) -> GeneratedImage | Awaitable[GeneratedImage]:
         """Draw one picture."""
 
-    def load(self, model: ModelInfo, progress: Progress) -> None | Awaitable[None]:
+    def load(self, model: ModelInfo, progress: Progress) -> Awaitable[None] | None:
         """Bring a model into memory. Called again for a loaded model, it does nothing."""
         return None
 
-    def unload(self, model: ModelInfo) -> None | Awaitable[None]:
+    def unload(self, model: ModelInfo) -> Awaitable[None] | None:
         """Give a model's memory back."""
         return None
 
@@ -264,7 +264,7 @@ class Generator(ABC):
 
     def close(self) -> None:
         """The server ends: give everything back."""
-        return None
+        return
 
 
 class ImageStore(ABC):
@@ -275,11 +275,11 @@ class ImageStore(ABC):
 
     def start(self) -> None:
         """Get ready and prove it: a folder that cannot be written raises `ConfigurationError` here, not at a save."""
-        return None
+        return
 
     def close(self) -> None:
         """The server ends."""
-        return None
+        return
 
     @abstractmethod
     def save(self, record: ImageRecord, png: bytes) -> ImageRecord:

@@ -1,4 +1,4 @@
-"""The wire's documents, as `api-contract.md` has them. They feed validation and OpenAPI; domain types stay free of them."""
+"""The wire's documents, as `api-contract.md` has them: they feed validation and OpenAPI, domain types know nothing."""
 
 from __future__ import annotations
 
