@@ -1,0 +1,183 @@
+"""Files that are whole or absent, and that survive a power cut once written.
+
+The order is the one https://danluu.com/file-consistency/ and the Linux manual's fsync(2) ask for: write a temporary
+file, fsync it, rename it, fsync the folder that now names it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from threading import Lock
+
+from visioncraft import ConfigurationError, StorageError
+
+PICTURE_PATH = re.compile(
+    r"(?P<day>[0-9]{4}/[0-9]{2}/[0-9]{2})/(?P<name>generated_image_[0-9]{8}_[0-9]{6}_[0-9a-hjkmnp-tv-z]{6}\.png)"
+)
+"""What a picture's path below the gallery's folder looks like. Nothing else is ever opened."""
+
+STALE_AFTER_S = 900.0
+"""Age in seconds from which a temporary file belongs to nobody: a save takes milliseconds, a stalled disk minutes."""
+
+_TEMPORARY = ".tmp"
+_MOVE = "or set [plugins.config.gallery_fs] root to another folder"
+_NEXT_STEPS = {
+    errno.ENOSPC: f"free some space there {_MOVE}",
+    errno.EDQUOT: f"free some of your quota {_MOVE}",
+    errno.EACCES: f"give this user write permission {_MOVE}",
+    errno.EPERM: f"give this user write permission {_MOVE}",
+    errno.EROFS: f"mount it writable {_MOVE}",
+    errno.ENOTDIR: f"remove the file that stands in the folder's place {_MOVE}",
+    errno.EEXIST: f"remove what stands in its place {_MOVE}",
+}
+
+
+class Folders:
+    """Makes folders below `root` and knows which of them are on disk for certain."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._durable: set[Path] = set()
+        self._lock = Lock()
+
+    def make(self, folder: Path) -> None:
+        """Make `folder` and its parents, and fsync each parent that names one. Raises `OSError`.
+
+        The lock makes a thread that finds a folder already there wait until the thread that made it has made it last.
+        """
+        with self._lock:
+            if folder in self._durable and folder.is_dir():
+                return
+            for ancestor in (*reversed(folder.relative_to(self._root).parents[:-1]), folder.relative_to(self._root)):
+                (self._root / ancestor).mkdir(exist_ok=True)
+                sync_folder((self._root / ancestor).parent)
+            self._durable.add(folder)
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Write a new file that is on disk, whole, when this returns; on failure nothing is left of it. Raises `OSError`.
+
+    The temporary file's name follows from the file's own and must not exist, so two writers of one name exclude each
+    other, in different processes too.
+    """
+    temporary = path.with_name(f".{path.name}{_TEMPORARY}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+        temporary.rename(path)
+    except BaseException:
+        remove_quietly(temporary)
+        raise
+    try:
+        sync_folder(path.parent)
+    except BaseException:
+        remove_quietly(path)
+        raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring a folder's names to disk. Windows has no such call and needs none. Raises `OSError`."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_quietly(path: Path) -> None:
+    """Remove a file after a failure, of which the caller already tells; a second one would hide the first."""
+    with suppress(OSError):
+        path.unlink()
+        sync_folder(path.parent)
+
+
+def prove_writable(root: Path) -> None:
+    """Make the gallery's folder and write into it once. Raises `ConfigurationError` with the next step."""
+    probe = root / f".probe-{os.getpid()}-{time.monotonic_ns()}"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        sync_folder(root.parent)
+        write_durably(probe, b"VisionCraft was here")
+        probe.unlink()
+    except OSError as error:
+        raise ConfigurationError(f"{root}: the gallery cannot be written: {reason(error)}") from error
+
+
+def sweep(root: Path, newest_days: int = 3) -> int:
+    """Remove temporary files that a crash left in the newest folders; returns how many.
+
+    Only the newest ones, because a server that was killed was writing into the last of them, and a walk through years
+    of pictures would delay every start.
+    """
+    thumbnails = (day for side in _subfolders(root / ".thumbnails") for day in islice(_days(side), newest_days))
+    folders = [root, *islice(_days(root), newest_days), *thumbnails]
+    return sum(_remove_stale(folder) for folder in folders)
+
+
+def picture_files(root: Path) -> Iterator[Path]:
+    """Every file that looks like a picture of this gallery, newest day first. Symbolic links are not followed."""
+    for day in _days(root):
+        for path in sorted(day.iterdir()):
+            if PICTURE_PATH.fullmatch(relative(root, path)) and not path.is_symlink():
+                yield path
+
+
+def inside(root: Path, path: str) -> Path:
+    """The absolute path of a picture from its path in the index.
+
+    Raises `StorageError` for one that is not shaped like a picture's or that a symbolic link leads out of `root`.
+    """
+    if not PICTURE_PATH.fullmatch(path) or not (root / path).resolve().is_relative_to(root.resolve()):
+        raise StorageError(f"{root}: {path!r} leads outside the gallery; run 'visioncraft gallery reindex'")
+    return root / path
+
+
+def relative(root: Path, path: Path) -> str:
+    """A path below `root` as the index writes it, with `/` on every system."""
+    return path.relative_to(root).as_posix()
+
+
+def reason(error: OSError) -> str:
+    """What the system said, and what to do about it."""
+    said = error.strerror or str(error)
+    return f"{said}; {_NEXT_STEPS.get(error.errno or 0, f'check the disk {_MOVE}')}"
+
+
+def _days(root: Path) -> Iterator[Path]:
+    """The dated folders below `root`, newest first."""
+    for year in _subfolders(root, digits=4):
+        for month in _subfolders(year, digits=2):
+            yield from _subfolders(month, digits=2)
+
+
+def _subfolders(folder: Path, digits: int | None = None) -> list[Path]:
+    try:
+        found = [Path(entry) for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)]
+    except FileNotFoundError:
+        return []
+    wanted = [path for path in found if digits is None or re.fullmatch(rf"[0-9]{{{digits}}}", path.name)]
+    return sorted(wanted, reverse=True)
+
+
+def _remove_stale(folder: Path) -> int:
+    removed = 0
+    for path in folder.glob(f".*{_TEMPORARY}"):
+        with suppress(OSError):  # another process may be sweeping, or have finished its save
+            if time.time() - path.stat().st_mtime > STALE_AFTER_S:
+                path.unlink()
+                removed += 1
+    return removed

@@ -1,0 +1,88 @@
+"""Filling the index from the files alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from visioncraft import StorageError
+from visioncraft.ids import is_image_id
+from visioncraft.images import read_record_file
+
+from visioncraft_gallery_fs.files import picture_files, relative
+from visioncraft_gallery_fs.index import PictureIndex, to_row
+
+_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a rebuild did.
+
+    Parameters
+    ----------
+    indexed: Pictures in the index now.
+    removed: Rows whose picture is gone.
+    skipped: One sentence for each file that looks like a picture and could not be read as one.
+    """
+
+    indexed: int
+    removed: int
+    skipped: Sequence[str]
+
+
+def rebuild(root: Path, index: PictureIndex, report: Callable[[int, int], None] | None = None) -> Outcome:
+    """Make the index say what the files say, while others may go on saving, reading and deleting.
+
+    Rows are put and removed in place: readers always see an index, and a picture saved meanwhile keeps its row,
+    because only rows that were there before the first file was looked at are ever removed.
+
+    Parameters
+    ----------
+    report: Called with (files read, files in all) as it goes.
+
+    Raises `StorageError` when the index cannot be written.
+    """
+    before = index.ids()
+    files = list(picture_files(root))
+    found: set[str] = set()
+    skipped: list[str] = []
+    for done, batch in _batches(files):
+        index.put(_rows(root, batch, found, skipped))
+        if report is not None:
+            report(done, len(files))
+    removed = index.remove(sorted(before - found))
+    index.mark_complete()
+    return Outcome(len(found), removed, skipped)
+
+
+def _batches(files: Sequence[Path]) -> Iterator[tuple[int, Sequence[Path]]]:
+    for start in range(0, len(files), _BATCH):
+        batch = files[start : start + _BATCH]
+        yield start + len(batch), batch
+
+
+def _rows(root: Path, batch: Sequence[Path], found: set[str], skipped: list[str]) -> list[dict[str, Any]]:
+    rows = []
+    for path in batch:
+        try:
+            row = _row(root, path)
+            if row["id"] in found:
+                raise StorageError(f"{path}: a copy of picture {row['id']}, which is already indexed")
+        except StorageError as error:
+            skipped.append(error.message)
+        else:
+            found.add(row["id"])
+            rows.append(row)
+    return rows
+
+
+def _row(root: Path, path: Path) -> dict[str, Any]:
+    record = read_record_file(path)
+    if record is None:
+        raise StorageError(f"{path}: no VisionCraft record inside")
+    if not is_image_id(record.id):
+        raise StorageError(f"{path}: its record's id {record.id!r} is none of ours")
+    return to_row(replace(record, filename=path.name), relative(root, path))
