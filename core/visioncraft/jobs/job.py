@@ -45,7 +45,7 @@ class Job:
     stage: str = "queued"
     record: ImageRecord | None = None
     error: VisionCraftError | None = None
-    on_change: Callable[[Job], None] | None = None
+    on_change: Callable[[Job], object] | None = None
     _png: bytes | None = None
     _cancelled: threading.Event = field(default_factory=threading.Event)
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -91,6 +91,10 @@ class Job:
             raise RuntimeError(f"{self.id}: no picture is held")
         png, self._png = self._png, None
         return png
+
+    def drop_png(self) -> None:
+        """The submitter has left: whatever bytes are or would be held are not."""
+        self.wants_png, self._png = False, None
 
     async def wait(self) -> None:
         """Until the state is final."""

@@ -99,10 +99,10 @@ class JobService:
         while lane.waiting and lane.free:
             job = lane.waiting.popleft()
             lane.running.add(job)
+            job.start()
             self._tasks[job] = asyncio.create_task(self._work(lane, job), name=job.id)
 
     async def _work(self, lane: Lane, job: Job) -> None:
-        job.start()
         began = time.perf_counter()
         outcome: tuple[ImageRecord, bytes] | VisionCraftError
         try:

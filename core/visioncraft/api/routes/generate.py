@@ -30,11 +30,14 @@ async def generate(body: GenerateBody, request: Request, runtime: RuntimeDep) ->
     The headers `X-Job-Id` and `X-Image-Id` name the job and the stored picture.
     """
     job = submit(body, runtime, wants_png=True)
-    async with _cancelled_on_hangup(job, request, runtime):
-        await job.wait()
-    record = succeeded(job)
-    headers = {"X-Job-Id": job.id, "X-Image-Id": record.id}
-    return Response(_spliced(record, job.take_png()), headers=headers, media_type="application/json")
+    try:
+        async with _cancelled_on_hangup(job, request, runtime):
+            await job.wait()
+        record = succeeded(job)
+        headers = {"X-Job-Id": job.id, "X-Image-Id": record.id}
+        return Response(_spliced(record, job.take_png()), headers=headers, media_type="application/json")
+    finally:
+        job.drop_png()
 
 
 @router.post("/load_model", responses=responses(404, 429))

@@ -1,0 +1,77 @@
+"""Keys: a file of mode 0600, the environment before it, and nothing ever shown but the last four characters."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from visioncraft.errors import ConfigurationError, InvalidRequest, StorageError
+from visioncraft.keys import ApiKeys
+
+KEY = "abcdefgh-1234-9721"
+
+
+def test_a_key_is_kept_privately_and_shown_by_its_last_four(tmp_path: Path) -> None:
+    keys = ApiKeys(tmp_path / "new" / "api_keys.json")
+    assert keys.set("leonardo-api", KEY) == "************9721"
+    assert keys.get("leonardo-api") == KEY
+    assert stat.S_IMODE(keys.path.stat().st_mode) == 0o600
+    assert [entry.name for entry in keys.path.parent.iterdir()] == ["api_keys.json"]
+
+
+def test_a_loose_file_of_before_becomes_private_and_keeps_its_other_keys(tmp_path: Path) -> None:
+    path = tmp_path / "api_keys.json"
+    path.write_text(json.dumps({"other": "kept"}))
+    path.chmod(0o644)
+    ApiKeys(path).set("leonardo-api", KEY)
+    assert json.loads(path.read_text()) == {"other": "kept", "leonardo-api": KEY}
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_the_environment_comes_before_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = ApiKeys(tmp_path / "api_keys.json")
+    keys.set("leonardo-api", KEY)
+    monkeypatch.setenv("LEONARDO_API_KEY", "from-the-environment")
+    assert keys.get("leonardo-api") == "from-the-environment"
+
+
+@pytest.mark.parametrize("key", ["", "short", "has a space inside", "new\nline-in-key", "x" * 513, "ключ-из-букв"])
+def test_what_is_no_key_is_refused_without_being_repeated(tmp_path: Path, key: str) -> None:
+    keys = ApiKeys(tmp_path / "api_keys.json")
+    with pytest.raises(InvalidRequest) as caught:
+        keys.set("leonardo-api", key)
+    assert caught.value.details["field"] == "api_key"
+    assert not key or key not in str(caught.value.details)
+    assert not keys.path.exists()
+
+
+def test_an_unknown_service_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest, match="Unknown service"):
+        ApiKeys(tmp_path / "api_keys.json").set("other-api", KEY)
+
+
+def test_a_damaged_file_is_named_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "api_keys.json"
+    path.write_text("{not json")
+    with pytest.raises(ConfigurationError, match="cannot be read as JSON"):
+        ApiKeys(path).set("leonardo-api", KEY)
+    assert path.read_text() == "{not json"
+
+
+def test_a_failed_write_leaves_the_old_key_and_no_temporary_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = ApiKeys(tmp_path / "api_keys.json")
+    keys.set("leonardo-api", KEY)
+
+    def full(_handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError, match="No space left"):
+        keys.set("leonardo-api", "another-key-0000")
+    assert keys.get("leonardo-api") == KEY
+    assert [entry.name for entry in tmp_path.iterdir()] == ["api_keys.json"]

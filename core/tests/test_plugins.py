@@ -1,0 +1,194 @@
+"""The five rules of the plugin manager, on entry points loaded from real modules on disk."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+from visioncraft.errors import ConfigurationError
+from visioncraft.plugins import PluginManager
+from visioncraft.registry import Registry
+from visioncraft.settings import GenerationSettings, PluginsSettings, Settings, StorageSettings
+from visioncraft.stores import MemoryStore
+
+Point = Callable[..., EntryPoint]
+
+GENERATOR = """
+from visioncraft import Generator, ModelInfo, hookimpl
+class Engine(Generator):
+    name = "{name}"
+    def models(self):
+        return [ModelInfo(id="{model}", name="A model", engine="{name}")]
+    def run(self, request, progress):
+        raise RuntimeError("not asked to draw")
+@hookimpl
+def visioncraft_generators(settings):
+    return [Engine()]
+"""
+
+
+@pytest.fixture
+def point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Point:
+    """Writes a module and gives the entry point that loads it."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def make(name: str, source: str) -> EntryPoint:
+        module = f"vc_test_{tmp_path.name}_{name}".replace("-", "_")
+        (tmp_path / f"{module}.py").write_text(source)
+        return EntryPoint(name, module, "visioncraft")
+
+    return make
+
+
+def manager_with(*points: EntryPoint, **plugins: object) -> PluginManager:
+    manager = PluginManager(Settings(plugins=PluginsSettings.model_validate(plugins)))
+    manager.register(_Memory(), "memory")
+    manager.discover(points)
+    return manager
+
+
+class _Memory:
+    """The core's own store, so that a registry can be put together."""
+
+    from visioncraft.hookspecs import hookimpl
+
+    @hookimpl
+    def visioncraft_stores(self) -> list[MemoryStore]:
+        return [MemoryStore()]
+
+
+def test_a_disabled_plugin_is_listed_but_its_code_is_never_imported(point: Point) -> None:
+    spoiled = point("spoiled", "raise SystemExit('imported')")
+    manager = manager_with(spoiled, disabled=["spoiled"])
+    assert manager.plugins["spoiled"].status == "disabled"
+    assert spoiled.module not in sys.modules
+
+
+def test_an_allow_list_blocks_every_other_plugin(point: Point) -> None:
+    wanted = point("wanted", GENERATOR.format(name="wanted", model="m1"))
+    other = point("other", GENERATOR.format(name="other", model="m2"))
+    manager = manager_with(wanted, other, enabled=["wanted"])
+    assert manager.plugins["wanted"].status == "active"
+    assert manager.plugins["other"].status == "disabled"
+    assert other.module not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("import no_such_module_anywhere", "ModuleNotFoundError"),
+        ("raise SystemExit(3)", "SystemExit"),
+        ("def broken(:", "SyntaxError"),
+        (
+            "from visioncraft import hookimpl\n@hookimpl\ndef visioncraft_modles(settings):\n    return []",
+            "visioncraft_modles",
+        ),
+        (
+            "from visioncraft import hookimpl\n@hookimpl\ndef visioncraft_models(settings, extra):\n    return []",
+            "extra",
+        ),
+    ],
+)
+def test_a_broken_plugin_is_named_with_its_reason_and_the_others_serve(point: Point, source: str, reason: str) -> None:
+    manager = manager_with(point("broken", source), point("fine", GENERATOR.format(name="fine", model="m")))
+    assert manager.plugins["broken"].status == "failed"
+    assert reason in (manager.plugins["broken"].error or "")
+    assert "fine" in Registry(manager.settings, manager).generators
+
+
+def test_a_hook_that_raises_loses_only_its_own_answer(point: Point) -> None:
+    raising = (
+        "from visioncraft import hookimpl\n@hookimpl\ndef visioncraft_models(settings):\n    raise ValueError('no')"
+    )
+    manager = manager_with(point("a_raising", raising), point("fine", GENERATOR.format(name="fine", model="m")))
+    registry = Registry(manager.settings, manager)
+    assert [model.id for model in registry.available()] == ["m"]
+    assert manager.plugins["a_raising"].error == "visioncraft_models raised ValueError: no"
+
+
+def test_a_hook_that_answers_no_list_is_named(point: Point) -> None:
+    wrong = "from visioncraft import hookimpl\n@hookimpl\ndef visioncraft_models(settings):\n    return 3"
+    manager = manager_with(point("wrong", wrong))
+    assert manager.collect("visioncraft_models") == []
+    assert "TypeError" in (manager.plugins["wrong"].error or "")
+
+
+def test_a_hook_that_hangs_is_left_behind_at_its_time_limit(point: Point) -> None:
+    hanging = (
+        "import threading\nfrom visioncraft import hookimpl\nrelease = threading.Event()\n"
+        "@hookimpl\ndef visioncraft_models(settings):\n    release.wait()\n    return []"
+    )
+    hanger = point("hanging", hanging)
+    manager = manager_with(hanger, hook_timeout_s=0.05)
+    assert manager.collect("visioncraft_models") == []
+    assert "did not answer within 0.05 s" in (manager.plugins["hanging"].error or "")
+    release: threading.Event = sys.modules[hanger.module].release
+    release.set()
+
+
+def test_two_plugins_with_one_generator_name_are_both_named_and_the_rightful_owner_keeps_it(point: Point) -> None:
+    borrower = point("a_borrower", GENERATOR.format(name="owner", model="m1"))
+    owner = point("owner", GENERATOR.format(name="owner", model="m2"))
+    manager = manager_with(borrower, owner)
+    registry = Registry(manager.settings, manager)
+    assert [model.id for model in registry.available()] == ["m2"]
+    error = manager.plugins["a_borrower"].error or ""
+    assert "plugin 'a_borrower'" in error
+    assert "plugin 'owner'" in error
+
+
+def test_one_model_under_two_spellings_from_two_plugins_is_a_named_clash(point: Point) -> None:
+    first = point("first", GENERATOR.format(name="first", model="phoenix-1.0"))
+    second = point("second", GENERATOR.format(name="second", model="Phoenix-1-0"))
+    manager = manager_with(first, second)
+    registry = Registry(manager.settings, manager)
+    assert [model.id for model in registry.available()] == ["phoenix-1.0"]
+    assert "model 'Phoenix-1-0' is offered by" in (manager.plugins["second"].error or "")
+
+
+def test_two_entry_points_of_one_name_are_a_named_clash(point: Point) -> None:
+    one = point("same", GENERATOR.format(name="same", model="m"))
+    manager = manager_with(one, one)
+    assert [info.status for info in manager.plugins.values() if "same" in info.name] == ["active", "failed"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        Settings(generation=GenerationSettings(backends=("broken",))),
+        Settings(storage=StorageSettings(backend="broken")),
+    ],
+)
+def test_a_selected_backend_that_failed_stops_the_start_with_its_reason(point: Point, settings: Settings) -> None:
+    manager = PluginManager(settings)
+    manager.register(_Memory(), "memory")
+    manager.discover([point("broken", "import no_such_module_anywhere")])
+    with pytest.raises(ConfigurationError, match="no_such_module_anywhere"):
+        Registry(settings, manager)
+
+
+def test_a_selected_backend_that_is_not_installed_says_what_to_install() -> None:
+    settings = Settings(storage=StorageSettings(backend="gallery_s3"))
+    manager = PluginManager(settings)
+    manager.register(_Memory(), "memory")
+    with pytest.raises(ConfigurationError, match="pip install visioncraft-gallery-s3"):
+        Registry(settings, manager)
+
+
+def test_a_wrong_setting_of_a_plugin_stops_the_start(point: Point) -> None:
+    source = """
+from visioncraft import PluginSettings, hookimpl
+class Table(PluginSettings):
+    colour: str = "red"
+@hookimpl
+def visioncraft_models(settings):
+    settings.plugin("picky", Table)
+    return []
+"""
+    manager = manager_with(point("picky", source), config={"picky": {"color": "blue"}})
+    with pytest.raises(ConfigurationError, match=r"plugins\.config\.picky\.color: unknown key; did you mean 'colour'"):
+        manager.collect("visioncraft_models")
