@@ -1,0 +1,57 @@
+"""A real `visioncraft serve` on a free port, for benchmarks to talk to."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import httpx
+
+VISIONCRAFT = str(Path(sys.executable).with_name("visioncraft"))
+START_LIMIT_S = 60.0
+
+
+@contextmanager
+def server() -> Iterator[tuple[httpx.Client, float]]:
+    """A client of a fresh server with an empty gallery, and the seconds from its start to its first answer."""
+    with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-server-") as folder:
+        settings = Path(folder) / "settings.toml"
+        settings.write_text("")
+        port = _free_port()
+        command = [VISIONCRAFT, "--settings", str(settings), "serve", "--port", str(port)]
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("VISIONCRAFT_")}
+        began = time.perf_counter()
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=300) as client:
+                _until_healthy(client, process)
+                yield client, time.perf_counter() - began
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _until_healthy(client: httpx.Client, process: subprocess.Popen[bytes]) -> None:
+    limit = time.perf_counter() + START_LIMIT_S
+    while time.perf_counter() < limit:
+        if process.poll() is not None:
+            raise RuntimeError(f"visioncraft serve ended with {process.returncode}; run it by hand to see why")
+        with suppress(httpx.TransportError):
+            client.get("/health").raise_for_status()
+            return
+        time.sleep(0.005)
+    raise RuntimeError(f"visioncraft serve did not answer within {START_LIMIT_S:g} s")
