@@ -57,11 +57,8 @@ class Registry:
         return [model for model in self.models() if model.available and self._runners(model)]
 
     def model(self, name: str | None) -> ModelInfo:
-        """The model a request means; None means the default. Raises `ModelNotAvailable`."""
+        """The model a request means, as of the last `refresh`; None means the default. Raises `ModelNotAvailable`."""
         found = self._usable(name)
-        if found is None:
-            self.refresh()
-            found = self._usable(name)
         if found is None:
             self._refuse(name)
         return found

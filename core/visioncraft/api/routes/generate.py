@@ -14,11 +14,11 @@ from fastapi import APIRouter, Request, Response
 from visioncraft.api.deps import RuntimeDep
 from visioncraft.api.openapi import responses
 from visioncraft.api.schemas import GenerateAnswer, GenerateBody, LoadModelAnswer, LoadModelBody
-from visioncraft.errors import InvalidRequest, VisionCraftError
+from visioncraft.errors import InvalidRequest, ModelNotAvailable, VisionCraftError
 from visioncraft.jobs.job import Job, NoProgress
 from visioncraft.requests import build_request
 from visioncraft.runtime import Runtime
-from visioncraft.types import ImageRecord
+from visioncraft.types import ImageRecord, ModelInfo
 
 router = APIRouter(tags=["generation"])
 
@@ -29,7 +29,7 @@ async def generate(body: GenerateBody, request: Request, runtime: RuntimeDep) ->
 
     The headers `X-Job-Id` and `X-Image-Id` name the job and the stored picture.
     """
-    job = submit(body, runtime, wants_png=True)
+    job = await submit(body, runtime, wants_png=True)
     try:
         async with _cancelled_on_hangup(job, request, runtime):
             await job.wait()
@@ -43,7 +43,7 @@ async def generate(body: GenerateBody, request: Request, runtime: RuntimeDep) ->
 @router.post("/load_model", responses=responses(404, 429))
 async def load_model(body: LoadModelBody, runtime: RuntimeDep) -> LoadModelAnswer:
     """Load a model into memory, so that the first generation need not wait for it."""
-    model = runtime.registry.model(named(body.model))
+    model = await find_model(body.model, runtime)
     generator = runtime.registry.generator_for(model)
     began = time.perf_counter()
     await runtime.pool.load(generator, model, NoProgress())
@@ -56,18 +56,22 @@ async def load_model(body: LoadModelBody, runtime: RuntimeDep) -> LoadModelAnswe
     )
 
 
-def submit(body: GenerateBody, runtime: Runtime, wants_png: bool = False) -> Job:
+async def submit(body: GenerateBody, runtime: Runtime, wants_png: bool = False) -> Job:
     """Validate a body and queue its job."""
     fields = body.model_dump(exclude={"prompt", "model"})
-    chosen = named(body.model) if "model" in body.model_fields_set and body.model is not None else None
-    return runtime.jobs.submit(build_request(runtime.registry.model(chosen), body.prompt, **fields), wants_png)
+    model = await find_model(body.model if "model" in body.model_fields_set else None, runtime)
+    return runtime.jobs.submit(build_request(model, body.prompt, **fields), wants_png)
 
 
-def named(model: str) -> str:
-    """A model's name from outside, or `InvalidRequest`: it comes back in an error message."""
-    if not model.strip() or not model.isprintable():
+async def find_model(name: str | None, runtime: Runtime) -> ModelInfo:
+    """The model a client means; weights that came since the last look are found. Raises `ModelNotAvailable`."""
+    if name is not None and not (name.strip() and name.isprintable()):
         raise InvalidRequest("Invalid model provided", field="model", issue="a model's id, see GET /models")
-    return model
+    try:
+        return runtime.registry.model(name)
+    except ModelNotAvailable:
+        await asyncio.to_thread(runtime.registry.refresh)
+        return runtime.registry.model(name)
 
 
 def succeeded(job: Job) -> ImageRecord:

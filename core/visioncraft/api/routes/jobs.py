@@ -19,7 +19,7 @@ router = APIRouter(prefix="/jobs", tags=["jobs"])
 @router.post("", status_code=202, responses=responses(404, 429))
 async def create_job(body: GenerateBody, response: Response, runtime: RuntimeDep) -> JobAnswer:
     """Queue a generation and answer at once; `Location` names the job."""
-    job = submit(body, runtime)
+    job = await submit(body, runtime)
     response.headers["Location"] = f"/jobs/{job.id}"
     return _answer(job, runtime)
 
