@@ -1,0 +1,1 @@
+"""Stable Diffusion on this machine, through diffusers. Nothing here imports torch before a model is needed."""

@@ -1,0 +1,254 @@
+"""The generator: any Stable Diffusion 1.x, 2.x or XL checkpoint, on CUDA or on the CPU. torch waits for `load`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, TypeVar
+
+from visioncraft import (
+    BackendStatus,
+    GeneratedImage,
+    GenerationRequest,
+    Generator,
+    InsufficientVRAM,
+    ModelInfo,
+    ModelNotAvailable,
+    Progress,
+    canonical_id,
+)
+
+from visioncraft_local_sd.checkpoints import Checkpoint
+from visioncraft_local_sd.hardware import choose_device, describe_device
+from visioncraft_local_sd.library import ENGINE, Library
+from visioncraft_local_sd.memory import MODES, Footprint, MemoryMode, budget_gb, footprint, free_gb, give_back
+from visioncraft_local_sd.safety import CheckpointRefused
+from visioncraft_local_sd.samplers import check_sampler
+from visioncraft_local_sd.settings import LocalSDSettings
+from visioncraft_local_sd.shelf import Shelf
+
+if TYPE_CHECKING:
+    from visioncraft_local_sd.pipeline import LoadedModel
+
+_log = logging.getLogger("visioncraft.local_sd")
+_BYTES = {"fp16": 2, "bf16": 2, "fp32": 4, "auto": 4}
+_NATIVE = {"sd1": 512, "sd2": 768, "sdxl": 1024}  # the side a family was trained at, for which a mode is chosen
+T = TypeVar("T")
+
+
+class LocalSD(Generator):
+    """Draws with diffusers. Safe to call from several threads.
+
+    Parameters
+    ----------
+    settings: The plugin's table.
+    data_path: The server's data folder; `models` in it is the default folder of models.
+    """
+
+    name: ClassVar[str] = "local_sd"
+    engines: ClassVar[frozenset[str]] = frozenset({ENGINE})
+
+    def __init__(self, settings: LocalSDSettings, data_path: Path) -> None:
+        self.concurrency = settings.concurrency
+        self._settings = settings
+        self._library = Library(settings, data_path)
+        self._shelf: Shelf[LoadedModel] = Shelf()
+        self._ids: dict[str, str] = {}  # as clients are shown them, by canonical id
+        self._device: str | None = None
+
+    def models(self) -> Sequence[ModelInfo]:
+        """Stable Diffusion 1.5, the models in the folder of models, and those settings name."""
+        return self._library.models()
+
+    def load(self, model: ModelInfo, progress: Progress) -> None:
+        """Bring a model into memory. Raises `ModelNotAvailable` or `InsufficientVRAM`."""
+        with self._held(model, progress):
+            pass
+
+    def unload(self, model: ModelInfo) -> None:
+        """Give a model's memory back: now, or when the pictures it is drawing are done."""
+        self._shelf.drop(canonical_id(model.id))
+
+    def close(self) -> None:
+        """Give everything back."""
+        self._shelf.clear()
+
+    def status(self) -> BackendStatus:
+        """The models in memory and the device; imports no torch."""
+        keys = self._shelf.keys()
+        return BackendStatus(
+            name=self.name,
+            loaded_models=[self._ids.get(key, key) for key in keys],
+            device=describe_device(self._settings.device, self._device),
+            facts={"memory_used_by_models": round(self._shelf.resident_gb(), 2)},
+        )
+
+    def pull(self, model_id: str, progress: Progress) -> ModelInfo:
+        """Download a model: `stable-diffusion-1.5`, or `owner/name` of the Hugging Face hub.
+
+        `progress.step` counts MB (10**6 bytes). Raises `VisionCraftError` in one line, naming the next step.
+        """
+        from visioncraft_local_sd.download import pull
+
+        return pull(self._library, model_id, progress)
+
+    def run(self, request: GenerationRequest, progress: Progress) -> GeneratedImage:
+        """Draw one picture.
+
+        Raises `InvalidRequest` for an unknown sampler, `ModelNotAvailable`, `InsufficientVRAM`, `JobCancelled`, or
+        `GenerationFailed` where a precision does not suffice.
+        """
+        if request.sampler is not None:
+            request = replace(request, sampler=check_sampler(request.sampler))
+        with self._held(request.model, progress) as loaded:
+            self._make_fit(loaded, request)
+            return self._guarded(lambda: self._draw(loaded, request, progress), loaded.footprint, request, loaded)
+
+    def _draw(self, loaded: LoadedModel, request: GenerationRequest, progress: Progress) -> GeneratedImage:
+        from visioncraft import encode_png
+
+        from visioncraft_local_sd.pipeline import engine_name
+
+        _reset_peak(loaded.device)
+        pixels, sampler = loaded.draw(request, progress)
+        facts = {"sampler": sampler, "dtype": loaded.precision, "engine": engine_name(), "memory_mode": loaded.mode}
+        height, width = pixels.shape[:2]
+        return GeneratedImage(
+            png=encode_png(pixels),
+            width=width,
+            height=height,
+            seed=request.seed,
+            vram_used=_peak_gb(loaded.device),
+            facts=facts,
+        )
+
+    @contextmanager
+    def _held(self, model: ModelInfo, progress: Progress) -> Iterator[LoadedModel]:
+        key = canonical_id(model.id)
+        with self._shelf.hold(key, lambda: self._load(model, progress)) as loaded:
+            self._ids[key] = model.id
+            yield loaded
+
+    def _load(self, model: ModelInfo, progress: Progress) -> LoadedModel:
+        progress.stage("loading")
+        try:
+            checkpoint = self._library.checkpoint(model)
+        except CheckpointRefused as refused:
+            available = [info.id for info in self.models() if info.available]
+            raise ModelNotAvailable(model.id, available, model.suggestion or str(refused)) from refused
+        device = self._device = choose_device(self._settings.device)
+        dtype = self._dtype(device)
+        text = 4 if device == "cpu" else _BYTES[dtype]
+        estimate = footprint(checkpoint, device, _BYTES[dtype], _BYTES[dtype], text)
+        mode = self._choose_mode(estimate, _NATIVE[checkpoint.family])
+        _log.info("loading %s on %s, memory mode %s", model.id, device, mode)
+        return self._guarded(lambda: self._open(checkpoint, device, dtype, mode, estimate), estimate)
+
+    def _open(
+        self, checkpoint: Checkpoint, device: str, dtype: str, mode: MemoryMode, estimate: Footprint
+    ) -> LoadedModel:
+        from visioncraft_local_sd.pipeline import load_pipeline
+
+        roomy = free_gb(device) > 1.6 * estimate.resident_gb("full")
+        return load_pipeline(checkpoint, device, dtype, mode, estimate, roomy)
+
+    def _dtype(self, device: str) -> str:
+        chosen = self._settings.dtype
+        if device == "cuda":
+            return "fp16" if chosen == "auto" else chosen
+        return "auto" if chosen == "fp16" else chosen  # fp16 was meant for a GPU that is not there
+
+    def _choose_mode(self, estimate: Footprint, side: int) -> MemoryMode:
+        """The fastest mode that fits, after idle models have left. Raises `InsufficientVRAM` where none does."""
+        device = estimate.device
+        budget = budget_gb(device, self._settings.memory_budget_gb)
+
+        def fits(mode: MemoryMode) -> bool:
+            room = budget - self._shelf.resident_gb()
+            return estimate.resident_gb(mode) <= room and estimate.required_gb(side, side, mode) <= free_gb(device)
+
+        modes = self._modes(device)
+        self._shelf.evict_until(lambda: fits(modes[0]))
+        for mode in modes:
+            if fits(mode):
+                return mode
+        available = min(free_gb(device), budget - self._shelf.resident_gb())
+        raise _insufficient(available, estimate.required_gb(side, side, modes[-1]), device)
+
+    def _modes(self, device: str) -> Sequence[MemoryMode]:
+        chosen = self._settings.memory_mode
+        if device == "cpu":  # weights are in main memory already: there is nowhere to offload them to
+            return MODES[:2] if chosen == "auto" else MODES[:1] if chosen == "full" else MODES[1:2]
+        return MODES if chosen == "auto" else (chosen,)
+
+    def _make_fit(self, loaded: LoadedModel, request: GenerationRequest) -> None:
+        """Predict whether a picture fits, and make room for it. Raises `InsufficientVRAM` before any work."""
+        estimate, device = loaded.footprint, loaded.device
+
+        def working() -> float:
+            return estimate.working_gb(request.width, request.height, loaded.mode)
+
+        if working() <= free_gb(device):
+            return
+        self._shelf.evict_until(lambda: working() <= free_gb(device))
+        if working() > free_gb(device) and "slicing" in self._modes(device):
+            loaded.use_slices()
+        if working() > free_gb(device):
+            resident = loaded.resident_gb
+            raise _insufficient(free_gb(device) + resident, working() + resident, device)
+
+    def _guarded(
+        self,
+        work: Callable[[], T],
+        estimate: Footprint,
+        request: GenerationRequest | None = None,
+        loaded: LoadedModel | None = None,
+    ) -> T:
+        """Do the work; where the device's memory runs out in it, free what can be freed and say so."""
+        try:
+            return work()
+        except Exception as error:
+            if not _is_out_of_memory(error):
+                raise
+        # Out here the error is gone, and with it the frames that held its tensors.
+        self._shelf.evict_until(lambda: False)
+        if loaded is not None and "slicing" in self._modes(estimate.device):
+            loaded.use_slices()
+        give_back(estimate.device)
+        mode: MemoryMode = loaded.mode if loaded is not None else "full"
+        width, height = (request.width, request.height) if request is not None else (512, 512)
+        available = free_gb(estimate.device) + (loaded.resident_gb if loaded is not None else 0.0)
+        raise _insufficient(available, estimate.required_gb(width, height, mode), estimate.device)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    import torch
+
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    words = str(error)
+    return isinstance(error, RuntimeError) and ("DefaultCPUAllocator" in words or "CUDA out of memory" in words)
+
+
+def _insufficient(available: float, required: float, device: str) -> InsufficientVRAM:
+    if device == "cuda":
+        return InsufficientVRAM(available, required)
+    return InsufficientVRAM(available, required, "Not enough memory for requested resolution")
+
+
+def _reset_peak(device: str) -> None:
+    if device == "cuda":
+        import torch
+
+        torch.cuda.reset_peak_memory_stats()
+
+
+def _peak_gb(device: str) -> float:
+    if device != "cuda":
+        return 0.0
+    import torch
+
+    return round(torch.cuda.max_memory_allocated() / 2**30, 2)

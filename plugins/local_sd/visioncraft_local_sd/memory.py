@@ -1,0 +1,130 @@
+"""Device memory: how much there is, how much a picture needs, and the modes that make it need less.
+
+The estimates are sums of weights plus the peak of activations. Their two factors were measured by tracking every
+allocation of the real SD 1.x, 2.x and XL architectures (fake tensors, 512 and 1024 pixels): the VAE decoder peaks at
+6.0 full-resolution feature maps, the UNet under guidance at 16-26 latent-resolution ones. The constants below leave
+room for convolution workspaces above that.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from visioncraft_local_sd.checkpoints import Checkpoint
+
+GB = 2**30
+MemoryMode = Literal["full", "slicing", "offload", "sequential"]
+MODES: tuple[MemoryMode, ...] = ("full", "slicing", "offload", "sequential")
+"""From the fastest to the least hungry."""
+
+TILE = 512
+"""Side of a VAE tile, in pixels."""
+
+_VAE_MAPS = 8
+_UNET_MAPS = 32
+_BASE_GB = {"cuda": 0.3, "cpu": 0.05}  # what cuDNN, cuBLAS and the allocator keep beside tensors
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """What a model takes, before it is loaded.
+
+    Parameters
+    ----------
+    weights: GB by component, in the precision it is loaded with.
+    unet_bytes, vae_bytes: Bytes of one activation.
+    unet_width, vae_width: Channels of the first, largest feature maps.
+    scale: Pixels a latent stands for, by side.
+    device: `cuda` or `cpu`.
+    """
+
+    weights: Mapping[str, float]
+    unet_bytes: int
+    vae_bytes: int
+    unet_width: int
+    vae_width: int
+    scale: int
+    device: str
+
+    def resident_gb(self, mode: MemoryMode) -> float:
+        """GB of weights that stay on the device."""
+        if mode == "offload":
+            return max(self.weights.values())
+        if mode == "sequential":
+            return max(self.weights.values()) / 10  # one block and the next
+        return sum(self.weights.values())
+
+    def working_gb(self, width: int, height: int, mode: MemoryMode) -> float:
+        """GB that drawing takes beside the weights, for a picture of `width` x `height` pixels."""
+        latents = (width // self.scale) * (height // self.scale)
+        unet = _UNET_MAPS * 2 * latents * self.unet_width * self.unet_bytes
+        decoded = width * height if mode == "full" else min(width * height, TILE * TILE)
+        vae = _VAE_MAPS * decoded * self.vae_width * self.vae_bytes
+        return max(unet, vae) / GB + _BASE_GB[self.device]
+
+    def required_gb(self, width: int, height: int, mode: MemoryMode) -> float:
+        """GB for weights and work together."""
+        return self.resident_gb(mode) + self.working_gb(width, height, mode)
+
+
+def footprint(checkpoint: Checkpoint, device: str, unet_bytes: int, vae_bytes: int, text_bytes: int) -> Footprint:
+    """Estimate from a checkpoint's configuration and its weights' headers; needs no torch."""
+    sizes = {"unet": unet_bytes, "vae": vae_bytes}
+    widths = checkpoint.config("vae").get("block_out_channels") or [128, 256, 512, 512]
+    return Footprint(
+        weights={part: n * sizes.get(part, text_bytes) / GB for part, n in checkpoint.parameters.items()},
+        unet_bytes=unet_bytes,
+        vae_bytes=vae_bytes,
+        unet_width=(checkpoint.config("unet").get("block_out_channels") or [320])[0],
+        vae_width=widths[0],
+        scale=2 ** (len(widths) - 1),
+        device=device,
+    )
+
+
+def free_gb(device: str) -> float:
+    """Memory that could be allocated now, in GB: the driver's free memory and what torch holds unused."""
+    if device == "cuda":
+        import torch
+
+        free, _ = torch.cuda.mem_get_info()
+        return (free + torch.cuda.memory_reserved() - torch.cuda.memory_allocated()) / GB
+    import psutil  # type: ignore[import-untyped]
+
+    return float(min(psutil.virtual_memory().available, _cgroup_free()) / GB)
+
+
+def budget_gb(device: str, setting: float) -> float:
+    """GB that loaded models may take together; see `LocalSDSettings.memory_budget_gb`."""
+    if setting > 0:
+        return setting
+    if device == "cuda":
+        import torch
+
+        return float(torch.cuda.mem_get_info()[1] / GB * 0.9)
+    import psutil
+
+    return float(psutil.virtual_memory().total / GB * 0.7)
+
+
+def give_back(device: str) -> None:
+    """Return what nothing refers to any more, to the driver where there is one."""
+    gc.collect()
+    if device == "cuda":
+        import torch
+
+        torch.cuda.empty_cache()
+
+
+def _cgroup_free() -> float:
+    """What a container's own limit leaves: past it the kernel kills, whatever the machine has free."""
+    try:
+        root = Path("/sys/fs/cgroup")
+        limit = (root / "memory.max").read_text(encoding="ascii").strip()
+        return float("inf") if limit == "max" else int(limit) - int((root / "memory.current").read_text("ascii"))
+    except (OSError, ValueError):
+        return float("inf")

@@ -1,0 +1,108 @@
+"""Arithmetic on a CPU: fp32 or bf16, chosen for the denoiser and for the VAE by timing both on the real weights.
+
+No rule does: bf16 was slower than fp32 for one UNet on one AVX512-BF16 machine and much faster on an AMX one. fp16 is
+never used on a CPU, where it takes minutes a picture.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+_log = logging.getLogger("visioncraft.local_sd")
+_PROBE_SIDE = 32  # latents a side: large enough to be like the work, small enough for a load
+_ADVANTAGE = 0.9  # bf16 must take less than this share of fp32's time, as fp32 is the more exact one
+_ROUNDS = 3
+
+Probe = Callable[[Any], None]
+
+
+def settle_on_cpu(pipe: Any, setting: str, roomy: bool) -> None:
+    """Convert the denoiser and the VAE of an fp32 pipeline in place where bf16 is asked for or faster.
+
+    Parameters
+    ----------
+    pipe: A diffusers pipeline on the CPU.
+    setting: `auto`, `bf16` or `fp32`.
+    roomy: Whether memory suffices to hold a component in both precisions while they are timed; without it, `auto`
+        takes bf16, which needs half.
+    """
+    for name, probe in (("unet", _unet_probe(pipe)), ("vae", _vae_probe(pipe))):
+        module = getattr(pipe, name)
+        if setting == "bf16" or (setting == "auto" and (not roomy or _prefers_bf16(name, module, probe))):
+            module.to(torch.bfloat16)
+    cast_at_border(pipe.unet)
+
+
+def cast_at_border(unet: Any) -> None:
+    """Let a denoiser take and answer fp32 whatever it computes in, so that latents and sampler keep full precision."""
+
+    def enter(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        inner = module.dtype
+        for key in ("encoder_hidden_states", "timestep_cond"):
+            if kwargs.get(key) is not None:
+                kwargs[key] = kwargs[key].to(inner)
+        return (args[0].to(inner), *args[1:]), kwargs
+
+    def leave(module: Any, args: tuple[Any, ...], output: Any) -> Any:
+        return (output[0].float(), *output[1:]) if isinstance(output, tuple) else output
+
+    unet.register_forward_pre_hook(enter, with_kwargs=True)
+    unet.register_forward_hook(leave)
+
+
+def has_fast_bf16() -> bool:
+    """Whether oneDNN has bf16 kernels for this CPU; elsewhere bf16 is emulated, and not worth timing."""
+    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return bool(supported()) if supported is not None else False
+
+
+def _prefers_bf16(name: str, module: Any, probe: Probe) -> bool:
+    if not has_fast_bf16():
+        return False
+    single = _best_time(module, probe)
+    half = _best_time(copy.deepcopy(module).to(torch.bfloat16), probe)
+    _log.info("%s: fp32 %.0f ms, bf16 %.0f ms", name, single * 1e3, half * 1e3)
+    return half < _ADVANTAGE * single
+
+
+def _best_time(module: Any, probe: Probe) -> float:
+    """Seconds of the fastest of a few calls: others on the machine only ever make a call slower."""
+    times = []
+    with torch.no_grad():
+        probe(module)  # kernels are chosen and compiled in the first call
+        for _ in range(_ROUNDS):
+            start = time.perf_counter()
+            probe(module)
+            times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def _unet_probe(pipe: Any) -> Probe:
+    config = pipe.unet.config
+    latents = torch.zeros(2, config.in_channels, _PROBE_SIDE, _PROBE_SIDE)
+    context = torch.zeros(2, 77, config.cross_attention_dim)
+    added = None
+    if config.addition_embed_type == "text_time":
+        pooled = config.projection_class_embeddings_input_dim - 6 * config.addition_time_embed_dim
+        added = {"text_embeds": torch.zeros(2, pooled), "time_ids": torch.zeros(2, 6)}
+
+    def probe(unet: Any) -> None:
+        extra = added and {key: value.to(unet.dtype) for key, value in added.items()}
+        unet(latents.to(unet.dtype), 500, encoder_hidden_states=context.to(unet.dtype), added_cond_kwargs=extra)
+
+    return probe
+
+
+def _vae_probe(pipe: Any) -> Probe:
+    latents = torch.zeros(1, pipe.vae.config.latent_channels, _PROBE_SIDE, _PROBE_SIDE)
+
+    def probe(vae: Any) -> None:
+        vae.decode(latents.to(vae.dtype))
+
+    return probe

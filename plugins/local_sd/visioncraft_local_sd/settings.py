@@ -1,0 +1,67 @@
+"""`[plugins.config.local_sd]`: every key with its default."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+from visioncraft import PluginSettings
+
+DeviceSetting = Literal["auto", "cuda", "cpu"]
+DtypeSetting = Literal["auto", "fp16", "bf16", "fp32"]
+ModeSetting = Literal["auto", "full", "slicing", "offload", "sequential"]
+
+
+class ModelEntry(PluginSettings):
+    """`[plugins.config.local_sd.models.<id>]`: a model that lies outside `models_dir`, or that needs a word more.
+
+    Parameters
+    ----------
+    path: A diffusers folder or a single `.safetensors` file.
+    name: What people read; the id where empty.
+    description: One sentence.
+    prediction_type: What the denoiser predicts. A single file of SD 2.x does not say it, and is taken for
+        `v_prediction` as diffusers does.
+    """
+
+    path: Path
+    name: str = ""
+    description: str = ""
+    prediction_type: Literal["auto", "epsilon", "v_prediction"] = "auto"
+
+
+class LocalSDSettings(PluginSettings):
+    """The table of this plugin.
+
+    Parameters
+    ----------
+    device: `auto` takes a CUDA device that the installed torch can use, else the CPU.
+    dtype: `auto` is fp16 on CUDA; on a CPU a short measurement at load chooses between fp32 and bf16, for the denoiser
+        and for the VAE separately.
+    concurrency: How many pictures are drawn at once.
+    memory_budget_gb: GB (2**30 bytes) that loaded models may take together; 0 means 90 % of the device's memory on
+        CUDA and 70 % of the machine's on a CPU.
+    memory_mode: `auto` takes the fastest mode that fits the free memory when a model loads: `full`, `slicing` (the VAE
+        decodes in slices and tiles), `offload` (and whole components wait in main memory) or `sequential` (and single
+        layers do, with sliced attention: least memory, slowest). The last two are for CUDA.
+    models_dir: Folder of models; `auto` is `models` in the data folder.
+    hf_cache: Hugging Face cache; `auto` is the user's own (`HF_HUB_CACHE`, `HF_HOME`).
+    models: Further models by id.
+    """
+
+    device: DeviceSetting = "auto"
+    dtype: DtypeSetting = "auto"
+    concurrency: int = Field(1, ge=1, le=64)
+    memory_budget_gb: float = Field(0.0, ge=0)
+    memory_mode: ModeSetting = "auto"
+    models_dir: str = "auto"
+    hf_cache: str = "auto"
+    models: Mapping[str, ModelEntry] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _no_half_precision_on_cpu(self) -> LocalSDSettings:
+        if self.device == "cpu" and self.dtype == "fp16":
+            raise ValueError("dtype fp16 takes minutes a picture on a CPU; use auto, bf16 or fp32")
+        return self
