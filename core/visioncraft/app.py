@@ -7,10 +7,11 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi_offline import FastAPIOffline
 
 from visioncraft import __version__
 from visioncraft.api import errors, openapi
-from visioncraft.api.guard import BodyGuard, HostAndOriginGuard, TokenGuard, origin_pattern
+from visioncraft.api.guard import DOCS_ASSETS, BodyGuard, CrashGuard, HostAndOriginGuard, TokenGuard, origin_pattern
 from visioncraft.api.routes import gallery, generate, jobs, system
 from visioncraft.runtime import Runtime
 from visioncraft.settings import Settings
@@ -33,7 +34,8 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
         async with house:
             yield
 
-    app = FastAPI(
+    app = FastAPIOffline(  # /docs and /redoc with their scripts from here, not from a CDN
+        static_url=DOCS_ASSETS,
         title="VisionCraft Pro API",
         version=__version__,
         description="One image-generation API in front of every engine.",
@@ -54,6 +56,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
 def _guard(app: FastAPI, settings: Settings) -> None:
     """Middleware, the innermost first: what is refused for its Host or Origin is refused before anything else."""
     app.add_middleware(BodyGuard, limit=settings.server.max_body_bytes)
+    app.add_middleware(CrashGuard)
     app.add_middleware(TokenGuard, token=settings.token.get_secret_value() if settings.token else None)
     app.add_middleware(
         CORSMiddleware,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import logging
 import re
 from urllib.parse import urlsplit
 
@@ -15,8 +16,13 @@ from visioncraft.api.errors import error_response
 from visioncraft.errors import AuthenticationError, Forbidden, InvalidRequest, VisionCraftError
 from visioncraft.settings import ServerSettings
 
+log = logging.getLogger(__name__)
+
 OPEN_PATHS = frozenset({"/", "/health", "/docs", "/redoc", "/openapi.json"})
 """What answers without a token: nothing of the user's is in it."""
+
+DOCS_ASSETS = "/docs-assets"
+"""Where the scripts and styles of `/docs` and `/redoc` are; open like the pages themselves."""
 
 
 def origin_pattern(origins: tuple[str, ...]) -> re.Pattern[str]:
@@ -78,7 +84,7 @@ class TokenGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, or answer 401."""
-        if self._token is None or scope["type"] not in ("http", "websocket") or scope["path"] in OPEN_PATHS:
+        if self._token is None or scope["type"] not in ("http", "websocket") or _is_open(scope["path"]):
             await self._app(scope, receive, send)
             return
         scheme, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
@@ -87,6 +93,35 @@ class TokenGuard:
             return
         error = AuthenticationError("This server needs its token: send Authorization: Bearer <token>")
         await error_response(error)(scope, receive, send)
+
+
+class CrashGuard:
+    """Turns what nobody foresaw into the 500 envelope.
+
+    It stands inside CORS, so that a page's script can read the envelope, and swallows the error once it is logged:
+    Starlette's own handler raises it again, at which uvicorn drops the connection under the client's next request.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on; answer 500 when that raises before an answer has begun."""
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception:
+            if scope["type"] != "http" or started:
+                raise
+            log.exception("%s %s failed", scope["method"], scope["path"])
+            error = VisionCraftError("The server failed on this request; its log has the reason")
+            await error_response(error)(scope, receive, send)
 
 
 class BodyGuard:
@@ -124,6 +159,10 @@ class BodyGuard:
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         error = InvalidRequest("Invalid body provided", field="body", issue=self._bound)
         await error_response(error)(scope, receive, send)
+
+
+def _is_open(path: str) -> bool:
+    return path in OPEN_PATHS or path.startswith(f"{DOCS_ASSETS}/")
 
 
 def _is_address(name: str) -> bool:
