@@ -1,0 +1,155 @@
+"""`visioncraft generate`: one picture, in this process, through the same job as every other picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from visioncraft.cli.output import progress_bar
+from visioncraft.cli.state import State
+
+if TYPE_CHECKING:
+    from visioncraft.jobs.job import Job
+    from visioncraft.registry import Registry
+    from visioncraft.runtime import Runtime
+    from visioncraft.settings import Settings
+    from visioncraft.types import GenerationRequest, ImageRecord, ModelInfo
+
+_OPTIONS = {"num_inference_steps": "--steps", "prompt": "PROMPT"}
+
+
+def generate(
+    ctx: typer.Context,
+    prompt: Annotated[str, typer.Argument(help="What to draw.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The PNG file, or a folder for it; else this folder.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="The model; see `visioncraft models`.")] = None,
+    negative_prompt: Annotated[str | None, typer.Option(help="What to keep out of the picture.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None,
+    guidance_scale: Annotated[float | None, typer.Option(help="How closely to follow the prompt.")] = None,
+    width: Annotated[int | None, typer.Option(help="Pixels.")] = None,
+    height: Annotated[int | None, typer.Option(help="Pixels.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed draws the same picture; -1 is a random one.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="As euler_a or dpm++_2m_karras.")] = None,
+) -> None:
+    """Draw a picture, keep it in the gallery and write it to a file."""
+    import asyncio
+
+    state: State = ctx.obj
+    settings = state.settings()
+    target = _writable(output)
+    fields = {
+        "negative_prompt": negative_prompt,
+        "num_inference_steps": steps,
+        "guidance_scale": guidance_scale,
+        "width": width,
+        "height": height,
+        "seed": seed,
+        "sampler": sampler,
+    }
+    try:
+        record, png = asyncio.run(_draw(settings, prompt, model, fields))
+    except KeyboardInterrupt:
+        typer.echo("Cancelled; nothing was kept", err=True)
+        raise typer.Exit(130) from None
+    file = _write(target, record.filename, png)
+    facts = f"{record.width}x{record.height}, seed {record.seed}, {record.generation_time:.1f} s"
+    typer.echo(f"{file}: drawn by {record.model}, {facts}")
+
+
+async def _draw(
+    settings: Settings, prompt: str, model: str | None, fields: dict[str, Any]
+) -> tuple[ImageRecord, bytes]:
+    from visioncraft.errors import VisionCraftError
+    from visioncraft.runtime import Runtime
+
+    async with Runtime(settings) as runtime:
+        request = _request(runtime, prompt, model, fields)
+        with _watched(request) as show:
+            job = runtime.jobs.submit(request, wants_png=True)
+            job.on_change = show
+            await job.wait()
+        if job.record is None:
+            raise job.error or VisionCraftError(f"{job.id} ended without a picture")
+        return job.record, job.take_png()
+
+
+def _request(runtime: Runtime, prompt: str, model: str | None, fields: dict[str, Any]) -> GenerationRequest:
+    """Validate, naming the options instead of the API's fields."""
+    from visioncraft.errors import InvalidRequest
+    from visioncraft.requests import build_request
+
+    chosen = _chosen(runtime.registry, model)
+    try:
+        return build_request(chosen, prompt, **fields)
+    except InvalidRequest as error:
+        field, issue = str(error.details["field"]), str(error.details["issue"])
+        option = _OPTIONS.get(field, "--" + field.replace("_", "-"))
+        raise InvalidRequest(f"Invalid {option}", field=field, issue=issue) from error
+
+
+def _chosen(registry: Registry, name: str | None) -> ModelInfo:
+    """The model that is meant. Raises `ModelNotAvailable`, which names the command that fetches one."""
+    from visioncraft.errors import ModelNotAvailable
+
+    if name is None and registry.settings.default_model == "auto" and registry.default_model() is None:
+        ways = [model.suggestion for model in registry.models() if model.suggestion]
+        raise ModelNotAvailable("auto", [], ways[0] if ways else "pip install visioncraft-mini brings a small one")
+    return registry.model(name)
+
+
+@contextmanager
+def _watched(request: GenerationRequest) -> Iterator[Callable[[Job], None]]:
+    """A progress bar; what it gives is called from any thread."""
+    from rich.progress import MofNCompleteColumn, TimeElapsedColumn
+
+    with progress_bar(MofNCompleteColumn(), TimeElapsedColumn()) as bar:
+        task = bar.add_task("starting", total=None)  # without a total the bar pulses: nobody knows how long a load is
+
+        def show(job: Job) -> None:
+            total = request.num_inference_steps if job.step else None
+            bar.update(task, description=f"{request.model.id}: {job.stage}", completed=job.step, total=total)
+
+        yield show
+
+
+def _writable(output: Path | None) -> Path:
+    """The file or folder to write to, tried now: a picture may take minutes. Raises `StorageError`."""
+    target = Path.cwd() if output is None else output
+    if target.is_dir():
+        _try(target / f".visioncraft-{id(target):x}", target)
+    elif not target.parent.is_dir():
+        raise _unwritable(target, f"the folder {target.parent} does not exist")
+    else:
+        _try(target, target)
+    return target
+
+
+def _try(file: Path, named: Path) -> None:
+    existed = file.exists()
+    try:
+        file.open("ab").close()
+        if not existed:
+            file.unlink()
+    except OSError as error:
+        raise _unwritable(named, error.strerror) from error
+
+
+def _write(target: Path, filename: str, png: bytes) -> Path:
+    file = target / filename if target.is_dir() else target
+    try:
+        file.write_bytes(png)
+    except OSError as error:
+        raise _unwritable(file, f"{error.strerror}, but the gallery has it as {filename}") from error
+    return file
+
+
+def _unwritable(path: Path, reason: str | None) -> Exception:
+    from visioncraft.errors import StorageError
+
+    return StorageError(f"{path} cannot be written: {reason}; choose another file with -o")

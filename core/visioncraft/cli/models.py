@@ -1,0 +1,155 @@
+"""`visioncraft models`: what can draw, what could, and how to get it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from visioncraft.cli.output import print_json, print_table, progress_bar
+from visioncraft.cli.state import State
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+    from rich.progress import TaskID
+
+    from visioncraft.registry import Registry
+    from visioncraft.types import Generator, Limits, ModelInfo
+
+app = typer.Typer(help="List the models, or fetch one.", rich_markup_mode=None, add_completion=False)
+JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
+
+
+@app.callback(invoke_without_command=True)
+def models(ctx: typer.Context, as_json: JsonOption = False) -> None:
+    """List the models, or fetch one."""
+    if ctx.invoked_subcommand is None:
+        list_models(ctx, as_json)
+
+
+@app.command("list")
+def list_models(ctx: typer.Context, as_json: JsonOption = False) -> None:
+    """List all models known, those without weights too."""
+    state: State = ctx.obj
+    registry = state.registry()
+    shown = [_facts(registry, model) for model in registry.models()]
+    if as_json:
+        print_json(shown)
+    elif shown:
+        _print(shown)
+    else:
+        typer.echo("No plugin offers a model; `visioncraft plugins` shows which plugins there are.", err=True)
+
+
+@app.command()
+def pull(
+    ctx: typer.Context,
+    model: Annotated[str, typer.Argument(help="A model's id, or owner/name on huggingface.co.")],
+) -> None:
+    """Download a model's weights; an interrupted download goes on where it stopped."""
+    state: State = ctx.obj
+    registry = state.registry()
+    known = _known(registry, model)
+    if known is not None and known.available:
+        typer.echo(f"{known.id} is already here" + (f": {known.source}" if known.source else ""))
+        return
+    fetched = _pull(_fetcher(registry, known, model), known.id if known else model)
+    typer.echo(f'{fetched.id} is ready: visioncraft generate "a red apple" --model {fetched.id}')
+
+
+def _pull(generator: Any, model_id: str) -> ModelInfo:
+    from rich.progress import MofNCompleteColumn, TimeRemainingColumn
+
+    try:
+        with progress_bar(MofNCompleteColumn(), TimeRemainingColumn()) as bar:
+            fetched: ModelInfo = generator.pull(model_id, _Download(bar, bar.add_task("connecting", total=None)))
+    except KeyboardInterrupt:
+        typer.echo(f"Interrupted; visioncraft models pull {model_id} goes on where it stopped", err=True)
+        raise typer.Exit(130) from None
+    return fetched
+
+
+class _Download:
+    """A `Progress` that draws a bar."""
+
+    cancelled = False
+
+    def __init__(self, bar: Bar, task: TaskID) -> None:
+        self._bar, self._task = bar, task
+
+    def step(self, step: int, total: int, preview: bytes | None = None) -> None:
+        self._bar.update(self._task, completed=step, total=total)
+
+    def stage(self, name: str) -> None:
+        self._bar.update(self._task, description=name)
+
+
+def _fetcher(registry: Registry, known: ModelInfo | None, name: str) -> Generator:
+    from visioncraft.errors import ModelNotAvailable
+
+    for generator in registry.generators.values():
+        runs_it = known is None or known.engine == generator.name or known.engine in generator.engines
+        if runs_it and callable(getattr(generator, "pull", None)):
+            return generator
+    hint = "no installed plugin can fetch it; pip install visioncraft-local-sd brings one that fetches from the hub"
+    raise ModelNotAvailable(name, [model.id for model in registry.available()], hint)
+
+
+def _known(registry: Registry, name: str) -> ModelInfo | None:
+    from visioncraft.types import canonical_id
+
+    return next((model for model in registry.models() if canonical_id(model.id) == canonical_id(name)), None)
+
+
+def _facts(registry: Registry, model: ModelInfo) -> dict[str, Any]:
+    default = registry.default_model()
+    return {
+        "id": model.id,
+        "name": model.name,
+        "engine": model.engine,
+        "kind": model.kind,
+        "quality": model.quality,
+        "vram_required": model.vram_required,
+        "description": model.description,
+        "available": any(model is usable for usable in registry.available()),
+        "default": model is default,
+        "suggestion": model.suggestion,
+        "source": model.source,
+        "limits": _limits(model.limits),
+    }
+
+
+def _limits(limits: Limits) -> dict[str, Any]:
+    return {
+        "steps": limits.steps,
+        "guidance_scale": limits.guidance_scale,
+        "size_multiple": limits.size_multiple,
+        "min_resolution": limits.min_resolution,
+        "max_resolution": limits.max_resolution,
+    }
+
+
+def _print(shown: list[dict[str, Any]]) -> None:
+    headings = ("Model", "Name", "Engine", "Can draw", "Steps", "Guidance", "Largest", "Sizes in", "Memory")
+    print_table(headings, [_row(model) for model in shown])
+    if any(model["default"] for model in shown):
+        typer.echo("* draws when a request names no model")
+    for model in shown:
+        if not model["available"]:
+            fetch = model["suggestion"] or f"install a plugin that runs the engine '{model['engine']}'"
+            typer.echo(f"To get {model['id']}: {fetch}")
+
+
+def _row(model: dict[str, Any]) -> tuple[str, ...]:
+    limits = model["limits"]
+    return (
+        model["id"] + (" *" if model["default"] else ""),
+        model["name"],
+        model["engine"],
+        "yes" if model["available"] else "no",
+        "-".join(f"{bound}" for bound in limits["steps"]),
+        "-".join(f"{bound:g}" for bound in limits["guidance_scale"]),
+        "x".join(f"{side}" for side in limits["max_resolution"]),
+        f"{limits['size_multiple']} px",
+        model["vram_required"],
+    )

@@ -1,0 +1,75 @@
+"""How commands speak: errors in one line, tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from visioncraft.errors import InsufficientVRAM, ModelNotAvailable, VisionCraftError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+_PIPE_WIDTH = 240  # into a pipe a table is as wide as it needs to be, so that nothing is cut
+
+
+def describe(error: BaseException) -> str:
+    """An error in one line: what is wrong, and the next step where it is known."""
+    if not isinstance(error, VisionCraftError):
+        said = " ".join(str(error).split())
+        return f"unexpected {type(error).__name__}: {said}; `visioncraft -v ...` shows where, please report it"
+    parts = [error.message, *_next_steps(error)]
+    return "; ".join(" ".join(part.split()) for part in parts)
+
+
+def _next_steps(error: VisionCraftError) -> list[str]:
+    steps = [str(error.details[key]) for key in ("issue", "api_error") if error.details.get(key)]
+    if error.details.get("suggestion"):
+        steps.append(f"next: {error.details['suggestion']}")
+    if isinstance(error, ModelNotAvailable):
+        steps.append(f"available: {', '.join(error.available_models) or 'none, see `visioncraft models`'}")
+    if isinstance(error, InsufficientVRAM):
+        steps.append(f"{error.vram_available} GB free, about {error.vram_required} GB needed; try a smaller size")
+    return steps
+
+
+def print_json(document: object) -> None:
+    """Print a document for programs."""
+    import json
+
+    typer.echo(json.dumps(document, indent=2, ensure_ascii=False, default=str))
+
+
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table for people. Cells are plain text: nothing in them is markup or steers the terminal."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table()
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_printable(cell)) for cell in row))
+    Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(table)
+
+
+def progress_bar(*columns: Any) -> Progress:
+    """A progress bar on stderr that goes away when it is done.
+
+    Parameters
+    ----------
+    columns: What stands behind the bar.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+    stage = TextColumn("{task.description}", markup=False)
+    return Progress(SpinnerColumn(), stage, BarColumn(), *columns, console=Console(stderr=True), transient=True)
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() or character == "\n" else " " for character in text)

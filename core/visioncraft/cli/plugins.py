@@ -1,0 +1,62 @@
+"""`visioncraft plugins`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from visioncraft.cli.group import commands_of
+from visioncraft.cli.output import print_json, print_table
+from visioncraft.cli.state import State
+
+if TYPE_CHECKING:
+    from visioncraft.errors import ConfigurationError
+    from visioncraft.plugins import PluginManager
+
+
+def plugins(ctx: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
+    """List the plugins, the broken ones with their reason."""
+    import logging
+
+    from visioncraft.runtime import discovered
+
+    state: State = ctx.obj
+    settings = state.settings()
+    if not state.verbose:
+        logging.disable(logging.ERROR)  # the table says it all
+    manager = discovered(settings)
+    refusal = _ask_everything(manager)
+    if as_json:
+        print_json([asdict(info) for info in manager.plugins.values()])
+    else:
+        _print(manager)
+    if refusal is not None:
+        raise refusal
+
+
+def _ask_everything(manager: PluginManager) -> ConfigurationError | None:
+    """Call the hooks as a server would, so that a plugin that fails only then is listed as failed."""
+    from visioncraft.errors import ConfigurationError
+    from visioncraft.registry import Registry
+
+    try:
+        Registry(manager.settings, manager)
+        commands_of(manager)
+    except ConfigurationError as error:
+        return error
+    return None
+
+
+def _print(manager: PluginManager) -> None:
+    headings = ("Plugin", "Distribution", "Version", "Status", "Hooks", "Error")
+    rows = [
+        (info.name, info.distribution, info.version, info.status, _short(info.hooks), info.error or "")
+        for info in manager.plugins.values()
+    ]
+    print_table(headings, rows)
+
+
+def _short(hooks: list[str]) -> str:
+    return ", ".join(hook.removeprefix("visioncraft_") for hook in hooks)

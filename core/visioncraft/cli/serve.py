@@ -1,0 +1,64 @@
+"""`visioncraft serve`."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from visioncraft.cli.state import State, configure_logging
+
+if TYPE_CHECKING:
+    from visioncraft.settings import Settings
+
+
+def serve(
+    ctx: typer.Context,
+    host: Annotated[str | None, typer.Option(help="The address to listen on; else server.host.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Its port, 0 for any free one.")] = None,
+) -> None:
+    """Serve the REST API."""
+    state: State = ctx.obj
+    configure_logging(state.verbose, server=True)
+    signal.signal(signal.SIGTERM, _leave)
+    settings = _addressed(state.settings(), {"host": host, "port": port})
+    refuse_open_door(settings)
+    try:
+        from visioncraft.cli.server import run
+
+        run(settings)
+    except KeyboardInterrupt:
+        typer.echo("Stopped", err=True)
+
+
+def refuse_open_door(settings: Settings) -> None:
+    """Raise `ConfigurationError` for an address that others can reach while no token is asked for."""
+    from visioncraft.errors import ConfigurationError
+
+    if settings.token is None and not _is_loopback(settings.server.host):
+        raise ConfigurationError(
+            f"{settings.server.host} can be reached by others: set VISIONCRAFT_TOKEN to a secret of your own, "
+            "or serve on 127.0.0.1"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    import ipaddress
+
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _addressed(settings: Settings, given: dict[str, Any]) -> Settings:
+    server = settings.server.model_copy(update={key: value for key, value in given.items() if value is not None})
+    return settings.model_copy(update={"server": server})
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    # uvicorn has shut down in order and sends itself the signal again; being asked to end is no failure.
+    sys.exit(0)

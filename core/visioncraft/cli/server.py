@@ -1,0 +1,85 @@
+"""The server process: a socket, the app, uvicorn, and one friendly line when it is ready."""
+
+from __future__ import annotations
+
+import socket
+
+import typer
+import uvicorn
+
+from visioncraft import __version__
+from visioncraft.app import create_app
+from visioncraft.errors import ConfigurationError
+from visioncraft.runtime import Runtime
+from visioncraft.settings import Settings
+
+_GRACE_S = 5  # for requests under way when the server is told to end; a picture being drawn is then cancelled
+
+
+def run(settings: Settings) -> None:
+    """Serve until told to end. Raises `ConfigurationError` for a taken port and for settings that cannot be served."""
+    with bound_socket(settings.server.host.strip("[]"), settings.server.port) as listener:
+        runtime = Runtime(settings)
+        config = uvicorn.Config(
+            create_app(settings, runtime),
+            log_config=None,
+            ws="none",
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE_S,
+        )
+        _Server(config, runtime).run(sockets=[listener])
+
+
+def bound_socket(host: str, port: int) -> socket.socket:
+    """A socket bound before anything slow is loaded, so that a taken port is said at once."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+        except OSError:
+            listener.close()
+            raise
+    except OSError as error:
+        raise ConfigurationError(
+            f"{host}:{port} cannot be listened on: {error.strerror}; end what uses it, or choose another with --port"
+        ) from error
+    return listener
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that says in one line that it is ready."""
+
+    def __init__(self, config: uvicorn.Config, runtime: Runtime) -> None:
+        super().__init__(config)
+        self._runtime = runtime
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start listening, then say so."""
+        await super().startup(sockets)
+        if sockets and not self.should_exit:
+            typer.echo(greeting(self._runtime, url_of(sockets[0])), err=True)
+
+
+def url_of(listener: socket.socket) -> str:
+    """The server's URL as a browser on this machine can open it."""
+    host, port = listener.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        host = "127.0.0.1" if host == "0.0.0.0" else "::1"  # noqa: S104
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def greeting(runtime: Runtime, url: str) -> str:
+    """One line: where it is, what draws, where pictures go, and which plugins are in trouble."""
+    default = runtime.registry.default_model()
+    parts = [
+        f"VisionCraft Pro {__version__} is ready at {url}",
+        f"docs at {url}/docs",
+        f"default model {default.id}" if default else "no model can draw yet, see `visioncraft models`",
+        f"pictures in {runtime.registry.store.name}",
+    ]
+    troubled = [info.name for info in runtime.plugins.plugins.values() if info.error and info.status != "disabled"]
+    if troubled:
+        parts.append(f"in trouble: {', '.join(troubled)}, see `visioncraft plugins`")
+    return " | ".join(parts)

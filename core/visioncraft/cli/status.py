@@ -1,0 +1,54 @@
+"""`visioncraft status`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from visioncraft.cli.output import print_json, print_table
+from visioncraft.cli.state import State
+
+if TYPE_CHECKING:
+    from visioncraft.settings import Settings
+
+
+def status(
+    ctx: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="For programs: as GET /status.")] = False
+) -> None:
+    """Show the device, the models that can draw, and the backends."""
+    import asyncio
+
+    state: State = ctx.obj
+    facts = asyncio.run(_ask(state.settings()))
+    if as_json:
+        print_json(facts)
+    else:
+        print_table(("Fact", "Value"), _rows(facts))
+
+
+async def _ask(settings: Settings) -> dict[str, Any]:
+    from visioncraft.runtime import Runtime
+    from visioncraft.status import system_status
+
+    async with Runtime(settings) as runtime:
+        return await system_status(runtime)
+
+
+def _rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    system = facts["system_info"]
+    yield "Device", f"{facts['device_name']} ({facts['device']})"
+    if facts["vram_total"]:
+        yield "Device memory", f"{facts['vram_free']} GB free of {facts['vram_total']} GB"
+    yield "Models that can draw", _names(facts["available_models"])
+    yield "Cloud models", _names(facts["available_generators"])
+    yield "Storage", system["storage"]
+    yield "Python", system["python_version"]
+    yield "CUDA", system["cuda_version"] or "none"
+    for name, said in system["backends"].items():
+        yield name, ", ".join(f"{key.replace('_', ' ')}: {value}" for key, value in said.items())
+
+
+def _names(models: dict[str, Any]) -> str:
+    return ", ".join(models) or "none"
