@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 import threading
 import time
@@ -10,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import torch
 from diffusers import StableDiffusionPipeline
+from visioncraft import read_record
 from visioncraft.runtime import Runtime
 from visioncraft.settings import load_settings
 
@@ -47,16 +49,19 @@ def rows() -> list[tuple[str, str, str]]:
 
 
 def _dtype_of(client: httpx.Client) -> str:
-    """Draw once, to warm up, and ask which dtype the server's measurement chose."""
-    client.post("/generate", json=REQUEST).raise_for_status()
-    backends = client.get("/status").json()["system_info"]["backends"]
-    return str(backends["local_sd"]["dtype"])
+    """Draw once, to warm up, and read from the picture which precision the server's measurement chose."""
+    answer = client.post("/generate", json=REQUEST).raise_for_status()
+    record = read_record(client.get(f"/images/{answer.headers['X-Image-Id']}").raise_for_status().content)
+    return str(record.facts["dtype"]) if record else "fp32"
 
 
 def _pipeline(dtype: str) -> StableDiffusionPipeline:
-    model = Runtime(load_settings()).registry.model(MODEL)
+    """The stock pipeline in the server's own precision: `bf16`, or `bf16 (vae fp32)`."""
     kinds = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-    pipeline = StableDiffusionPipeline.from_pretrained(model.source, torch_dtype=kinds[dtype], safety_checker=None)
+    named = re.findall(r"fp32|bf16|fp16", dtype)
+    source = Runtime(load_settings()).registry.model(MODEL).source
+    pipeline = StableDiffusionPipeline.from_pretrained(source, torch_dtype=kinds[named[0]], safety_checker=None)
+    pipeline.vae.to(kinds[named[-1]])
     pipeline.set_progress_bar_config(disable=True)
     _draw(pipeline)
     return pipeline

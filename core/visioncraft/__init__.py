@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         VisionCraftError,
     )
     from visioncraft.hookspecs import hookimpl
+    from visioncraft.ids import image_filename, is_image_id, new_image_id
     from visioncraft.images import decode_png, encode_png, read_record, webp_thumbnail, with_record
     from visioncraft.settings import PluginSettings, Settings
     from visioncraft.types import (
@@ -67,6 +68,7 @@ _HOMES = {
         "VisionCraftError",
     ),
     "hookspecs": ("hookimpl",),
+    "ids": ("image_filename", "is_image_id", "new_image_id"),
     "images": ("decode_png", "encode_png", "read_record", "webp_thumbnail", "with_record"),
     "settings": ("PluginSettings", "Settings"),
     "types": (
@@ -120,7 +122,10 @@ __all__ = [
     "decode_png",
     "encode_png",
     "hookimpl",
+    "image_filename",
+    "is_image_id",
     "model_folder",
+    "new_image_id",
     "probe_device",
     "read_record",
     "webp_thumbnail",
