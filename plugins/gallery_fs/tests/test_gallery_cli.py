@@ -6,9 +6,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import click
 import pytest
-from typer.testing import CliRunner
+import typer
+from click.testing import CliRunner
 from visioncraft import ConfigurationError, ImageRecord
 from visioncraft.settings import Settings, load_settings
 from visioncraft_gallery_fs import plugin
@@ -34,6 +37,42 @@ def run_command(settings: Settings, *arguments: str) -> subprocess.CompletedProc
     assert settings.file is not None
     command = [sys.executable, "-c", code, str(settings.file), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def typer_root() -> Any:
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    return typer.main.get_command(app)
+
+
+@pytest.mark.parametrize("make_root", [click.Group, typer_root], ids=["click", "typer"])
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--help"], 0, "Pictures on disk"),
+        (["gallery", "--help"], 0, "Rebuild the index"),
+        (["gallery"], 2, "Rebuild the index"),
+        (["gallery", "path"], 0, "/pictures/gallery"),
+        (["gallery", "list", "--limit", "x"], 2, "Usage: visioncraft gallery list"),
+        (["gallery", "nonsense"], 2, "No such command 'nonsense'"),
+    ],
+)
+def test_the_group_is_at_home_under_click_and_under_typer(
+    make_root: Callable[[], Any],
+    arguments: list[str],
+    code: int,
+    said: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    root = make_root()
+    (group,) = plugin.visioncraft_commands(settings_file(tmp_path))
+    root.add_command(group, group.name)
+    with pytest.raises(SystemExit) as ended:
+        root.main(args=arguments, prog_name="visioncraft")
+    assert ended.value.code == code
+    shown = capsys.readouterr()
+    assert said in shown.out + shown.err
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
+import click
 import typer
 from visioncraft import ImageRecord, VisionCraftError
 
@@ -17,9 +18,25 @@ LimitOption = Annotated[int, typer.Option(min=1, help="How many pictures to show
 ModelOption = Annotated[str | None, typer.Option(help="Only pictures that this model drew.")]
 
 
-def gallery_group(gallery: Callable[[], GalleryStore]) -> Any:
-    """The command group; `gallery` gives a store that is not started, and is called only when a command runs."""
-    app = typer.Typer(name="gallery", help="Pictures on disk.", no_args_is_help=True)
+def gallery_group(gallery: Callable[[], GalleryStore]) -> click.Command:
+    """`gallery` and its commands; `gallery` gives a store that is not started, and is called when a command runs.
+
+    typer carries a click of its own, whose errors the click of the hook's contract does not know, and the other way
+    round. So what the hook hands over is a plain click command that gives all its arguments to typer's group.
+    """
+    group = typer.main.get_command(_app(gallery))
+
+    @click.command("gallery", help=group.help, add_help_option=False, context_settings={"ignore_unknown_options": True})
+    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+    @click.pass_context
+    def command(context: click.Context, arguments: tuple[str, ...]) -> None:
+        group.main(args=list(arguments), prog_name=context.command_path)
+
+    return command
+
+
+def _app(gallery: Callable[[], GalleryStore]) -> typer.Typer:
+    app = typer.Typer(name="gallery", help="Pictures on disk.", no_args_is_help=True, add_completion=False)
 
     @app.command("list")
     def list_pictures(limit: LimitOption = 20, model: ModelOption = None) -> None:
@@ -40,7 +57,7 @@ def gallery_group(gallery: Callable[[], GalleryStore]) -> Any:
         with _errors():
             typer.echo(gallery().root)
 
-    return typer.main.get_command(app)
+    return app
 
 
 @contextmanager
@@ -81,7 +98,7 @@ def _reindex(store: GalleryStore) -> None:
     typer.echo(f"{outcome.indexed} pictures indexed{gone}")
 
 
-def _print_table(records: Any, total: int) -> None:
+def _print_table(records: Sequence[ImageRecord], total: int) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

@@ -107,7 +107,7 @@ def remove_quietly(path: Path) -> None:
 
 def prove_writable(root: Path) -> None:
     """Make the gallery's folder and write into it once. Raises `ConfigurationError` with the next step."""
-    probe = root / f".probe-{os.getpid()}-{time.monotonic_ns()}"
+    probe = root / f".probe-{os.getpid()}-{time.monotonic_ns()}{_TEMPORARY}"
     try:
         root.mkdir(parents=True, exist_ok=True)
         sync_folder(root.parent)
@@ -141,7 +141,11 @@ def inside(root: Path, path: str) -> Path:
 
     Raises `StorageError` for one that is not shaped like a picture's or that a symbolic link leads out of `root`.
     """
-    if not PICTURE_PATH.fullmatch(path) or not (root / path).resolve().is_relative_to(root.resolve()):
+    try:
+        ours = PICTURE_PATH.fullmatch(path) and (root / path).resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError):  # a loop of links; Python before 3.13 raises RuntimeError
+        ours = False
+    if not ours:
         raise StorageError(f"{root}: {path!r} leads outside the gallery; run 'visioncraft gallery reindex'")
     return root / path
 

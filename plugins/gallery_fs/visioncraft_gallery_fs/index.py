@@ -77,6 +77,10 @@ class DamagedIndex(StorageError):
     """The index's file is no sound SQLite database, or holds what this never wrote."""
 
 
+class IndexFull(StorageError):
+    """There is no room on the disk for the change."""
+
+
 def to_row(record: ImageRecord, path: str) -> dict[str, Any]:
     """A record as the table holds it. Raises `StorageError` for one that SQLite cannot hold.
 
@@ -217,8 +221,9 @@ class PictureIndex:
             code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF  # extended codes hold the plain one below
             if code in _DAMAGED:
                 raise DamagedIndex(f"{where} is damaged: {error.orig}; {_REINDEX}") from error
+            kind = IndexFull if code == sqlite3.SQLITE_FULL else StorageError
             step = _NEXT_STEPS.get(code, "check the disk")
-            raise StorageError(f"{where} cannot be used: {error.orig}; {step}") from error
+            raise kind(f"{where} cannot be used: {error.orig}; {step}") from error
         except (ValueError, TypeError, OverflowError) as error:  # a cell that was read is not what its column says
             raise DamagedIndex(f"{where} is damaged: {error}; {_REINDEX}") from error
 

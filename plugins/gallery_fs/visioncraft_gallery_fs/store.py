@@ -47,11 +47,11 @@ class GalleryStore(ImageStore):
         Raises `ConfigurationError` that names the folder and the next step.
         """
         self.prepare()
-        if not self._index.complete:
-            outcome = self.reindex()
-            if outcome.indexed or outcome.skipped:
-                told = f"{outcome.indexed} pictures, {len(outcome.skipped)} files skipped"
-                log.warning("%s: the index was missing or damaged and was rebuilt: %s", self.root, told)
+        try:
+            if not self._index.complete:
+                self._log_rebuilt(self.reindex())
+        except StorageError as error:
+            raise ConfigurationError(error.message) from error
 
     def prepare(self, thorough: bool = False) -> None:
         """As `start`, but leave an incomplete index incomplete; `thorough` looks for damage in every part of it."""
@@ -60,16 +60,16 @@ class GalleryStore(ImageStore):
         if self._opened is not None:
             return
         files.prove_writable(self.root)
-        swept = files.sweep(self.root)
-        if swept:
-            log.info("%s: removed %s temporary files that a crash had left", self.root, swept)
         try:
+            swept = files.sweep(self.root)
             self._opened = PictureIndex.open(self.root / "index.sqlite3", thorough)
             files.sync_folder(self.root)
         except StorageError as error:
             raise ConfigurationError(error.message) from error
         except OSError as error:
-            raise ConfigurationError(f"{self.root}: {files.reason(error)}") from error
+            raise ConfigurationError(f"{error.filename or self.root}: {files.reason(error)}") from error
+        if swept:
+            log.info("%s: removed %s temporary files that a crash had left", self.root, swept)
 
     def close(self) -> None:
         """Close the index. A closed store can be started again."""
@@ -82,12 +82,9 @@ class GalleryStore(ImageStore):
         from visioncraft_gallery_fs.reindex import rebuild
 
         try:
-            outcome = rebuild(self.root, self._index, report)
+            return rebuild(self.root, self._index, report)
         except OSError as error:
             raise StorageError(f"{error.filename or self.root}: {files.reason(error)}") from error
-        for sentence in outcome.skipped:
-            log.warning("Not indexed: %s", sentence)
-        return outcome
 
     def save(self, record: ImageRecord, png: bytes) -> ImageRecord:
         """Keep a picture, byte for byte. When this returns, file and row survive a power cut.
@@ -114,8 +111,7 @@ class GalleryStore(ImageStore):
     def get(self, image_id: str) -> ImageRecord:
         """One record. Raises `NotFound`, also when somebody removed the file by hand."""
         record, path = self._find(image_id)
-        if not path.is_file():
-            raise self._gone(image_id)
+        self._check_there(image_id, path)
         return record
 
     def open(self, image_id: str) -> bytes:
@@ -123,10 +119,8 @@ class GalleryStore(ImageStore):
         _, path = self._find(image_id)
         try:
             return path.read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            raise self._gone(image_id) from None
         except OSError as error:
-            raise StorageError(f"{path}: cannot be read: {files.reason(error)}") from error
+            raise self._unreadable(image_id, path, error) from error
 
     def list(self, limit: int, offset: int = 0, model: str | None = None) -> Page:
         """A page, newest first, from the index alone. The cursor is the next offset, as text."""
@@ -135,19 +129,22 @@ class GalleryStore(ImageStore):
         return Page(records, total, str(end) if records and end < total else None)
 
     def delete(self, image_id: str) -> None:
-        """Remove row, file and thumbnails. Raises `NotFound`, or `StorageError` with the picture still whole."""
+        """Remove row, file and thumbnails. Raises `NotFound`, or `StorageError` when the disk refuses.
+
+        The row goes first: a crash then leaves a file without a row, never a row without a file. Where the file cannot
+        be removed the row comes back. Only on a full disk the file makes room for the row's change first.
+        """
+        from visioncraft_gallery_fs.index import IndexFull
+
         record, path = self._find(image_id)
-        if not self._index.remove([image_id]):
-            raise _not_found(image_id)
         try:
-            path.unlink(missing_ok=True)
-            files.sync_folder(path.parent)
-        except FileNotFoundError:
-            pass  # the whole folder was removed by hand
-        except OSError as error:
-            self._restore(record, path)
-            raise StorageError(f"{path}: cannot be deleted: {files.reason(error)}") from error
-        self._drop_thumbnails(path)
+            known = self._index.remove([image_id])
+        except IndexFull:
+            self._remove_file(record, path)
+            known = self._index.remove([image_id])
+        if not known:
+            raise _not_found(image_id)
+        self._remove_file(record, path)
 
     def count(self) -> int:
         """How many pictures there are."""
@@ -157,9 +154,9 @@ class GalleryStore(ImageStore):
         """A WebP of the picture, made on first ask and kept. Raises `NotFound` or `StorageError`."""
         _, path = self._find(image_id)
         cached = self._thumbnails(path, str(self._side))
-        if path.is_file():
-            with suppress(OSError):
-                return cached.read_bytes()
+        self._check_there(image_id, path)
+        with suppress(OSError):
+            return cached.read_bytes()
         webp = webp_thumbnail(self.open(image_id), self._side)
         try:
             self._write(cached, webp)
@@ -176,6 +173,13 @@ class GalleryStore(ImageStore):
         if self._opened is None:
             raise StorageError(f"{self.root}: the gallery is not started; call start() first")
         return self._opened
+
+    def _log_rebuilt(self, outcome: Outcome) -> None:
+        if outcome.indexed or outcome.skipped:
+            told = f"{outcome.indexed} pictures, {len(outcome.skipped)} files skipped"
+            log.warning("%s: the index was missing or damaged and was rebuilt: %s", self.root, told)
+        for sentence in outcome.skipped:
+            log.warning("Not indexed: %s", sentence)
 
     def _place(self, record: ImageRecord) -> tuple[ImageRecord, str]:
         """The record under the name it will have, and its path below the root."""
@@ -205,17 +209,33 @@ class GalleryStore(ImageStore):
         record, path = found
         return record, files.inside(self.root, path)
 
-    def _gone(self, image_id: str) -> NotFound:
-        """Drop the row of a file removed by hand, unless it is the whole gallery that is gone, as a lost mount."""
+    def _check_there(self, image_id: str, path: Path) -> None:
+        try:
+            path.stat()
+        except OSError as error:
+            raise self._unreadable(image_id, path, error) from error
+
+    def _unreadable(self, image_id: str, path: Path, error: OSError) -> NotFound | StorageError:
+        """What to raise. The row of a file removed by hand goes, unless the whole gallery is away, as a lost mount."""
+        if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+            return StorageError(f"{path}: cannot be read: {files.reason(error)}")
         if self._index.file.exists():
             self._index.remove([image_id])
+            self._drop_thumbnails(path)
         return _not_found(image_id)
 
-    def _restore(self, record: ImageRecord, path: Path) -> None:
+    def _remove_file(self, record: ImageRecord, path: Path) -> None:
         from visioncraft_gallery_fs.index import to_row
 
-        if path.is_file():
-            self._index.put([to_row(record, files.relative(self.root, path))])
+        try:
+            path.unlink(missing_ok=True)
+            if path.parent.is_dir():  # the whole folder may have been removed by hand
+                files.sync_folder(path.parent)
+        except OSError as error:
+            if path.is_file():
+                self._index.put([to_row(record, files.relative(self.root, path))])
+            raise StorageError(f"{path}: cannot be deleted: {files.reason(error)}") from error
+        self._drop_thumbnails(path)
 
     def _thumbnails(self, picture: Path, side: str) -> Path:
         return (self.root / ".thumbnails" / side / picture.relative_to(self.root)).with_suffix(".webp")
