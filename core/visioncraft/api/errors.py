@@ -79,6 +79,8 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
         field, issue = "body", f"not valid JSON: {first.get('ctx', {}).get('error', 'cannot be parsed')}"
     elif field == "body":
         issue = "expected a JSON object with Content-Type: application/json"
+    elif first["type"] == "string_too_short":
+        issue = f"{field.capitalize()} cannot be empty"
     elif first["type"] == "missing":
         issue = "required, but absent"
     return error_response(errors.InvalidRequest(f"Invalid {field} provided", field=field, issue=_printable(issue)))

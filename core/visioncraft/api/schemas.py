@@ -122,7 +122,9 @@ class LoadModelAnswer(BaseModel):
 class ApiKeyBody(BaseModel):
     """A cloud service's key."""
 
-    service: Text = Field(description='Service name (currently "leonardo-api")', examples=["leonardo-api"])
+    service: Text = Field(
+        max_length=64, description='Service name (currently "leonardo-api")', examples=["leonardo-api"]
+    )
     api_key: Text = Field(description="API key for the service", examples=["your-leonardo-api-key-here"])
 
 

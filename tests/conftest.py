@@ -1,0 +1,43 @@
+"""Servers that the whole-system tests share."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "support"))
+
+from harness import FAKES, House, Server, listening, served
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    """An empty house: the fake engine and the gallery on disk, nothing running."""
+    return fake_house(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def fake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server whose engine draws at once, one for each test module."""
+    with served(fake_house(tmp_path_factory.mktemp("fake"))) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The server as `make run` has it, all plugins real, on the port that the contract's examples name."""
+    if listening(8000):
+        pytest.fail("port 8000 is taken; the contract's examples need it: stop what listens there (ss -ltnp)")
+    enabled = {"enabled": ["local_sd", "mini", "gallery_fs"]}
+    with served(House(tmp_path_factory.mktemp("real"), {"plugins": enabled}), port=8000) as server:
+        yield server
+
+
+def fake_house(folder: Path) -> House:
+    """A house without heavy plugins."""
+    house = House(folder, {"plugins": {"enabled": list(FAKES)}, "jobs": {"capacity": 4}})
+    house.install("visioncraft-fake-engine", "fake_engine")
+    return house

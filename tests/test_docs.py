@@ -1,0 +1,163 @@
+"""Every command and snippet that the documentation shows is run, unchanged, in the order of its page."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from harness import ROOT, House, Server, free_port, listening
+from markdown_it import MarkdownIt
+from PIL import Image
+
+PAGES = ("README.md", "docs/api.md")
+SHOWN = ("toml", "text", "")
+"""Blocks that are not commands: files, checked where they are used, and drawings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A fenced block with the paragraph before it, which may name a file."""
+
+    page: str
+    language: str
+    text: str
+    before: str
+
+
+def blocks(page: str) -> Iterator[Block]:
+    before = ""
+    for token in MarkdownIt().parse((ROOT / page).read_text("utf-8")):
+        if token.type == "inline":
+            before = token.content
+        elif token.type == "fence":
+            yield Block(page, token.info.strip(), token.content, before)
+
+
+def block_with(words: str) -> Block:
+    """The one block of the README that holds these words."""
+    (found,) = [block for block in blocks("README.md") if words in block.text]
+    return found
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as a newcomer has it: `.venv`, and the plugin's files as the README names them."""
+    desk = tmp_path_factory.mktemp("desk")
+    (desk / ".venv").symlink_to(sys.prefix)
+    plugin = desk / "visioncraft-plasma"
+    plugin.mkdir()
+    (plugin / "visioncraft_plasma.py").write_text(block_with("class Plasma").text)
+    (plugin / "pyproject.toml").write_text(block_with('name = "visioncraft-plasma"').text)
+    return desk
+
+
+def run(desk: Path, script: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a block in bash, where the first command that fails ends it."""
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script], cwd=desk, env=env, capture_output=True, text=True, timeout=240
+    )
+
+
+def environment(desk: Path, **further: str) -> dict[str, str]:
+    """The reader's shell after `. .venv/bin/activate`, with data of its own."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return House(desk).environment() | {"PATH": path} | further
+
+
+def is_plain(block: Block) -> bool:
+    special = ("make ", "visioncraft serve", "models pull", "pip install")
+    return block.language == "bash" and not any(word in block.text for word in special)
+
+
+@pytest.mark.parametrize("block", [b for page in PAGES for b in blocks(page) if is_plain(b)], ids=lambda b: b.text[:40])
+def test_a_shell_block_runs_as_it_stands(block: Block, desk: Path, real: Server) -> None:
+    outcome = run(desk, block.text, environment(desk))
+    assert outcome.returncode == 0, outcome.stderr
+    assert '"error"' not in outcome.stdout
+
+
+def test_the_first_curl_of_the_readme_leaves_a_picture(desk: Path, real: Server) -> None:
+    block = block_with('"prompt": "red apple"')
+    assert run(desk, block.text, environment(desk)).returncode == 0
+    assert Image.open(desk / "apple.png").size == (512, 512)
+
+
+def test_the_python_block_leaves_a_picture(desk: Path, real: Server) -> None:
+    script = block_with("import requests").text
+    subprocess.run([sys.executable, "-c", script], cwd=desk, check=True, timeout=240)
+    assert Image.open(desk / "star.png").size == (512, 512)
+
+
+@pytest.mark.parametrize("target", ["run", "test", "check", "bench"])
+def test_every_make_target_that_is_named_exists(target: str) -> None:
+    assert f"make {target}" in (ROOT / "README.md").read_text("utf-8")
+    subprocess.run(["make", "--dry-run", target], cwd=ROOT, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("words", ["VISIONCRAFT_SERVER__PORT=8001", "--host 0.0.0.0"])
+def test_a_serve_command_serves(words: str, desk: Path) -> None:
+    script = block_with(words).text
+    port = 8001 if "8001" in script else free_port()
+    assert not listening(port), f"port {port} is taken"
+    env = environment(desk, **({} if "8001" in script else {"VISIONCRAFT_SERVER__PORT": str(port)}))
+    process = subprocess.Popen(["bash", "-c", f"exec env {script}"], cwd=desk, env=env, stderr=subprocess.PIPE)
+    try:
+        while not listening(port):
+            assert process.poll() is None, process.stderr and process.stderr.read().decode()
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def test_a_pull_without_network_says_so_in_one_line(desk: Path) -> None:
+    env = environment(desk, HF_ENDPOINT="http://127.0.0.1:9", HF_HOME=str(desk / "hf"))
+    outcome = run(desk, block_with("models pull").text, env)
+    assert outcome.returncode == 1
+    assert "Traceback" not in outcome.stderr
+    assert "stable-diffusion" in outcome.stderr
+
+
+def test_the_plugin_of_thirty_lines_installs_and_draws(desk: Path) -> None:
+    """pip installs it into a folder beside the environment, so that the run leaves nothing behind."""
+    site = desk / "site-plasma"
+    pip = {"PIP_TARGET": str(site), "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "false", "PYTHONPATH": str(site)}
+    outcome = run(desk, block_with("pip install").text, environment(desk, **pip))
+    assert outcome.returncode == 0, outcome.stderr
+    assert Image.open(desk / "plasma.png").size == (512, 512)
+
+
+def test_the_plugin_keeps_to_the_lines_it_promises() -> None:
+    code = [line for line in block_with("class Plasma").text.splitlines() if line.strip()]
+    project = block_with('name = "visioncraft-plasma"').text
+    assert len(code) <= 30
+    assert len(project.splitlines()) <= 15
+    assert tomllib.loads(project)["project"]["entry-points"]["visioncraft"] == {"plasma": "visioncraft_plasma"}
+
+
+def test_no_block_is_left_out() -> None:
+    """A block in a language no test here runs would go stale unseen."""
+    special = [b for page in PAGES for b in blocks(page) if b.language == "bash" and not is_plain(b)]
+    assert len(special) == 5, [block.text for block in special]
+    assert {b.language for page in PAGES for b in blocks(page)} - set(SHOWN) == {"bash", "python"}
+
+
+def test_pages_link_only_to_files_that_exist() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "plugins").glob("*/README.md")]
+    missing = [
+        f"{page.name}: {target}" for page in pages for target in _links(page) if not (page.parent / target).exists()
+    ]
+    assert missing == []
+
+
+def _links(page: Path) -> Iterator[str]:
+    for token in MarkdownIt().parse(page.read_text("utf-8")):
+        for child in token.children or []:
+            target = str(child.attrGet("href") or child.attrGet("src") or "").partition("#")[0]
+            if target and "://" not in target and not target.startswith("mailto:"):
+                yield target
