@@ -6,12 +6,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import click
 import pytest
-import typer
-from click.testing import CliRunner
 from visioncraft import ConfigurationError, ImageRecord
 from visioncraft.settings import Settings, load_settings
 from visioncraft_gallery_fs import plugin
@@ -27,52 +23,18 @@ def settings_file(folder: Path, table: str = "") -> Settings:
     return load_settings(file)
 
 
-def run_command(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The group as a process of its own, as `visioncraft gallery …` runs it."""
-    code = (
-        "import sys, pathlib; from visioncraft.settings import load_settings;"
-        "from visioncraft_gallery_fs import plugin;"
-        "[group] = plugin.visioncraft_commands(load_settings(pathlib.Path(sys.argv.pop(1)))); group()"
-    )
-    assert settings.file is not None
-    command = [sys.executable, "-c", code, str(settings.file), *arguments]
+def run_visioncraft(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`visioncraft --settings … …` as a process of its own."""
+    code = "from visioncraft.cli import main; main()"
+    command = [sys.executable, "-c", code, "--settings", str(settings.file), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def typer_root() -> Any:
-    app = typer.Typer()
-    app.callback()(lambda: None)
-    return typer.main.get_command(app)
-
-
-@pytest.mark.parametrize("make_root", [click.Group, typer_root], ids=["click", "typer"])
-@pytest.mark.parametrize(
-    ("arguments", "code", "said"),
-    [
-        (["--help"], 0, "Pictures on disk"),
-        (["gallery", "--help"], 0, "Rebuild the index"),
-        (["gallery"], 2, "Rebuild the index"),
-        (["gallery", "path"], 0, "/pictures/gallery"),
-        (["gallery", "list", "--limit", "x"], 2, "Usage: visioncraft gallery list"),
-        (["gallery", "nonsense"], 2, "No such command 'nonsense'"),
-    ],
-)
-def test_the_group_is_at_home_under_click_and_under_typer(
-    make_root: Callable[[], Any],
-    arguments: list[str],
-    code: int,
-    said: str,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    root = make_root()
-    (group,) = plugin.visioncraft_commands(settings_file(tmp_path))
-    root.add_command(group, group.name)
+def run_gallery(root: Path, *arguments: str) -> int:
+    """`visioncraft gallery …` in this process, as the core runs a plugin's command; answers the exit status."""
     with pytest.raises(SystemExit) as ended:
-        root.main(args=arguments, prog_name="visioncraft")
-    assert ended.value.code == code
-    shown = capsys.readouterr()
-    assert said in shown.out + shown.err
+        gallery_group(lambda: GalleryStore(root)).main(args=list(arguments), prog_name="visioncraft gallery")
+    return int(ended.value.code or 0)
 
 
 @pytest.mark.parametrize(
@@ -114,61 +76,90 @@ def test_offering_the_store_and_the_commands_touches_no_disk_and_loads_no_sqlalc
     assert not (tmp_path / "pictures").exists()
 
 
-def test_list_shows_the_newest_pictures_in_a_table(store: GalleryStore, root: Path, draw: Draw) -> None:
+def test_list_shows_the_newest_pictures_in_a_table(
+    store: GalleryStore, root: Path, draw: Draw, capsys: pytest.CaptureFixture[str]
+) -> None:
     old, new = draw(second=0, model="mini"), draw(second=5, model="other-1.0", prompt="a \x1b[31mred\n[bold]pear")
     for record, png in (old, new):
         store.save(record, png)
-    done = CliRunner().invoke(gallery_group(lambda: GalleryStore(root)), ["list"])
-    assert done.exit_code == 0
-    assert done.output.index(new[0].id) < done.output.index(old[0].id)
-    assert "2 of 2 pictures" in done.output
-    assert "a  [31mred [bold]pear" in done.output and "\x1b" not in done.output
-    done = CliRunner().invoke(
-        gallery_group(lambda: GalleryStore(root)), ["list", "--model", "OTHER-1-0", "--limit", "5"]
-    )
-    assert new[0].id in done.output and old[0].id not in done.output
+    assert run_gallery(root, "list") == 0
+    shown = capsys.readouterr().out
+    assert 0 < shown.index(new[0].id) < shown.index(old[0].id)
+    assert "2 of 2 pictures" in shown
+    assert "a  [31mred [bold]pear" in shown and "\x1b" not in shown
+    assert run_gallery(root, "list", "--model", "OTHER-1-0", "--limit", "5") == 0
+    shown = capsys.readouterr().out
+    assert new[0].id in shown and old[0].id not in shown
 
 
-def test_reindex_says_what_it_found(store: GalleryStore, root: Path, draw: Draw) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--help"], 0, "Rebuild the index"),
+        ([], 2, "Rebuild the index"),
+        (["list", "--limit", "x"], 2, "Invalid value for '--limit'"),
+        (["list", "--limit", "0"], 2, "Invalid value for '--limit'"),
+        (["nonsense"], 2, "No such command 'nonsense'"),
+    ],
+)
+def test_wrong_arguments_are_told_and_touch_no_disk(
+    arguments: list[str], code: int, said: str, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_gallery(root, *arguments) == code
+    shown = capsys.readouterr()
+    assert said in shown.out + shown.err
+    assert not root.exists()
+
+
+def test_reindex_says_what_it_found(
+    store: GalleryStore, root: Path, draw: Draw, capsys: pytest.CaptureFixture[str]
+) -> None:
     record, png = draw()
     store.save(record, png)
     store.close()
     (root / "index.sqlite3").unlink()
     torn = root / "2026/11/23/generated_image_20261123_000000_bbbbbb.png"
     torn.write_bytes(png[:-40])
-    done = CliRunner().invoke(gallery_group(lambda: GalleryStore(root)), ["reindex"])
-    assert done.exit_code == 0
-    assert done.stdout == "1 pictures indexed\n"
-    assert "Reading pictures" in done.stderr and "2/2" in done.stderr
-    assert f"Skipped {torn}: The PNG ends early" in done.stderr
+    assert run_gallery(root, "reindex") == 0
+    shown = capsys.readouterr()
+    assert shown.out == "1 pictures indexed\n"
+    assert "Reading pictures" in shown.err and "2/2" in shown.err
+    assert f"Skipped {torn}: The PNG ends early" in shown.err
     store.start()
     assert list(store.list(10).items) == [record]
 
 
-def test_reindex_finds_damage_that_a_start_overlooks(store: GalleryStore, root: Path, draw: Draw) -> None:
-    for second in range(60):
+def test_reindex_finds_damage_that_a_start_overlooks(
+    store: GalleryStore, root: Path, draw: Draw, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store.save(*draw(prompt="the oldest of them all"))
+    for second in range(1, 60):
         store.save(*draw(second, prompt="a long prompt " * 40))
     before = store.list(100)
     store.close()
-    file = root / "index.sqlite3"
+    file, aside = root / "index.sqlite3", root / "index.sqlite3.damaged"
     content = bytearray(file.read_bytes())
-    middle = len(content) // 4096 // 2 * 4096
-    content[middle : middle + 4096] = b"\xff" * 4096
+    page = content.index(b"the oldest of them all") // 4096 * 4096  # SQLite's own page size
+    content[page : page + 4096] = b"\xff" * 4096
     file.write_bytes(content)
-    done = CliRunner().invoke(gallery_group(lambda: GalleryStore(root)), ["reindex"])
-    assert (done.exit_code, done.stdout) == (0, "60 pictures indexed\n")
+    store.start()
+    store.close()
+    assert not aside.exists()
+    assert run_gallery(root, "reindex") == 0
+    assert aside.exists()
+    assert capsys.readouterr().out == "60 pictures indexed\n"
     store.start()
     assert store.list(100) == before
 
 
-def test_path_prints_the_folder_as_a_command_of_its_own(tmp_path: Path) -> None:
-    done = run_command(settings_file(tmp_path), "path")
+def test_the_group_is_found_by_the_command_line_of_the_core(tmp_path: Path) -> None:
+    done = run_visioncraft(settings_file(tmp_path), "gallery", "path")
     assert (done.returncode, done.stdout.strip()) == (0, str(tmp_path.resolve() / "pictures/gallery"))
 
 
-def test_an_error_is_one_line_without_a_traceback(tmp_path: Path) -> None:
+def test_an_error_is_one_line_that_names_the_next_step(tmp_path: Path) -> None:
     (tmp_path / "pictures").write_text("a file in the way")
-    done = run_command(settings_file(tmp_path), "list")
+    done = run_visioncraft(settings_file(tmp_path), "gallery", "list")
     assert done.returncode == 1
     assert done.stderr.startswith("Error: ") and done.stderr.count("\n") == 1
-    assert "the gallery cannot be written" in done.stderr
+    assert "the gallery cannot be written" in done.stderr and "root to another folder" in done.stderr

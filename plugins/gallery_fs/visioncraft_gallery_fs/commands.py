@@ -5,11 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-import click
 import typer
-from visioncraft import ImageRecord, VisionCraftError
+from visioncraft import ImageRecord
 
 if TYPE_CHECKING:
     from visioncraft_gallery_fs.store import GalleryStore
@@ -18,25 +17,16 @@ LimitOption = Annotated[int, typer.Option(min=1, help="How many pictures to show
 ModelOption = Annotated[str | None, typer.Option(help="Only pictures that this model drew.")]
 
 
-def gallery_group(gallery: Callable[[], GalleryStore]) -> click.Command:
-    """`gallery` and its commands; `gallery` gives a store that is not started, and is called when a command runs.
+def gallery_group(gallery: Callable[[], GalleryStore]) -> Any:
+    """The group, which the core runs through its `main`: typer's groups are not of the hook's own click.
 
-    typer carries a click of its own, whose errors the click of the hook's contract does not know, and the other way
-    round. So what the hook hands over is a plain click command that gives all its arguments to typer's group.
+    Parameters
+    ----------
+    gallery: Gives a store that is not started; called when a command runs.
     """
-    group = typer.main.get_command(_app(gallery))
-
-    @click.command("gallery", help=group.help, add_help_option=False, context_settings={"ignore_unknown_options": True})
-    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-    @click.pass_context
-    def command(context: click.Context, arguments: tuple[str, ...]) -> None:
-        group.main(args=list(arguments), prog_name=context.command_path)
-
-    return command
-
-
-def _app(gallery: Callable[[], GalleryStore]) -> typer.Typer:
-    app = typer.Typer(name="gallery", help="Pictures on disk.", no_args_is_help=True, add_completion=False)
+    app = typer.Typer(
+        name="gallery", help="Pictures on disk.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
+    )
 
     @app.command("list")
     def list_pictures(limit: LimitOption = 20, model: ModelOption = None) -> None:
@@ -54,34 +44,22 @@ def _app(gallery: Callable[[], GalleryStore]) -> typer.Typer:
     @app.command()
     def path() -> None:
         """Print the gallery's folder."""
-        with _errors():
-            typer.echo(gallery().root)
+        typer.echo(gallery().root)
 
-    return app
+    return typer.main.get_command(app)
 
 
 @contextmanager
 def _started(gallery: Callable[[], GalleryStore], fill: bool = True) -> Iterator[GalleryStore]:
-    with _errors():
-        store = gallery()
-        try:
-            if fill:
-                store.start()
-            else:
-                store.prepare(thorough=True)
-            yield store
-        finally:
-            store.close()
-
-
-@contextmanager
-def _errors() -> Iterator[None]:
-    """One line that names the next step, instead of a traceback."""
+    store = gallery()
     try:
-        yield
-    except VisionCraftError as error:
-        typer.echo(f"Error: {error.message}", err=True)
-        raise typer.Exit(1) from error
+        if fill:
+            store.start()
+        else:
+            store.prepare(thorough=True)
+        yield store
+    finally:
+        store.close()
 
 
 def _reindex(store: GalleryStore) -> None:
