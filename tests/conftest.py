@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 from harness import FAKES, House, Server, listening, served
+
+_KEY = "the-key-that-stays"
 
 
 @pytest.fixture
@@ -34,6 +37,19 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     enabled = {"enabled": ["local_sd", "mini", "gallery_fs"]}
     with served(House(tmp_path_factory.mktemp("real"), {"plugins": enabled}), port=8000) as server:
         yield server
+
+
+@pytest.fixture
+def unharmed(fake: Server) -> Iterator[None]:
+    """Afterwards the gallery and the keys are as they were, and the next request is served."""
+    pictures = fake.pictures()
+    assert fake.post("/api-key", {"service": "leonardo-api", "api_key": _KEY}).status_code == 200
+    yield
+    assert fake.pictures() == pictures
+    assert json.loads(fake.house.keys.read_text("utf-8")) == {"leonardo-api": _KEY}
+    next_one = fake.draw("the next request", width=64, height=64)
+    assert next_one.status_code == 200
+    assert fake.delete(f"/images/{next_one.headers['x-image-id']}").status_code == 204
 
 
 def fake_house(folder: Path) -> House:

@@ -20,11 +20,6 @@ import httpx
 SUPPORT = Path(__file__).parent
 ROOT = SUPPORT.parent.parent
 CLI = shutil.which("visioncraft", path=str(Path(sys.executable).parent)) or "visioncraft"
-SERVE = (
-    [CLI, "serve"]
-    if (ROOT / "core/visioncraft/cli/__init__.py").exists()
-    else [sys.executable, str(SUPPORT / "launch.py")]
-)
 FAKES = ("fake_engine", "gallery_fs")
 """The plugins of a server that need not draw: they start fast."""
 
@@ -163,7 +158,7 @@ def served(house: House, port: int | None = None) -> Iterator[Server]:
     log = house.folder / "server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            SERVE, env=house.environment(), cwd=house.folder, stdout=output, stderr=subprocess.STDOUT
+            [CLI, "serve"], env=house.environment(), cwd=house.folder, stdout=output, stderr=subprocess.STDOUT
         )
     headers = {"Authorization": f"Bearer {token}"} if (token := house.env.get("VISIONCRAFT_TOKEN")) else {}
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120, headers=headers) as client:
@@ -179,9 +174,7 @@ def served(house: House, port: int | None = None) -> Iterator[Server]:
 def refused(house: House) -> str:
     """Start a server that must not start; answers what it said."""
     house.tables["server"] = {**house.tables.get("server", {}), "port": free_port()}
-    outcome = subprocess.run(
-        SERVE, env=house.environment(), cwd=house.folder, capture_output=True, text=True, timeout=60
-    )
+    outcome = house.command("serve")
     assert outcome.returncode != 0, "the server started"
     return outcome.stdout + outcome.stderr
 

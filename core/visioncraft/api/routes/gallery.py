@@ -98,7 +98,7 @@ def _filled(store: ImageStore, shown: GalleryEntry) -> GalleryEntry:
 async def _picture(store: ImageStore, what: str, image_id: str, media_type: str, known: str | None) -> Response:
     """The bytes with an ETag; 304 where the client has them already."""
     headers = {"ETag": f'"{_checked(image_id)}-{what}"', "Cache-Control": _IMMUTABLE}
-    if known is not None and headers["ETag"] in known:
+    if known is not None and (headers["ETag"] in known or known.strip() == "*"):
         await asyncio.to_thread(store.get, image_id)
         return Response(status_code=304, headers=headers)
     content = await asyncio.to_thread(getattr(store, what), image_id)
