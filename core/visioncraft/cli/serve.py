@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from contextlib import suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,12 +27,10 @@ def serve(
     signal.signal(signal.SIGTERM, _leave)
     settings = _addressed(state.settings(), {"host": host, "port": port})
     refuse_open_door(settings)
-    try:
+    with suppress(KeyboardInterrupt):  # the server has ended in order by then
         from visioncraft.cli.server import run
 
         run(settings)
-    except KeyboardInterrupt:
-        typer.echo("Stopped", err=True)
 
 
 def refuse_open_door(settings: Settings) -> None:
@@ -40,7 +39,7 @@ def refuse_open_door(settings: Settings) -> None:
 
     if settings.token is None and not _is_loopback(settings.server.host):
         raise ConfigurationError(
-            f"{settings.server.host} can be reached by others: set VISIONCRAFT_TOKEN to a secret of your own, "
+            f"{settings.server.host or 'every address'} can be reached by others: set VISIONCRAFT_TOKEN to a secret of your own, "
             "or serve on 127.0.0.1"
         )
 

@@ -1,0 +1,123 @@
+"""`visioncraft serve`: a real process on a real socket."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+import pytest
+
+COMMAND = Path(sys.executable).with_name("visioncraft")
+
+
+class Server(NamedTuple):
+    """A server that has said it is ready."""
+
+    process: subprocess.Popen[str]
+    url: str
+    greeting: str
+
+    def end(self, number: signal.Signals) -> tuple[int, str]:
+        """Its exit code and what else it said."""
+        self.process.send_signal(number)
+        _, said = self.process.communicate(timeout=60)
+        return self.process.returncode, said
+
+
+def environment(folder: Path, **more: str) -> dict[str, str]:
+    """Nothing of the user's settings or data."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("VISIONCRAFT_")}
+    return (
+        kept | {"PYTHONPATH": str(folder / "site"), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)} | more
+    )
+
+
+@contextmanager
+def serving(folder: Path, *options: str, python: tuple[str, ...] = (), **more: str) -> Iterator[Server]:
+    """A server on a free port, from the moment it greets."""
+    process = subprocess.Popen(
+        [sys.executable, *python, COMMAND, "serve", "--port", "0", *options],
+        cwd=folder,
+        env=environment(folder, **more),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stderr is not None
+        said = ""
+        for line in process.stderr:
+            said += line
+            if found := re.search(r"is ready at (http://\S+)", line):
+                yield Server(process, found.group(1), said)
+                break
+        else:
+            pytest.fail(f"the server did not get ready: {said}")
+        process.kill()
+
+
+def refused(folder: Path, *options: str, **more: str) -> str:
+    """The line a server that does not start ends with."""
+    command = [str(COMMAND), "serve", *options]
+    done = subprocess.run(
+        command, cwd=folder, env=environment(folder, **more), capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done
+    return done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_server_answers_where_it_says_and_ends_cleanly(tmp_path: Path, number: signal.Signals) -> None:
+    with serving(tmp_path) as server:
+        assert httpx.get(f"{server.url}/health").json() == {"status": "ok"}
+        assert httpx.get(f"{server.url}/docs").status_code == 200 and f"docs at {server.url}/docs" in server.greeting
+        code, said = server.end(number)
+    assert code == 0 and "Traceback" not in said
+    assert '"GET /health HTTP/1.1" 200' in said
+
+
+def test_a_server_is_ready_without_torch(tmp_path: Path) -> None:
+    with serving(tmp_path, python=("-X", "importtime")) as server:
+        imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in server.greeting.splitlines()}
+        assert "uvicorn" in imported and not imported & {"torch", "diffusers", "transformers"}
+
+
+def test_a_broken_plugin_is_named_and_the_rest_serves(tmp_path: Path) -> None:
+    metadata = tmp_path / "site" / "broken-0.1.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 0.1\n")
+    (metadata / "entry_points.txt").write_text("[visioncraft]\nbroken = module_that_is_absent\n")
+    with serving(tmp_path) as server:
+        assert "in trouble: broken" in server.greeting and "module_that_is_absent" in server.greeting
+        listed = {plugin["name"]: plugin["status"] for plugin in httpx.get(f"{server.url}/plugins").json()}
+        assert listed["broken"] == "failed" and listed["memory"] == "active"
+
+
+def test_an_address_others_can_reach_needs_a_token(tmp_path: Path) -> None:
+    for host in ("0.0.0.0", "::", "example.org", ""):
+        assert "set VISIONCRAFT_TOKEN" in refused(tmp_path, "--host", host, "--port", "0")
+    with serving(tmp_path, "--host", "0.0.0.0", VISIONCRAFT_TOKEN="open sesame") as server:
+        url = f"{server.url}/status"
+        assert httpx.get(url).status_code == 401
+        assert httpx.get(url, headers={"Authorization": "Bearer open sesame"}).status_code == 200
+        assert "open sesame" not in server.greeting + server.end(signal.SIGTERM)[1]
+
+
+def test_a_taken_port_is_named_with_the_next_step(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = refused(tmp_path, "--port", str(port))
+    assert said.startswith(f"Error: 127.0.0.1:{port} cannot be listened on") and "--port" in said
+
+
+def test_a_selected_backend_that_is_absent_stops_the_start(tmp_path: Path) -> None:
+    said = refused(tmp_path, "--port", "0", VISIONCRAFT_STORAGE__BACKEND="gallery_of_dreams")
+    assert "storage.backend selects 'gallery_of_dreams'" in said and "pip install" in said
