@@ -220,7 +220,8 @@ class GalleryStore(ImageStore):
         if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
             return StorageError(f"{path}: cannot be read: {files.reason(error)}")
         if self._index.file.exists():
-            self._index.remove([image_id])
+            with suppress(StorageError):  # "not found" is true whether the row can be dropped now or later
+                self._index.remove([image_id])
             self._drop_thumbnails(path)
         return _not_found(image_id)
 
