@@ -37,7 +37,10 @@ def gallery_group(gallery: Callable[[], GalleryStore]) -> Any:
 
     @app.command()
     def reindex() -> None:
-        """Rebuild the index from the pictures' files alone; the server may go on meanwhile."""
+        """Rebuild the index from the files alone.
+
+        The server may go on meanwhile, unless the index is damaged: then stop it first.
+        """
         with _started(gallery, fill=False) as store:
             _reindex(store)
 
