@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
@@ -57,3 +60,19 @@ def fake_house(folder: Path) -> House:
     house = House(folder, {"plugins": {"enabled": list(FAKES)}, "jobs": {"capacity": 4}})
     house.install("visioncraft-fake-engine", "fake_engine")
     return house
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A Chromium without a window; scripts/install-browser.sh puts it in place."""
+    found = (
+        shutil.which(name) for name in (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
+    )
+    path = next((name for name in found if name), None)
+    if path is None:
+        pytest.fail("no chromium is installed: run scripts/install-browser.sh")
+    switches = ["--disable-gpu", "--disable-component-update", "--disable-sync", "--no-first-run"]
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, chromium_sandbox=False, args=switches)
+        yield chromium
+        chromium.close()

@@ -11,7 +11,15 @@ from fastapi_offline import FastAPIOffline
 
 from visioncraft import __version__
 from visioncraft.api import errors, openapi
-from visioncraft.api.guard import DOCS_ASSETS, BodyGuard, CrashGuard, HostAndOriginGuard, TokenGuard, origin_pattern
+from visioncraft.api.guard import (
+    DOCS_ASSETS,
+    BodyGuard,
+    CrashGuard,
+    DocsPolicy,
+    HostAndOriginGuard,
+    TokenGuard,
+    origin_pattern,
+)
 from visioncraft.api.routes import gallery, generate, jobs, system
 from visioncraft.runtime import Runtime
 from visioncraft.settings import Settings
@@ -56,6 +64,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
 def _guard(app: FastAPI, settings: Settings) -> None:
     """Middleware, the innermost first: what is refused for its Host or Origin is refused before anything else."""
     app.add_middleware(BodyGuard, limit=settings.server.max_body_bytes)
+    app.add_middleware(DocsPolicy)
     app.add_middleware(CrashGuard)
     app.add_middleware(TokenGuard, token=settings.token.get_secret_value() if settings.token else None)
     app.add_middleware(

@@ -8,7 +8,7 @@ import logging
 import re
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -20,6 +20,11 @@ log = logging.getLogger(__name__)
 
 OPEN_PATHS = frozenset({"/", "/health", "/docs", "/redoc", "/openapi.json"})
 """What answers without a token: nothing of the user's is in it."""
+
+_DOCS_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; worker-src blob:; frame-ancestors 'none'"
+)
 
 DOCS_ASSETS = "/docs-assets"
 """Where the scripts and styles of `/docs` and `/redoc` are; open like the pages themselves."""
@@ -122,6 +127,24 @@ class CrashGuard:
             log.exception("%s %s failed", scope["method"], scope["path"])
             error = VisionCraftError("The server failed on this request; its log has the reason")
             await error_response(error)(scope, receive, send)
+
+
+class DocsPolicy:
+    """Keeps `/docs` and `/redoc` to this server: ReDoc would fetch its maker's logo from the network."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on, with a Content-Security-Policy on the two pages."""
+
+        async def kept_here(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["Content-Security-Policy"] = _DOCS_POLICY
+            await send(message)
+
+        ours = scope["type"] == "http" and scope["path"] in ("/docs", "/redoc")
+        await self._app(scope, receive, kept_here if ours else send)
 
 
 class BodyGuard:
