@@ -1,0 +1,69 @@
+# make run · make test · make check · make bench: each sets up .venv first, if it is not up to date.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup run test check bench constraints clean
+
+# The first of these that is Python 3.11 or newer.
+PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+# Run and dev share one .venv; a stamp says what it holds.
+RUN := $(VENV)/.installed-run
+DEV := $(VENV)/.installed-dev
+PROJECTS := $(wildcard core/pyproject.toml plugins/*/pyproject.toml)
+PACKAGES := core $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
+SOURCES := $(PACKAGES) $(wildcard tests benchmarks)
+empty :=
+space := $(empty) $(empty)
+# mypy does not follow editable installs.
+export MYPYPATH := $(subst $(space),:,$(PACKAGES))
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+ARGS ?=
+
+help:  ## Show this
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+
+setup: $(RUN)  ## Install the server and its plugins into .venv
+
+run: $(RUN)  ## Serve on http://127.0.0.1:8000 (ARGS="--port 9000")
+	@exec $(BIN)/visioncraft serve $(ARGS)
+
+test: $(DEV)  ## Run all tests (ARGS="-k gallery")
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(DEV)  ## Lint, formatting and types
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	@# One run for each distribution: their tests folders have modules of one name.
+	@failed=; for part in $(PACKAGES) "$(wildcard tests benchmarks)"; do \
+		echo "mypy $$part"; $(BIN)/mypy $$part || failed=1; done; test -z "$$failed"
+
+bench: $(DEV)  ## Measure, and write docs/benchmarks.md
+	$(BIN)/python -m benchmarks $(ARGS)
+
+constraints: $(DEV)  ## Write down the versions that .venv holds
+	@{ sed -n '/^#/p;/^[^#]/q' constraints.txt; $(BIN)/python -m pip freeze --all --exclude-editable \
+		| sed -E '/^#/d;/^(cuda-|nvidia-(cu|nv|nc)|triton)/d;s/\+[A-Za-z0-9.]+$$//' | sort -f; } > constraints.new
+	@mv constraints.new constraints.txt
+
+clean:  ## Remove .venv and everything that was built
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	find core plugins tests benchmarks -name __pycache__ -prune -exec rm -rf {} + -o -name '*.egg-info' -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# pip first: an old one resolves for minutes. setuptools and wheel, so that no build fetches its own.
+$(RUN): requirements.txt constraints.txt $(PROJECTS) | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -c constraints.txt pip setuptools wheel
+	$(BIN)/python -m pip install --quiet --no-build-isolation -r requirements.txt
+	@touch $@
+
+$(DEV): requirements-dev.txt $(RUN)
+	$(BIN)/python -m pip install --quiet --no-build-isolation -r requirements-dev.txt
+	@touch $@
