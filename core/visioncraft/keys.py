@@ -13,7 +13,10 @@ from visioncraft.errors import ConfigurationError, InvalidRequest, StorageError
 SERVICES = {"leonardo-api": "LEONARDO_API_KEY"}
 """The services a key can be set for, and the environment variable of each."""
 
-_KEY = re.compile(r"[\x21-\x7e]{8,512}")
+KEY_PATTERN = r"[\x21-\x7e]{8,512}"
+"""What a key looks like, as a regular expression."""
+
+_KEY = re.compile(KEY_PATTERN)
 _SHOWN = 4
 
 

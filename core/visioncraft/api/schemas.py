@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from visioncraft.keys import KEY_PATTERN, SERVICES
 from visioncraft.requests import MAX_PROMPT_CHARACTERS, MAX_SEED
 
 
@@ -123,9 +124,16 @@ class ApiKeyBody(BaseModel):
     """A cloud service's key."""
 
     service: Text = Field(
-        max_length=64, description='Service name (currently "leonardo-api")', examples=["leonardo-api"]
+        max_length=64,
+        description='Service name (currently "leonardo-api")',
+        examples=["leonardo-api"],
+        json_schema_extra={"enum": sorted(SERVICES)},
     )
-    api_key: Text = Field(description="API key for the service", examples=["your-leonardo-api-key-here"])
+    api_key: Text = Field(
+        description="API key for the service: 8 to 512 visible ASCII characters without spaces",
+        examples=["your-leonardo-api-key-here"],
+        json_schema_extra={"pattern": f"^{KEY_PATTERN}$"},
+    )
 
 
 class ApiKeyAnswer(BaseModel):
