@@ -22,6 +22,8 @@ space := $(empty) $(empty)
 # mypy does not follow editable installs.
 export MYPYPATH := $(subst $(space),:,$(PACKAGES))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# setuptools warns of every editable install.
+INSTALL := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --no-build-isolation
 ARGS ?=
 
 help:  ## Show this
@@ -61,9 +63,9 @@ $(BIN)/python:
 # pip first: an old one resolves for minutes. setuptools and wheel, so that no build fetches its own.
 $(RUN): requirements.txt constraints.txt $(PROJECTS) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet -c constraints.txt pip setuptools wheel
-	$(BIN)/python -m pip install --quiet --no-build-isolation -r requirements.txt
+	$(INSTALL) -r requirements.txt
 	@touch $@
 
 $(DEV): requirements-dev.txt $(RUN)
-	$(BIN)/python -m pip install --quiet --no-build-isolation -r requirements-dev.txt
+	$(INSTALL) -r requirements-dev.txt
 	@touch $@

@@ -37,9 +37,10 @@ def refuse_open_door(settings: Settings) -> None:
     """Raise `ConfigurationError` for an address that others can reach while no token is asked for."""
     from visioncraft.errors import ConfigurationError
 
-    if settings.token is None and not _is_loopback(settings.server.host):
+    host = settings.server.host
+    if settings.token is None and not _is_loopback(host):
         raise ConfigurationError(
-            f"{settings.server.host or 'every address'} can be reached by others: set VISIONCRAFT_TOKEN to a secret of your own, "
+            f"{host or 'every address'} can be reached by others: set VISIONCRAFT_TOKEN to a secret of your own, "
             "or serve on 127.0.0.1"
         )
 
