@@ -18,7 +18,7 @@ from markdown_it import MarkdownIt
 from PIL import Image
 from playwright.sync_api import Browser
 
-pytestmark = [pytest.mark.xdist_group("port8000"), pytest.mark.usefixtures("real")]
+pytestmark = pytest.mark.usefixtures("real")
 
 
 def examples(language: str) -> list[str]:

@@ -127,7 +127,7 @@ class ApiKeyBody(BaseModel):
         max_length=64,
         description='Service name (currently "leonardo-api")',
         examples=["leonardo-api"],
-        json_schema_extra={"enum": sorted(SERVICES)},
+        json_schema_extra={"enum": [*SERVICES]},
     )
     api_key: Text = Field(
         description="API key for the service: 8 to 512 visible ASCII characters without spaces",
