@@ -14,6 +14,21 @@ from visioncraft_local_sd.generator import LocalSD
 from visioncraft_local_sd.settings import LocalSDSettings
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """diffusers' schedulers warn thousands of times of an API of NumPy that they will have to leave."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Tiny models lose to thread hand-overs, by a factor of a hundred where the machine is busy."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
 class Recorder:
     """A `Progress` that remembers, and cancels itself at a given step or stage."""
 
@@ -162,11 +177,18 @@ def single_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Pa
 def generator_for(tmp_path: Path) -> Callable[..., LocalSD]:
     """A generator on the CPU, in fp32 unless told otherwise."""
 
-    def make(**settings: Any) -> LocalSD:
-        defaults = {"device": "cpu", "dtype": "fp32", "hf_cache": str(tmp_path / "hf")}
-        return LocalSD(LocalSDSettings(**{**defaults, **settings}), data_path=tmp_path / "data")
+    return lambda **settings: _generator(tmp_path, settings)
 
-    return make
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> LocalSD:
+    """A generator that a module's tests share, so that its models load once; for tests that leave them whole."""
+    return _generator(tmp_path_factory.mktemp("shared"), {"concurrency": 2})
+
+
+def _generator(folder: Path, settings: Mapping[str, Any]) -> LocalSD:
+    defaults = {"device": "cpu", "dtype": "fp32", "hf_cache": str(folder / "hf")}
+    return LocalSD(LocalSDSettings(**{**defaults, **settings}), data_path=folder / "data")
 
 
 def model_at(path: Path, model_id: str = "") -> ModelInfo:

@@ -25,11 +25,6 @@ def pixels(image: GeneratedImage) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(image.png)).convert("RGB")).astype(int)
 
 
-@pytest.fixture
-def local(generator_for: Make) -> LocalSD:
-    return generator_for()
-
-
 def test_a_picture_has_the_size_the_seed_and_the_facts_of_its_request(
     local: LocalSD, sd1: Path, ask: Ask, recorder: Any
 ) -> None:
@@ -104,10 +99,10 @@ def test_every_sampler_draws_reports_every_step_and_keeps_its_seed(
     local: LocalSD, sd1: Path, ask: Ask, recorder: Any, sampler: str
 ) -> None:
     progress = recorder()
-    request = ask(sd1, sampler=sampler, num_inference_steps=5)
+    request = ask(sd1, sampler=sampler, num_inference_steps=4)
     image = local.run(request, progress)
     assert image.facts["sampler"] == sampler
-    assert progress.steps[-1] == (5, 5)
+    assert progress.steps[-1] == (4, 4)
     assert [step for step, _ in progress.steps] == sorted({step for step, _ in progress.steps})
     assert local.run(request, recorder()).png == image.png
 
@@ -120,8 +115,9 @@ def test_a_noise_schedule_changes_the_picture(local: LocalSD, sd1: Path, ask: As
 
 
 def test_an_unknown_sampler_is_refused_before_a_model_loads(
-    local: LocalSD, sd1: Path, ask: Ask, recorder: Any
+    generator_for: Make, sd1: Path, ask: Ask, recorder: Any
 ) -> None:
+    local = generator_for()
     with pytest.raises(InvalidRequest) as caught:
         local.run(ask(sd1, sampler="eulr"), recorder())
     assert caught.value.details["field"] == "sampler"
@@ -143,10 +139,7 @@ def test_a_cancel_stops_within_one_step_and_the_next_picture_is_as_ever(
     assert local.run(request, recorder()).png == before.png
 
 
-def test_two_pictures_at_once_are_the_two_drawn_in_turn(
-    generator_for: Make, sd1: Path, ask: Ask, recorder: Any
-) -> None:
-    local = generator_for(concurrency=2)
+def test_two_pictures_at_once_are_the_two_drawn_in_turn(local: LocalSD, sd1: Path, ask: Ask, recorder: Any) -> None:
     samplers = ["euler_a", "dpm++_2m", "pndm", "heun"]
     requests = [ask(sd1, seed=n, sampler=name, num_inference_steps=4 + n) for n, name in enumerate(samplers)]
     in_turn = [local.run(request, recorder()).png for request in requests]
@@ -176,17 +169,16 @@ def test_an_xl_single_file_draws_what_its_folder_draws(
     assert np.abs(ours - pixels(local.run(ask(sdxl), recorder()))).max() <= 1
 
 
-def test_a_folder_with_only_fp16_weights_loads(
-    local: LocalSD, copy_of_sd1: Path, ask: Ask, recorder: Any
-) -> None:
+def test_a_folder_with_only_fp16_weights_loads(local: LocalSD, copy_of_sd1: Path, ask: Ask, recorder: Any) -> None:
     for weights in copy_of_sd1.rglob("*.safetensors"):
         weights.rename(weights.with_suffix(".fp16.safetensors"))
     assert local.run(ask(copy_of_sd1), recorder()).width == 64
 
 
 def test_a_model_in_the_hugging_face_cache_is_found_by_its_hub_id_without_a_network(
-    local: LocalSD, sd1: Path, ask: Ask, recorder: Any, tmp_path: Path
+    generator_for: Make, sd1: Path, ask: Ask, recorder: Any, tmp_path: Path
 ) -> None:
+    local = generator_for()
     root = tmp_path / "hf" / "models--someone--tiny"
     shutil.copytree(sd1, root / "snapshots" / "abc123")
     (root / "refs").mkdir()
@@ -205,8 +197,9 @@ def test_weights_that_are_nowhere_are_reported_with_the_models_that_can_draw(
 
 
 def test_denoiser_numbers_beyond_the_precision_are_named_and_not_drawn_black(
-    local: LocalSD, sd1: Path, ask: Ask, recorder: Any
+    generator_for: Make, sd1: Path, ask: Ask, recorder: Any
 ) -> None:
+    local = generator_for()
     from visioncraft import GenerationFailed
 
     request = ask(sd1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections.abc import Iterable, Sequence
@@ -73,15 +74,17 @@ def _one_precision(component: Sequence[PurePosixPath]) -> list[PurePosixPath]:
 
 
 def _download(repository: str, where: dict[str, Any], progress: Progress) -> None:
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import HfApi, snapshot_download
 
-    listed = snapshot_download(repository, dry_run=True, **where)
-    sizes = {entry.filename: entry.file_size for entry in listed}
+    endpoint = os.environ.get("HF_ENDPOINT") or None
+    listed = HfApi(endpoint=endpoint).model_info(repository, files_metadata=True).siblings or []
+    sizes = {file.rfilename: file.size or 0 for file in listed}
     wanted = weights_to_fetch(sizes)
     if not any(name.endswith(".safetensors") for name in wanted):
         raise CheckpointRefused(f"{repository} offers no diffusers folders with safetensors weights")
     total = sum(sizes[name] for name in wanted)
-    snapshot_download(repository, allow_patterns=wanted, tqdm_class=_bar_for(progress, total), **where)
+    bar = _bar_for(progress, total)
+    snapshot_download(repository, allow_patterns=wanted, tqdm_class=bar, endpoint=endpoint, **where)
     progress.step(_megabytes(total), _megabytes(total))
 
 

@@ -57,7 +57,8 @@ def check_folder(folder: Path) -> dict[str, Any]:
     for name, value in index.items():
         if not name.startswith("_") and isinstance(value, list | dict):
             _check_component(name, value)
-    for file in folder.rglob("*.json"):
+    # Level by level, because `rglob` passes by a folder that is a link, which loading would follow.
+    for file in (*folder.glob("*.json"), *folder.glob("*/*.json")):
         _check_config(file, file.relative_to(folder).as_posix())
     return index
 
@@ -98,7 +99,7 @@ def _check_config(file: Path, shown: str) -> None:
         if key == "auto_map" or (key == "trust_remote_code" and value):
             raise CheckpointRefused(f"{shown}: '{key}' asks for remote code, which is never run")
         if key == "quantization_config":
-            raise CheckpointRefused(f"{shown}: quantised checkpoints are not supported; use the unquantised one")
+            raise CheckpointRefused(f"{shown}: '{key}': quantised checkpoints are not supported; use the full one")
         if "attn_implementation" in key and isinstance(value, str) and not value.isidentifier():
             raise CheckpointRefused(f"{shown}: '{key}' names code to download, which is never run")
         if key == "weight_map":

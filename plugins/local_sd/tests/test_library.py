@@ -1,0 +1,182 @@
+"""Which models are listed, from where, and whether they can draw."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from visioncraft import ConfigurationError, Limits, Settings
+from visioncraft_local_sd.checkpoints import _DATA, Checkpoint, read_checkpoint
+from visioncraft_local_sd.generator import LocalSD
+from visioncraft_local_sd.settings import LocalSDSettings
+
+Make = Callable[..., LocalSD]
+
+
+def listed(local: LocalSD) -> dict[str, Any]:
+    return {info.id: info for info in local.models()}
+
+
+def cache(folder: Path, repository: str, hf: Path) -> Path:
+    root = hf / f"models--{repository.replace('/', '--')}"
+    (root / "refs").mkdir(parents=True)
+    (root / "refs" / "main").write_text("0123abc")
+    return Path(shutil.copytree(folder, root / "snapshots" / "0123abc"))
+
+
+def test_stable_diffusion_is_listed_with_the_contracts_facts_and_the_command_that_fetches_it(
+    generator_for: Make,
+) -> None:
+    info = listed(generator_for())["stable-diffusion-1.5"]
+    assert (info.name, info.quality, info.vram_required) == ("Stable Diffusion 1.5", "Excellent", "4-6GB")
+    assert info.description == "High-quality general purpose model"
+    assert info.limits == Limits((15, 50), (1.0, 20.0), 8, (64, 64), (1024, 1024))
+    assert (info.available, info.suggestion) == (False, "visioncraft models pull stable-diffusion-1.5")
+
+
+@pytest.mark.parametrize(
+    "repository", ["stable-diffusion-v1-5/stable-diffusion-v1-5", "runwayml/stable-diffusion-v1-5"]
+)
+def test_stable_diffusion_in_the_hugging_face_cache_can_draw(
+    generator_for: Make, sd1: Path, tmp_path: Path, repository: str, ask: Any, recorder: Any
+) -> None:
+    snapshot = cache(sd1, repository, tmp_path / "hf")
+    local = generator_for()
+    info = listed(local)["stable-diffusion-1.5"]
+    assert (info.available, info.source, info.suggestion) == (True, str(snapshot), None)
+    assert local.run(ask(snapshot), recorder()).width == 64
+
+
+def test_a_half_downloaded_cache_is_not_offered(generator_for: Make, sd1: Path, tmp_path: Path) -> None:
+    snapshot = cache(sd1, "stable-diffusion-v1-5/stable-diffusion-v1-5", tmp_path / "hf")
+    (snapshot / "vae" / "diffusion_pytorch_model.safetensors").unlink()
+    assert listed(generator_for())["stable-diffusion-1.5"].available is False
+
+
+def test_folders_and_files_of_the_models_folder_are_listed_by_their_names(
+    generator_for: Make, sd1: Path, sdxl: Path, single_file: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    models = tmp_path / "data" / "models"
+    shutil.copytree(sd1, models / "My Painter v1.2")
+    shutil.copytree(sdxl, models / "large")
+    shutil.copy(single_file(sd1), models / "One File.safetensors")
+    (models / "old.ckpt").write_bytes(b"pickle")
+    (models / "notes.md").write_text("not a model")
+    found = listed(generator_for())
+    assert set(found) == {"my-painter-v1.2", "large", "one-file", "old", "stable-diffusion-1.5"}
+    assert found["large"].limits.max_resolution == (2048, 2048)
+    assert found["one-file"].available
+    assert found["old"].available is False
+    assert "convert it to .safetensors" in str(found["old"].suggestion)
+
+
+def test_a_model_named_in_settings_keeps_its_name_and_hides_another_of_its_id(
+    generator_for: Make, sd1: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(sd1, tmp_path / "data" / "models" / "painter")
+    local = generator_for(models={"painter": {"path": str(sd1), "name": "The Painter", "description": "Paints."}})
+    found = [info for info in local.models() if info.id == "painter"]
+    assert [(info.name, info.description, info.source) for info in found] == [("The Painter", "Paints.", str(sd1))]
+
+
+def test_a_models_folder_set_in_settings_is_used(generator_for: Make, sd1: Path, tmp_path: Path) -> None:
+    shutil.copytree(sd1, tmp_path / "elsewhere" / "painter")
+    assert "painter" in listed(generator_for(models_dir=str(tmp_path / "elsewhere")))
+
+
+def test_a_hub_id_cannot_become_a_path(generator_for: Make) -> None:
+    library = generator_for()._library
+    for repository in ("../../etc", "/etc/passwd", "a/b/c", "a\\b/c", "..", "a/..%2f"):
+        assert library.cached(repository) is None
+
+
+def test_what_a_single_file_predicts_can_be_said_in_settings(sd1: Path, single_file: Callable[[Path], Path]) -> None:
+    file = single_file(sd1)
+    assert read_checkpoint(file).prediction_type is None
+    assert read_checkpoint(file, "v_prediction").prediction_type == "v_prediction"
+
+
+def test_a_files_own_marks_of_v_prediction_and_zero_terminal_snr_are_obeyed(
+    generator_for: Make, sdxl: Path, single_file: Callable[[Path], Path], ask: Any, recorder: Any
+) -> None:
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    file = single_file(sdxl)
+    save_file({**load_file(file), "v_pred": torch.zeros(1), "ztsnr": torch.zeros(1)}, file)
+    local = generator_for()
+    request = ask(file)
+    local.load(request.model, recorder())
+    with local._held(request.model, recorder()) as loaded:
+        config = loaded.pipe.scheduler.config
+    assert (config.prediction_type, config.rescale_betas_zero_snr) == ("v_prediction", True)
+
+
+@pytest.mark.parametrize(
+    ("family", "counts"),
+    [  # the published checkpoints' own numbers of parameters
+        ("sd1", {"unet": 859_520_964, "vae": 83_653_863, "text_encoder": 123_060_480}),
+        ("sd2", {"unet": 865_910_724, "vae": 83_653_863, "text_encoder": 340_387_840}),
+        (
+            "sdxl",
+            {
+                "unet": 2_567_463_684,
+                "vae": 83_653_863,
+                "text_encoder": 123_060_480,
+                "text_encoder_2": 694_659_840,
+            },
+        ),
+    ],
+)
+def test_the_packaged_configurations_build_the_published_architectures(family: Any, counts: dict[str, int]) -> None:
+    import diffusers
+    import torch
+    import transformers
+
+    packaged = Checkpoint(Path("x.safetensors"), family, _DATA / family, None, {})
+    classes = {"unet": diffusers.UNet2DConditionModel, "vae": diffusers.AutoencoderKL}
+    for part, count in counts.items():
+        config = packaged.config(part)
+        with torch.device("meta"):
+            if part in classes:
+                model = classes[part].from_config(config)
+            else:
+                model = getattr(transformers, config["architectures"][0])(transformers.CLIPTextConfig(**config))
+        assert sum(weight.numel() for weight in model.parameters()) == count
+
+
+def test_the_tokenizer_gives_the_ids_that_clip_was_trained_with() -> None:
+    from visioncraft_local_sd.tokenizer import clip_tokenizer
+
+    tokenizer = clip_tokenizer()
+    assert tokenizer("a photo of a cat").input_ids == [49406, 320, 1125, 539, 320, 2368, 49407]
+    assert len(tokenizer) == 49408
+    assert clip_tokenizer("!")("a", padding="max_length", max_length=5).input_ids == [49406, 320, 49407, 0, 0]
+
+
+def test_listing_and_status_import_no_torch(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from visioncraft import Settings\n"
+        "from visioncraft_local_sd.plugin import visioncraft_generators\n"
+        f"[local] = visioncraft_generators(Settings(data_dir=Path({str(tmp_path)!r})))\n"
+        "local.models(); local.status(); local.unload(local.models()[0]); local.close()\n"
+        "assert not {'torch', 'diffusers', 'transformers'} & set(sys.modules), 'heavy'\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_wrong_setting_is_named_with_its_key() -> None:
+    settings = Settings.model_validate({"plugins": {"config": {"local_sd": {"devise": "cuda"}}}})
+    with pytest.raises(ConfigurationError, match=r"plugins\.config\.local_sd\.devise.*'device'"):
+        settings.plugin("local_sd", LocalSDSettings)
+
+
+def test_half_precision_on_a_cpu_is_refused_with_what_to_use() -> None:
+    with pytest.raises(ValueError, match="use auto, bf16 or fp32"):
+        LocalSDSettings(device="cpu", dtype="fp16")
