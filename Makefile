@@ -38,11 +38,12 @@ test: $(DEV)  ## Run all tests (ARGS="-k gallery")
 	$(BIN)/python -m pytest $(ARGS)
 
 check: $(DEV)  ## Lint, formatting and types
-	$(BIN)/ruff check $(SOURCES)
-	$(BIN)/ruff format --check $(SOURCES)
-	@# One run for each distribution: their tests folders have modules of one name.
-	@failed=; for part in $(PACKAGES) "$(wildcard tests benchmarks)"; do \
-		echo "mypy $$part"; $(BIN)/mypy $$part || failed=1; done; test -z "$$failed"
+	@# All of them run, whichever fails. mypy runs once for each distribution: their tests folders share module names.
+	@failed=; run() { echo "$$*"; "$(BIN)/$$@" || failed=1; }; \
+	run ruff check $(SOURCES); \
+	run ruff format --check $(SOURCES); \
+	for part in $(PACKAGES) "$(wildcard tests benchmarks)"; do run mypy $$part; done; \
+	test -z "$$failed"
 
 bench: $(DEV)  ## Measure, and write docs/benchmarks.md
 	$(BIN)/python -m benchmarks $(ARGS)

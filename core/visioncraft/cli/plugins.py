@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,26 +28,29 @@ def plugins(ctx: typer.Context, as_json: Annotated[bool, typer.Option("--json", 
     if not state.verbose:
         logging.disable(logging.ERROR)  # the table says it all
     manager = discovered(settings)
-    refusal = _ask_everything(manager)
+    refusal, commands = _ask_everything(manager)
     if as_json:
         print_json([asdict(info) for info in manager.plugins.values()])
     else:
         _print(manager)
+        typer.echo(f"Commands they bring: {', '.join(sorted(commands)) or 'none'}")
     if refusal is not None:
         raise refusal
 
 
-def _ask_everything(manager: PluginManager) -> ConfigurationError | None:
-    """Call the hooks as a server would, so that a plugin that fails only then is listed as failed."""
+def _ask_everything(manager: PluginManager) -> tuple[ConfigurationError | None, Iterable[str]]:
+    """Call the hooks as a server would, so that a plugin that fails only then is listed as failed.
+
+    Answers why these settings cannot be served, where they cannot, and the names of the plugins' commands.
+    """
     from visioncraft.errors import ConfigurationError
     from visioncraft.registry import Registry
 
     try:
         Registry(manager.settings, manager)
-        commands_of(manager)
+        return None, commands_of(manager)
     except ConfigurationError as error:
-        return error
-    return None
+        return error, ()
 
 
 def _print(manager: PluginManager) -> None:
