@@ -74,7 +74,7 @@ seen: list[dict[str, Any]] = []
 
 
 class FakeEngine(Generator):
-    """Fills a picture with the seed's colour. `gated <name>` waits for a permit before every step."""
+    """Fills a picture with the seed's colour, or with `noise`. `gated <name>` waits for a permit before every step."""
 
     name = "fake_engine"
 
@@ -94,7 +94,7 @@ class FakeEngine(Generator):
             if kind == "gated":
                 gates.pass_one(gate)
             progress.step(step, request.num_inference_steps)
-        return _one_colour(request)
+        return _noise(request) if kind == "noise" else _one_colour(request)
 
 
 class FakeCloud(Generator):
@@ -149,6 +149,11 @@ def _one_colour(request: GenerationRequest) -> GeneratedImage:
     pixels = np.broadcast_to(colour, (request.height, request.width, 3))
     png = encode_png(np.ascontiguousarray(pixels))
     return GeneratedImage(png, request.width, request.height, request.seed)
+
+
+def _noise(request: GenerationRequest) -> GeneratedImage:
+    pixels = np.random.default_rng(request.seed).integers(0, 256, (request.height, request.width, 3), dtype=np.uint8)
+    return GeneratedImage(encode_png(pixels), request.width, request.height, request.seed)
 
 
 def _steering() -> APIRouter:

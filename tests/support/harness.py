@@ -33,11 +33,13 @@ class House:
     folder: Holds everything.
     tables: The settings, as TOML tables by their dotted names; `""` is the top.
     env: Further environment variables.
+    prefix: A command that starts the server's, as `nice`.
     """
 
     folder: Path
     tables: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
+    prefix: Sequence[str] = ()
 
     @property
     def gallery(self) -> Path:
@@ -158,7 +160,11 @@ def served(house: House, port: int | None = None) -> Iterator[Server]:
     log = house.folder / "server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [CLI, "serve"], env=house.environment(), cwd=house.folder, stdout=output, stderr=subprocess.STDOUT
+            [*house.prefix, CLI, "serve"],
+            env=house.environment(),
+            cwd=house.folder,
+            stdout=output,
+            stderr=subprocess.STDOUT,
         )
     headers = {"Authorization": f"Bearer {token}"} if (token := house.env.get("VISIONCRAFT_TOKEN")) else {}
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120, headers=headers) as client:

@@ -1,0 +1,208 @@
+"""Settings select backends; what is broken, missing or misspelt is named, and the rest is served."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from harness import House, error_of, refused, served
+
+BROKEN = "import a_module_that_nobody_has\n"
+TELLTALE = "from pathlib import Path\nPath(__file__).with_suffix('.imported').touch()\n"
+TWIN = """
+from visioncraft import Generator, ModelInfo, hookimpl
+
+class Twin(Generator):
+    name = "fake_engine"
+    def models(self):
+        return [ModelInfo(id="twin", name="Twin", engine="fake_engine")]
+    def run(self, request, progress):
+        raise AssertionError("the twin must not draw")
+
+@hookimpl
+def visioncraft_generators(settings):
+    return [Twin()]
+"""
+RAISING_HOOK = """
+from visioncraft import hookimpl
+
+@hookimpl
+def visioncraft_models(settings):
+    raise OSError("the model list is on fire")
+"""
+STRANGE_HOOK = """
+from visioncraft import hookimpl
+
+@hookimpl
+def visioncraft_teapots(settings):
+    return []
+"""
+
+
+def allow(house: House, *names: str) -> None:
+    """Let further plugins load."""
+    house.tables["plugins"] = {"enabled": [*house.tables["plugins"]["enabled"], *names]}
+
+
+def test_without_the_gallery_the_server_serves_from_memory_and_says_so(house: House) -> None:
+    house.tables["plugins"] = {"enabled": ["fake_engine", "gallery_fs"], "disabled": ["gallery_fs"]}
+    with served(house) as server:
+        assert server.draw().status_code == 200
+        assert server.pictures() == 1
+        plugins = {plugin["name"]: plugin for plugin in server.get("/plugins").json()}
+        assert (plugins["gallery_fs"]["status"], plugins["gallery_fs"]["error"]) == (
+            "disabled",
+            "named in plugins.disabled",
+        )
+        assert server.get("/status").json()["system_info"]["storage"] == "memory"
+        assert "pip install visioncraft-gallery-fs" in server.log.read_text("utf-8")
+    assert not house.gallery.exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        (BROKEN, "ModuleNotFoundError: No module named 'a_module_that_nobody_has'"),
+        ("raise SystemExit('out of here')\n", "SystemExit: out of here"),
+        ("this is no Python\n", "SyntaxError"),
+        (RAISING_HOOK, "OSError: the model list is on fire"),
+    ],
+    ids=["import", "exit", "syntax", "hook"],
+)
+def test_a_broken_plugin_is_named_and_the_rest_is_served(house: House, source: str, reason: str) -> None:
+    house.install("visioncraft-broken", "broken", source)
+    allow(house, "broken")
+    with served(house) as server:
+        assert server.draw().status_code == 200
+        plugins = {plugin["name"]: plugin for plugin in server.get("/plugins").json()}
+        assert (plugins["broken"]["status"], plugins["broken"]["distribution"]) == ("failed", "visioncraft-broken")
+        assert reason in plugins["broken"]["error"] and "Traceback" not in plugins["broken"]["error"]
+        assert plugins["gallery_fs"]["status"] == plugins["fake_engine"]["status"] == "active"
+        assert "visioncraft-broken" in server.log.read_text("utf-8")
+
+
+def test_the_command_line_lists_the_broken_plugin_too(house: House) -> None:
+    house.install("visioncraft-broken", "broken", BROKEN)
+    allow(house, "broken")
+    listed = house.command("plugins")
+    assert listed.returncode == 0, listed.stderr
+    for name in ("broken", "failed", "a_module_that_nobody_has", "gallery_fs", "fake_engine", "active"):
+        assert name in listed.stdout
+
+
+def test_a_plugin_with_hooks_that_nobody_calls_is_named(house: House) -> None:
+    house.install("visioncraft-strange", "strange", STRANGE_HOOK)
+    allow(house, "strange")
+    listed = house.command("plugins")
+    assert listed.returncode == 0, listed.stderr
+    assert "visioncraft_teapots" in listed.stdout.replace("\n", "")
+
+
+@pytest.mark.parametrize("how", ["disabled", "not enabled"])
+def test_the_code_of_a_blocked_plugin_is_never_imported(house: House, how: str) -> None:
+    house.install("visioncraft-telltale", "telltale", TELLTALE)
+    mark = house.site / "visioncraft_telltale_module.imported"
+    if how == "disabled":
+        allow(house, "telltale")
+        house.tables["plugins"] = {**house.tables["plugins"], "disabled": ["telltale"]}
+    assert house.command("plugins").returncode == 0
+    assert not mark.exists()
+    house.tables["plugins"] = {"enabled": ["fake_engine", "gallery_fs", "telltale"]}
+    assert house.command("plugins").returncode == 0
+    assert mark.exists(), "an allowed plugin is imported, so this test can tell"
+
+
+def test_two_distributions_with_one_generators_name_are_both_named(house: House) -> None:
+    house.install("visioncraft-twin", "twin", TWIN)
+    allow(house, "twin")
+    with served(house) as server:
+        assert server.draw(model="fake").status_code == 200
+        log = server.log.read_text("utf-8")
+        assert "generator 'fake_engine' is offered by" in log
+        assert "visioncraft-twin 1.2.3" in log and "visioncraft-fake-engine 1.2.3" in log
+        twin = next(plugin for plugin in server.get("/plugins").json() if plugin["name"] == "twin")
+        assert "fake_engine" in twin["error"]
+        error_of(server.draw(model="twin"), 404, "MODEL_NOT_AVAILABLE")
+
+
+def test_two_distributions_with_one_entry_points_name_are_both_named(house: House) -> None:
+    house.install("visioncraft-zwilling", "fake_engine", TWIN)
+    with served(house) as server:
+        assert server.draw(model="fake").status_code == 200
+        failed = [plugin for plugin in server.get("/plugins").json() if plugin["status"] == "failed"]
+        assert [plugin["distribution"] for plugin in failed] == ["visioncraft-zwilling"]
+        assert "visioncraft-fake-engine" in failed[0]["error"]
+
+
+def one_line(said: str) -> str:
+    """What a server that does not start says: one line, no traceback."""
+    assert "Traceback" not in said
+    assert len(said.strip().splitlines()) == 1, said
+    return said
+
+
+def test_a_selected_store_that_is_not_installed_stops_the_start(house: House) -> None:
+    house.tables["storage"] = {"backend": "nope"}
+    said = one_line(refused(house))
+    assert "storage.backend selects 'nope', which is not installed" in said
+    assert "pip install visioncraft-nope" in said and "gallery_fs" in said
+
+
+def test_a_selected_generator_that_failed_stops_the_start_with_its_reason(house: House) -> None:
+    house.install("visioncraft-broken", "broken", BROKEN)
+    allow(house, "broken")
+    house.tables["generation"] = {"backends": ["broken"]}
+    said = refused(house)
+    assert "generation.backends selects 'broken', which is failed" in said
+    assert "a_module_that_nobody_has" in said and "Traceback" not in said
+
+
+def test_a_selected_store_that_is_disabled_stops_the_start(house: House) -> None:
+    house.tables["plugins"] = {"disabled": ["gallery_fs"], "enabled": ["fake_engine", "gallery_fs"]}
+    house.tables["storage"] = {"backend": "gallery_fs"}
+    assert "named in plugins.disabled" in one_line(refused(house))
+
+
+TYPOS = (
+    ("server", "prot", "port"),
+    ("jobs", "capasity", "capacity"),
+    ("", "defualt_model", "default_model"),
+    ("plugins.config.gallery_fs", "thumbnail_size", "thumbnail_side"),
+    ("storge", "backend", "storage"),
+)
+
+
+@pytest.mark.parametrize(("table", "key", "near"), TYPOS)
+def test_a_typo_in_the_settings_is_named_with_the_nearest_key(house: House, table: str, key: str, near: str) -> None:
+    house.tables[table] = {**house.tables.get(table, {}), key: 1}
+    said = one_line(refused(house))
+    assert near in said and (key in said or table in said) and "settings.toml" in said
+
+
+WRONG_KINDS = (
+    ("server", "port", "eight thousand"),
+    ("server", "port", 70000),
+    ("jobs", "capacity", 0),
+    ("", "default_model", 1),
+)
+
+
+@pytest.mark.parametrize(("table", "key", "value"), WRONG_KINDS)
+def test_a_setting_of_a_wrong_kind_is_named(house: House, table: str, key: str, value: object) -> None:
+    house.tables[table] = {**house.tables.get(table, {}), key: value}
+    listed = house.command("plugins")
+    assert listed.returncode != 0
+    said = one_line(listed.stdout + listed.stderr)
+    assert key in said and "settings.toml" in said
+
+
+def test_settings_that_are_no_toml_are_named(house: House, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.toml"
+    broken.write_text("[server\nport = 1\n", "utf-8")
+    house.env = {"VISIONCRAFT_SETTINGS": str(broken)}
+    assert "broken.toml" in one_line(refused(house))
+
+
+def test_a_settings_file_that_is_absent_is_named(house: House, tmp_path: Path) -> None:
+    house.env = {"VISIONCRAFT_SETTINGS": str(tmp_path / "nowhere.toml")}
+    assert "nowhere.toml: no such settings file" in one_line(refused(house))

@@ -1,0 +1,74 @@
+"""A gallery that cannot be written, and a disk that fills up under a running server."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from harness import House, Server, error_of, refused, served
+
+LARGE = {"width": 512, "height": 512}
+SMALL = {"width": 64, "height": 64}
+
+
+def drawn(server: Server, **size: int) -> str:
+    """Draw noise, which no encoder makes smaller; answers the picture's id."""
+    answer = server.draw("noise", **size)
+    assert answer.status_code == 200, answer.text
+    return str(answer.headers["x-image-id"])
+
+
+def one_line_naming(said: str, culprit: Path) -> None:
+    assert "Traceback" not in said
+    assert len(said.strip().splitlines()) == 1, said
+    assert str(culprit) in said
+
+
+def test_a_file_in_the_gallerys_place_stops_the_start_with_one_line(house: House) -> None:
+    house.gallery.parent.mkdir()
+    house.gallery.write_text("a file", "utf-8")
+    one_line_naming(refused(house), house.gallery)
+    assert house.gallery.read_text("utf-8") == "a file"
+
+
+def test_a_folder_that_nobody_can_write_stops_the_start_with_one_line(house: House) -> None:
+    house.tables["plugins.config.gallery_fs"] = {"root": "/proc/gallery"}
+    one_line_naming(refused(house), Path("/proc/gallery"))
+
+
+def test_a_file_that_cannot_grow_is_503_and_the_next_request_is_served(house: House) -> None:
+    house.prefix = ("sh", "-c", 'ulimit -f 400 && exec "$@"', "sh")  # 200 kB a file, for root as for anybody
+    with served(house) as server:
+        drawn(server, **SMALL)
+        error = error_of(server.draw("noise", **LARGE), 503, "SERVICE_UNAVAILABLE")
+        assert "cannot be written" in error["message"]
+        assert server.pictures() == 1
+        drawn(server, **SMALL)
+        assert server.pictures() == 2
+        files = sorted(path.suffix for path in house.gallery.rglob("*.*") if path.parent.name.isdigit())
+        assert files == [".png", ".png"], "nothing half-written stays behind"
+
+
+def test_a_full_disk_is_503_until_there_is_room_again(house: House) -> None:
+    if subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode:
+        pytest.skip("this machine lets nobody mount a small disk of his own; the test before this one stands in")
+    house.gallery.mkdir(parents=True)
+    mount = f'mount -t tmpfs -o size=2m tmpfs "{house.gallery}" && exec "$@"'
+    house.prefix = ("unshare", "-rm", "sh", "-c", mount, "sh")
+    with served(house) as server:
+        kept = fill(server)
+        assert server.pictures() == len(kept)
+        assert server.get("/status").status_code == server.get(f"/images/{kept[0]}").status_code == 200
+        assert server.delete(f"/images/{kept[0]}").status_code == 204
+        drawn(server, **LARGE)
+        assert server.pictures() == len(kept)
+
+
+def fill(server: Server) -> list[str]:
+    """Draw until the disk is full, which is told as it should; answers the pictures kept."""
+    kept = []
+    while (answer := server.draw("noise", **LARGE)).status_code == 200:
+        kept.append(answer.headers["x-image-id"])
+    assert "No space left" in error_of(answer, 503, "SERVICE_UNAVAILABLE")["message"]
+    return kept
