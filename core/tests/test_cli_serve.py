@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +18,25 @@ import httpx
 import pytest
 
 COMMAND = Path(sys.executable).with_name("visioncraft")
+
+
+ENDLESS = """
+import time
+from pathlib import Path
+from visioncraft import Generator, ModelInfo, hookimpl
+class Endless(Generator):
+    name = "endless"
+    def models(self):
+        return [ModelInfo(id="endless", name="Endless", engine="endless")]
+    def run(self, request, progress):
+        Path("drawing").write_text("yes")
+        while True:
+            progress.step(1, 2)
+            time.sleep(0.01)
+@hookimpl
+def visioncraft_generators():
+    return [Endless()]
+"""
 
 
 class Server(NamedTuple):
@@ -39,6 +59,15 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
     return (
         kept | {"PYTHONPATH": str(folder / "site"), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)} | more
     )
+
+
+def install(folder: Path, name: str, source: str) -> None:
+    """A plugin as pip leaves it: a module and the metadata with its entry point."""
+    metadata = folder / "site" / f"{name}-0.1.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.1\n")
+    (metadata / "entry_points.txt").write_text(f"[visioncraft]\n{name} = vc_{name}\n")
+    (folder / "site" / f"vc_{name}.py").write_text(source)
 
 
 @contextmanager
@@ -74,6 +103,19 @@ def refused(folder: Path, *options: str, **more: str) -> str:
     return done.stderr.splitlines()[-1]
 
 
+def test_ending_cancels_the_picture_and_its_client_hears_so(tmp_path: Path) -> None:
+    install(tmp_path, "endless", ENDLESS)
+    os.mkfifo(tmp_path / "drawing")  # opening it waits for the generator
+    with serving(tmp_path) as server, ThreadPoolExecutor(1) as client:
+        body = {"prompt": "a red apple", "model": "endless"}
+        asked = client.submit(httpx.post, f"{server.url}/generate", json=body, timeout=60)
+        with (tmp_path / "drawing").open() as drawing:
+            assert drawing.read() == "yes"
+        code, said = server.end(signal.SIGTERM)
+        assert asked.result(60).json()["error"]["code"] == "CANCELLED"
+    assert code == 0 and "Traceback" not in said
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_server_answers_where_it_says_and_ends_cleanly(tmp_path: Path, number: signal.Signals) -> None:
     with serving(tmp_path) as server:
@@ -91,10 +133,7 @@ def test_a_server_is_ready_without_torch(tmp_path: Path) -> None:
 
 
 def test_a_broken_plugin_is_named_and_the_rest_serves(tmp_path: Path) -> None:
-    metadata = tmp_path / "site" / "broken-0.1.dist-info"
-    metadata.mkdir(parents=True)
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 0.1\n")
-    (metadata / "entry_points.txt").write_text("[visioncraft]\nbroken = module_that_is_absent\n")
+    install(tmp_path, "broken", "import module_that_is_absent")
     with serving(tmp_path) as server:
         assert "in trouble: broken" in server.greeting and "module_that_is_absent" in server.greeting
         listed = {plugin["name"]: plugin["status"] for plugin in httpx.get(f"{server.url}/plugins").json()}

@@ -13,7 +13,7 @@ from visioncraft.errors import ConfigurationError
 from visioncraft.runtime import Runtime
 from visioncraft.settings import Settings
 
-_GRACE_S = 5  # for requests under way when the server is told to end; a picture being drawn is then cancelled
+_GRACE_S = 5  # for answers on their way when the server is told to end
 
 
 def run(settings: Settings) -> None:
@@ -49,7 +49,7 @@ def bound_socket(host: str, port: int) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn that says in one line that it is ready."""
+    """uvicorn that says in one line that it is ready, and leaves nobody waiting when it ends."""
 
     def __init__(self, config: uvicorn.Config, runtime: Runtime) -> None:
         super().__init__(config)
@@ -60,6 +60,13 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if sockets and not self.should_exit:
             typer.echo(greeting(self._runtime, url_of(sockets[0])), err=True)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more requests, cancel what is drawn so that those who wait for it get an answer, then end."""
+        for server in self.servers:
+            server.close()
+        await self._runtime.jobs.close()
+        await super().shutdown(sockets)
 
 
 def url_of(listener: socket.socket) -> str:
