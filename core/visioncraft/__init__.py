@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     )
     from visioncraft.hookspecs import hookimpl
     from visioncraft.ids import image_filename, is_image_id, new_image_id
-    from visioncraft.images import decode_png, encode_png, read_record, webp_thumbnail, with_record
+    from visioncraft.images import decode_png, encode_png, read_record, read_record_file, webp_thumbnail, with_record
     from visioncraft.settings import PluginSettings, Settings
     from visioncraft.types import (
         BackendStatus,
@@ -69,7 +69,7 @@ _HOMES = {
     ),
     "hookspecs": ("hookimpl",),
     "ids": ("image_filename", "is_image_id", "new_image_id"),
-    "images": ("decode_png", "encode_png", "read_record", "webp_thumbnail", "with_record"),
+    "images": ("decode_png", "encode_png", "read_record", "read_record_file", "webp_thumbnail", "with_record"),
     "settings": ("PluginSettings", "Settings"),
     "types": (
         "BackendStatus",
@@ -128,6 +128,7 @@ __all__ = [
     "new_image_id",
     "probe_device",
     "read_record",
+    "read_record_file",
     "webp_thumbnail",
     "with_record",
 ]

@@ -7,9 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from visioncraft import StorageError
-from visioncraft.ids import is_image_id
-from visioncraft.images import read_record_file
+from visioncraft import StorageError, is_image_id, read_record_file
 
 from visioncraft_gallery_fs.files import picture_files, relative
 from visioncraft_gallery_fs.index import PictureIndex, to_row

@@ -9,8 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from visioncraft import ConfigurationError, ImageRecord, ImageStore, NotFound, Page, StorageError, webp_thumbnail
-from visioncraft.ids import image_filename, is_image_id
+from visioncraft import (
+    ConfigurationError,
+    ImageRecord,
+    ImageStore,
+    NotFound,
+    Page,
+    StorageError,
+    image_filename,
+    is_image_id,
+    webp_thumbnail,
+)
 
 from visioncraft_gallery_fs import files
 
