@@ -37,8 +37,8 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The server as `make run` has it, all plugins real, on the port that the contract's examples name."""
     if listening(8000):
         pytest.fail("port 8000 is taken; the contract's examples need it: stop what listens there (ss -ltnp)")
-    enabled = {"enabled": ["local_sd", "mini", "gallery_fs"]}
-    with served(House(tmp_path_factory.mktemp("real"), {"plugins": enabled}), port=8000) as server:
+    folder = tmp_path_factory.mktemp("real")
+    with served(House(folder, env={"HF_HOME": str(folder / "hf"), "HF_HUB_OFFLINE": "1"}), port=8000) as server:
         yield server
 
 

@@ -1,4 +1,4 @@
-"""A gallery that cannot be written, and a disk that fills up under a running server."""
+"""Pictures outlive the server; a gallery that cannot be written and a disk that fills up are told and survived."""
 
 from __future__ import annotations
 
@@ -23,6 +23,28 @@ def one_line_naming(said: str, culprit: Path) -> None:
     assert "Traceback" not in said
     assert len(said.strip().splitlines()) == 1, said
     assert str(culprit) in said
+
+
+def test_pictures_outlive_a_server_that_is_killed(house: House) -> None:
+    with served(house) as server:
+        picture = drawn(server, **SMALL)
+        png = server.get(f"/images/{picture}").content
+        server.process.kill()
+        server.process.wait()
+    with served(house) as server:
+        assert server.pictures() == 1
+        assert server.get(f"/images/{picture}").content == png
+        drawn(server, **SMALL)
+
+
+def test_a_keys_file_that_is_damaged_is_named_and_left_alone(house: House) -> None:
+    house.keys.write_text('{"leonardo-api": "half a', "utf-8")
+    with served(house) as server:
+        answer = server.post("/api-key", {"service": "leonardo-api", "api_key": "abcdefgh-1234"})
+        assert "api_keys.json" in error_of(answer, 500, "INTERNAL_ERROR")["message"]
+        assert "half a" not in answer.text
+        assert house.keys.read_text("utf-8") == '{"leonardo-api": "half a'
+        drawn(server, **SMALL)
 
 
 def test_a_file_in_the_gallerys_place_stops_the_start_with_one_line(house: House) -> None:

@@ -172,9 +172,11 @@ def served(house: House, port: int | None = None) -> Iterator[Server]:
             server = Server(house, port, process, log, client)
             _wait_until_ready(server)
             yield server
+            alive = process.poll() is None
         finally:
             process.terminate()
-            process.wait(30)
+            status = process.wait(30)
+        assert status == 0 or not alive, f"asked to end, the server left with {status}:\n{log.read_text('utf-8')}"
 
 
 def refused(house: House) -> str:
