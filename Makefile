@@ -35,6 +35,7 @@ run: $(RUN)  ## Serve on http://127.0.0.1:8000 (ARGS="--port 9000")
 	@exec $(BIN)/visioncraft serve $(ARGS)
 
 test: $(DEV)  ## Run all tests (ARGS="-k gallery")
+	@scripts/install-browser.sh
 	$(BIN)/python -m pytest $(ARGS)
 
 check: $(DEV)  ## Lint, formatting and types

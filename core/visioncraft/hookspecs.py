@@ -90,7 +90,7 @@ def visioncraft_routers(settings: Settings) -> Sequence[APIRouter]:  # type: ign
 
 @hookspec
 def visioncraft_commands(settings: Settings) -> Sequence[click.Command]:  # type: ignore[empty-body]
-    """Further commands: `visioncraft <command's name>`.
+    """Further commands, click's or typer's: `visioncraft <command's name>`.
 
     >>> @hookimpl
     ... def visioncraft_commands(settings):

@@ -87,13 +87,15 @@ class Registry:
         return model if model is not None and model.available and self._runners(model) else None
 
     def _refuse(self, name: str | None) -> NoReturn:
-        known = self._models.get(canonical_id(name or self.settings.default_model))
+        wanted = name or self.settings.default_model
+        known = self._models.get(canonical_id(wanted))
         suggestion = known.suggestion if known else None
         if known is not None and known.available:
             suggestion = f"install a generator that runs the engine '{known.engine}'"
-        raise ModelNotAvailable(
-            name or self.settings.default_model, [model.id for model in self.available()], suggestion
-        )
+        if name is None and wanted == "auto":  # nothing can draw: any model that can be had is a way out
+            ways = [model.suggestion for model in self.models() if model.suggestion]
+            suggestion = next(iter(ways), "pip install visioncraft-mini brings a small model")
+        raise ModelNotAvailable(wanted, [model.id for model in self.available()], suggestion)
 
     def _runners(self, model: ModelInfo) -> list[Generator]:
         order = {name: rank for rank, name in enumerate(self.settings.generation.backends)}

@@ -14,10 +14,9 @@ from visioncraft.cli.state import State
 
 if TYPE_CHECKING:
     from visioncraft.jobs.job import Job
-    from visioncraft.registry import Registry
     from visioncraft.runtime import Runtime
     from visioncraft.settings import Settings
-    from visioncraft.types import GenerationRequest, ImageRecord, ModelInfo
+    from visioncraft.types import GenerationRequest, ImageRecord
 
 _OPTIONS = {"num_inference_steps": "--steps", "prompt": "PROMPT"}
 
@@ -84,23 +83,13 @@ def _request(runtime: Runtime, prompt: str, model: str | None, fields: dict[str,
     from visioncraft.errors import InvalidRequest
     from visioncraft.requests import build_request
 
-    chosen = _chosen(runtime.registry, model)
+    chosen = runtime.registry.model(model)
     try:
         return build_request(chosen, prompt, **fields)
     except InvalidRequest as error:
         field, issue = str(error.details["field"]), str(error.details["issue"])
         option = _OPTIONS.get(field, "--" + field.replace("_", "-"))
         raise InvalidRequest(f"Invalid {option}", field=field, issue=issue) from error
-
-
-def _chosen(registry: Registry, name: str | None) -> ModelInfo:
-    """The model that is meant. Raises `ModelNotAvailable`, which names the command that fetches one."""
-    from visioncraft.errors import ModelNotAvailable
-
-    if name is None and registry.settings.default_model == "auto" and registry.default_model() is None:
-        ways = [model.suggestion for model in registry.models() if model.suggestion]
-        raise ModelNotAvailable("auto", [], ways[0] if ways else "pip install visioncraft-mini brings a small one")
-    return registry.model(name)
 
 
 @contextmanager

@@ -42,10 +42,10 @@ class InProcessPool:
 
     async def close(self) -> None:
         """Wait for running threads, then close their generators."""
-        for name, threads in self._threads.items():
+        while self._threads:
+            name, threads = self._threads.popitem()
             await asyncio.to_thread(threads.shutdown, wait=True, cancel_futures=True)
             await asyncio.to_thread(self._generators[name].close)
-        self._threads.clear()
 
     async def _call(self, generator: Generator, method: Callable[..., Any], *arguments: Any) -> Any:
         if inspect.iscoroutinefunction(method):
