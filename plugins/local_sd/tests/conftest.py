@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shutil
 from collections.abc import Callable, Mapping
@@ -18,7 +19,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """diffusers' schedulers warn thousands of times of an API of NumPy that they will have to leave."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"))
+            item.add_marker(pytest.mark.filterwarnings("ignore:__array_:DeprecationWarning"))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -54,10 +55,13 @@ class Recorder:
             raise JobCancelled()
 
 
-def _unet(context: int, **more: Any) -> Any:
-    from diffusers import UNet2DConditionModel
+def library(name: str) -> Any:
+    """diffusers or transformers, untyped: their constructors have no annotations."""
+    return importlib.import_module(name)
 
-    return UNet2DConditionModel(
+
+def _unet(context: int, **more: Any) -> Any:
+    return library("diffusers").UNet2DConditionModel(
         sample_size=64,
         block_out_channels=(32, 64),
         layers_per_block=1,
@@ -70,9 +74,7 @@ def _unet(context: int, **more: Any) -> Any:
 
 
 def _vae(scaling: float) -> Any:
-    from diffusers import AutoencoderKL
-
-    return AutoencoderKL(
+    return library("diffusers").AutoencoderKL(
         block_out_channels=(8, 16, 16, 16),
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
@@ -85,31 +87,27 @@ def _vae(scaling: float) -> Any:
 
 
 def _text(width: int, projection: bool = False) -> Any:
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
-
-    config = CLIPTextConfig(
+    transformers = library("transformers")
+    config = transformers.CLIPTextConfig(
         hidden_size=width, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, projection_dim=width
     )
-    return (CLIPTextModelWithProjection if projection else CLIPTextModel)(config)
+    return (transformers.CLIPTextModelWithProjection if projection else transformers.CLIPTextModel)(config)
 
 
 def _scheduler(name: str) -> Any:
-    import diffusers
-
     config = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
     more = {"skip_prk_steps": True} if name == "PNDMScheduler" else {}
-    return getattr(diffusers, name)(**config, **more)
+    return getattr(library("diffusers"), name)(**config, **more)
 
 
 @pytest.fixture(scope="session")
 def sd1(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of a tiny Stable Diffusion 1.x."""
-    import diffusers
     import torch
     from visioncraft_local_sd.tokenizer import clip_tokenizer
 
     torch.manual_seed(1)
-    pipe = diffusers.StableDiffusionPipeline(
+    pipe = library("diffusers").StableDiffusionPipeline(
         vae=_vae(0.18215),
         text_encoder=_text(32),
         tokenizer=clip_tokenizer(),
@@ -127,13 +125,12 @@ def sd1(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def sdxl(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of a tiny Stable Diffusion XL with both text encoders."""
-    import diffusers
     import torch
     from visioncraft_local_sd.tokenizer import clip_tokenizer
 
     torch.manual_seed(2)
     added = {"addition_embed_type": "text_time", "addition_time_embed_dim": 8, "use_linear_projection": True}
-    pipe = diffusers.StableDiffusionXLPipeline(
+    pipe = library("diffusers").StableDiffusionXLPipeline(
         vae=_vae(0.13025),
         text_encoder=_text(32),
         text_encoder_2=_text(64, projection=True),

@@ -45,10 +45,11 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_another_picture(
 
 
 def test_the_picture_is_the_one_stock_diffusers_draws(local: LocalSD, sd1: Path, ask: Ask, recorder: Any) -> None:
+    import diffusers
     import torch
-    from diffusers import StableDiffusionPipeline
 
-    stock = StableDiffusionPipeline.from_pretrained(sd1, local_files_only=True)
+    stock_class: Any = diffusers.StableDiffusionPipeline
+    stock = stock_class.from_pretrained(sd1, local_files_only=True)
     drawn = stock(
         "a red apple",
         negative_prompt="blue",
@@ -64,10 +65,11 @@ def test_the_picture_is_the_one_stock_diffusers_draws(local: LocalSD, sd1: Path,
 
 
 def test_xl_draws_what_stock_diffusers_draws(local: LocalSD, sdxl: Path, ask: Ask, recorder: Any) -> None:
+    import diffusers
     import torch
-    from diffusers import StableDiffusionXLPipeline
 
-    stock = StableDiffusionXLPipeline.from_pretrained(sdxl, local_files_only=True, add_watermarker=False)
+    stock_class: Any = diffusers.StableDiffusionXLPipeline
+    stock = stock_class.from_pretrained(sdxl, local_files_only=True, add_watermarker=False)
     drawn = stock(
         "a red apple",
         width=64,
