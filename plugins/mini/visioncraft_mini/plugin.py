@@ -1,0 +1,34 @@
+"""Lists the embedded model; the plugin that brings the engine `diffusers` draws with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from visioncraft import Limits, ModelInfo, Settings, hookimpl
+
+WEIGHTS = Path(__file__).with_name("weights")
+
+MINI = ModelInfo(
+    id="visioncraft-mini",
+    name="VisionCraft Mini",
+    engine="diffusers",
+    quality="Basic",
+    vram_required="1GB",
+    description="Small embedded model: emoji-style pictures of everyday things, offline, in about a second.",
+    limits=Limits(
+        steps=(1, 50),
+        guidance_scale=(1.0, 20.0),
+        size_multiple=32,
+        min_resolution=(128, 128),
+        max_resolution=(1024, 1024),
+    ),
+    source=str(WEIGHTS),
+    available=(WEIGHTS / "model_index.json").is_file(),
+)
+
+
+@hookimpl
+def visioncraft_models(settings: Settings) -> Sequence[ModelInfo]:
+    """The one model of this package."""
+    return [MINI]
