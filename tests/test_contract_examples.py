@@ -32,7 +32,7 @@ def test_the_contract_has_the_examples_that_run_here() -> None:
 
 
 def curl(example: str) -> bytes:
-    outcome = subprocess.run(["bash", "-c", example], capture_output=True, timeout=120)
+    outcome = subprocess.run(["bash", "-c", example], capture_output=True, timeout=280)
     assert outcome.returncode == 0, outcome.stderr
     return outcome.stdout
 
@@ -54,7 +54,7 @@ def test_the_leonardo_example_is_told_what_is_available(real: Server) -> None:
 
 def test_the_python_example_saves_its_picture(tmp_path: Path) -> None:
     outcome = subprocess.run(
-        [sys.executable, "-c", examples("python")[0]], cwd=tmp_path, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", examples("python")[0]], cwd=tmp_path, capture_output=True, text=True, timeout=280
     )
     assert outcome.returncode == 0, outcome.stderr
     assert outcome.stdout.startswith("Generated in ")
@@ -84,7 +84,7 @@ def test_the_javascript_example_shows_its_picture_in_a_browser(browser: Browser,
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text))
     page.goto(script_page)
-    page.locator("body > img").wait_for(timeout=120_000)
+    page.locator("body > img").wait_for(timeout=280_000)
     size = page.locator("body > img").evaluate("async img => { await img.decode(); return img.naturalWidth }")
     page.close()
     assert size == 512

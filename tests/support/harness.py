@@ -167,7 +167,7 @@ def served(house: House, port: int | None = None) -> Iterator[Server]:
             stderr=subprocess.STDOUT,
         )
     headers = {"Authorization": f"Bearer {token}"} if (token := house.env.get("VISIONCRAFT_TOKEN")) else {}
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120, headers=headers) as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=280, headers=headers) as client:
         try:
             server = Server(house, port, process, log, client)
             _wait_until_ready(server)
