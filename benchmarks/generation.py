@@ -68,7 +68,8 @@ def _stock(weights: str) -> Callable[[int], None]:
     import torch
 
     pipeline_class: Any = diffusers.StableDiffusionPipeline
-    pipe = pipeline_class.from_pretrained(weights, local_files_only=True, safety_checker=None)
+    # mini's weights are stored as fp16, in which a CPU must not compute
+    pipe = pipeline_class.from_pretrained(weights, dtype=torch.float32, local_files_only=True, safety_checker=None)
     pipe.set_progress_bar_config(disable=True)
 
     def draw(seed: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -174,6 +175,20 @@ def test_an_xl_single_file_draws_what_its_folder_draws(
 def test_a_folder_with_only_fp16_weights_loads(local: LocalSD, copy_of_sd1: Path, ask: Ask, recorder: Any) -> None:
     for weights in copy_of_sd1.rglob("*.safetensors"):
         weights.rename(weights.with_suffix(".fp16.safetensors"))
+    assert local.run(ask(copy_of_sd1), recorder()).width == 64
+
+
+def test_a_safety_checker_that_the_index_names_as_on_the_hub_is_passed_by(
+    local: LocalSD, copy_of_sd1: Path, ask: Ask, recorder: Any
+) -> None:
+    index = copy_of_sd1 / "model_index.json"
+    as_on_the_hub = {
+        "feature_extractor": ["transformers", "CLIPFeatureExtractor"],
+        "safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"],
+    }
+    content = json.loads(index.read_text())
+    del content["requires_safety_checker"]
+    index.write_text(json.dumps({**content, **as_on_the_hub}))
     assert local.run(ask(copy_of_sd1), recorder()).width == 64
 
 

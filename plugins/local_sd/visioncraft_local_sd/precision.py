@@ -16,8 +16,9 @@ import torch
 
 _log = logging.getLogger("visioncraft.local_sd")
 _PROBE_SIDE = 32  # latents a side: large enough to be like the work, small enough for a load
+_PROBE_PIXELS = 256  # the same for the VAE, whose cost goes by pixels
 _ADVANTAGE = 0.9  # bf16 must take less than this share of fp32's time, as fp32 is the more exact one
-_ROUNDS = 3
+_ROUNDS = 2
 
 Probe = Callable[[Any], None]
 
@@ -36,7 +37,8 @@ def settle_on_cpu(pipe: Any, setting: str, roomy: bool) -> None:
         module = getattr(pipe, name)
         if setting == "bf16" or (setting == "auto" and (not roomy or _prefers_bf16(name, module, probe))):
             module.to(torch.bfloat16)
-    cast_at_border(pipe.unet)
+    if pipe.unet.dtype != torch.float32:
+        cast_at_border(pipe.unet)
 
 
 def cast_at_border(unet: Any) -> None:
@@ -100,7 +102,8 @@ def _unet_probe(pipe: Any) -> Probe:
 
 
 def _vae_probe(pipe: Any) -> Probe:
-    latents = torch.zeros(1, pipe.vae.config.latent_channels, _PROBE_SIDE, _PROBE_SIDE)
+    side = _PROBE_PIXELS // pipe.vae_scale_factor
+    latents = torch.zeros(1, pipe.vae.config.latent_channels, side, side)
 
     def probe(vae: Any) -> None:
         vae.decode(latents.to(vae.dtype))
