@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,15 @@ from visioncraft_local_sd.settings import DeviceSetting
 _log = logging.getLogger("visioncraft.local_sd")
 _LEGACY = "pip install 'torch<2.15' --index-url https://download.pytorch.org/whl/cu126"
 _CURRENT = "pip install --upgrade torch --index-url https://download.pytorch.org/whl/cu130"
+
+
+def wait_passively() -> None:
+    """Have OpenMP's threads sleep while they wait for each other, not spin. Call before torch is first imported.
+
+    Spinning gains little on an idle machine and ruins a busy one, where the thread that is waited for cannot run. A
+    policy that the user has set stays (https://gcc.gnu.org/onlinedocs/libgomp/OMP_005fWAIT_005fPOLICY.html).
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def choose_device(setting: DeviceSetting) -> str:

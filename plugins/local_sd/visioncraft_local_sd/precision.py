@@ -74,14 +74,17 @@ def _prefers_bf16(name: str, module: Any, probe: Probe) -> bool:
 
 
 def _best_time(module: Any, probe: Probe) -> float:
-    """Seconds of the fastest of a few calls: others on the machine only ever make a call slower."""
+    """Processor seconds of the fastest of a few calls, which other work on the machine changes least.
+
+    Wall time would let a busy moment decide the precision, and with it how a seed's picture looks.
+    """
     times = []
     with torch.no_grad():
         probe(module)  # kernels are chosen and compiled in the first call
         for _ in range(_ROUNDS):
-            start = time.perf_counter()
+            start = time.process_time()
             probe(module)
-            times.append(time.perf_counter() - start)
+            times.append(time.process_time() - start)
     return min(times)
 
 
