@@ -14,8 +14,9 @@ from visioncraft import DeviceInfo, ServiceUnavailable, probe_device
 from visioncraft_local_sd.settings import DeviceSetting
 
 _log = logging.getLogger("visioncraft.local_sd")
-_LEGACY = "pip install 'torch<2.15' --index-url https://download.pytorch.org/whl/cu126"
-_CURRENT = "pip install --upgrade torch --index-url https://download.pytorch.org/whl/cu130"
+_SELECTOR = "with the command that https://pytorch.org/get-started/locally shows for"
+_LEGACY = f"pip install 'torch<2.15' {_SELECTOR} CUDA 12.6"
+_CURRENT = f"pip install --upgrade torch {_SELECTOR} the newest CUDA"
 
 
 def wait_passively() -> None:
