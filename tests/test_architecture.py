@@ -22,6 +22,7 @@ WEB = {"fastapi", "starlette", "fastapi_offline"}
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "ids"}),
     frozenset({"types"}),
+    frozenset({"contracts"}),
     frozenset({"metadata", "device", "settings", "hookspecs"}),
     frozenset({"images", "stores", "keys", "requests"}),
     frozenset({"plugins", "builtin"}),
@@ -35,10 +36,16 @@ LAYERS: tuple[frozenset[str], ...] = (
 )
 """The core from the ground up; a module imports from layers below its own, or from its own."""
 
-LAZY_UPWARD = {("types", "images")}
+LAZY_UPWARD = {("contracts", "images")}
 """Imports inside a function that point upward: `ImageStore.thumbnail`'s default draws with what stands on types."""
 
-HOMES = {"visioncraft.settings", "visioncraft.types", "visioncraft.errors", "visioncraft.hookspecs"}
+HOMES = {
+    "visioncraft.settings",
+    "visioncraft.types",
+    "visioncraft.contracts",
+    "visioncraft.errors",
+    "visioncraft.hookspecs",
+}
 """Modules whose public names plugins may also take from there."""
 
 

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
+from visioncraft.contracts import Generator, Progress
 from visioncraft.errors import GenerationFailed, InsufficientVRAM, JobCancelled, NotFound, RateLimitExceeded
 from visioncraft.hookspecs import hookimpl
 from visioncraft.images import encode_png, read_record
@@ -18,7 +19,7 @@ from visioncraft.requests import build_request
 from visioncraft.runtime import Runtime
 from visioncraft.settings import JobsSettings, Settings
 from visioncraft.stores import MemoryStore
-from visioncraft.types import GeneratedImage, GenerationRequest, Generator, Limits, ModelInfo, Progress
+from visioncraft.types import GeneratedImage, GenerationRequest, Limits, ModelInfo
 
 PICTURE = encode_png(np.zeros((8, 8, 3), np.uint8))
 LIMITS = Limits(steps=(1, 10), min_resolution=(8, 8))

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from visioncraft.contracts import Generator, ImageStore, Progress
     from visioncraft.device import probe_device
     from visioncraft.errors import (
         AuthenticationError,
@@ -36,13 +37,10 @@ if TYPE_CHECKING:
         DeviceInfo,
         GeneratedImage,
         GenerationRequest,
-        Generator,
         ImageRecord,
-        ImageStore,
         Limits,
         ModelInfo,
         Page,
-        Progress,
         canonical_id,
         model_folder,
     )
@@ -71,18 +69,16 @@ _HOMES = {
     "ids": ("image_filename", "is_image_id", "new_image_id"),
     "images": ("decode_png", "encode_png", "read_record", "read_record_file", "webp_thumbnail", "with_record"),
     "settings": ("PluginSettings", "Settings"),
+    "contracts": ("Generator", "ImageStore", "Progress"),
     "types": (
         "BackendStatus",
         "DeviceInfo",
         "GeneratedImage",
         "GenerationRequest",
-        "Generator",
         "ImageRecord",
-        "ImageStore",
         "Limits",
         "ModelInfo",
         "Page",
-        "Progress",
         "canonical_id",
         "model_folder",
     ),

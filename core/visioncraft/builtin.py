@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from visioncraft.contracts import ImageStore
 from visioncraft.hookspecs import hookimpl
 from visioncraft.stores import MemoryStore
-from visioncraft.types import ImageStore
 
 
 @hookimpl

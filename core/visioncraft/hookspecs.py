@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pluggy
 
-from visioncraft.types import BackendStatus, Generator, ImageStore, ModelInfo
+from visioncraft.contracts import Generator, ImageStore
+from visioncraft.types import BackendStatus, ModelInfo
 
 if TYPE_CHECKING:
     import click

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import NoReturn
 
+from visioncraft.contracts import Generator, ImageStore
 from visioncraft.errors import ConfigurationError, ModelNotAvailable
 from visioncraft.plugins import PluginInfo, PluginManager, claim, rightful_first
 from visioncraft.settings import Settings
-from visioncraft.types import Generator, ImageStore, ModelInfo, canonical_id
+from visioncraft.types import ModelInfo, canonical_id
 
 log = logging.getLogger(__name__)
 

@@ -9,9 +9,10 @@ import platform
 from collections.abc import Awaitable
 from typing import Any
 
+from visioncraft.contracts import Generator
 from visioncraft.device import probe_device
 from visioncraft.runtime import Runtime
-from visioncraft.types import BackendStatus, DeviceInfo, Generator
+from visioncraft.types import BackendStatus, DeviceInfo
 
 log = logging.getLogger(__name__)
 

@@ -6,8 +6,9 @@ from collections import OrderedDict
 from threading import Lock
 from typing import ClassVar
 
+from visioncraft.contracts import ImageStore
 from visioncraft.errors import NotFound, StorageError
-from visioncraft.types import ImageRecord, ImageStore, Page, canonical_id
+from visioncraft.types import ImageRecord, Page, canonical_id
 
 
 class MemoryStore(ImageStore):

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
+    from visioncraft.contracts import Generator
     from visioncraft.registry import Registry
-    from visioncraft.types import Generator, Limits, ModelInfo
+    from visioncraft.types import Limits, ModelInfo
 
 app = typer.Typer(help="List the models, or fetch one.", rich_markup_mode=None, add_completion=False)
 JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+from visioncraft.contracts import Generator
 from visioncraft.jobs.job import Job
-from visioncraft.types import Generator
 
 _FIRST_GUESS_S = 5.0
 _NEWEST_WEIGHS = 0.3  # of an exponential mean

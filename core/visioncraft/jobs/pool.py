@@ -8,7 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
-from visioncraft.types import GeneratedImage, GenerationRequest, Generator, ModelInfo, Progress
+from visioncraft.contracts import Generator, Progress
+from visioncraft.types import GeneratedImage, GenerationRequest, ModelInfo
 
 
 class WorkerPool(Protocol):

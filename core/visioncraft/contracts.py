@@ -1,0 +1,115 @@
+"""The two contracts plugins implement, `Generator` and `ImageStore`, and the `Progress` a generator is handed."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Sequence
+from typing import ClassVar, Protocol
+
+from visioncraft.types import BackendStatus, GeneratedImage, GenerationRequest, ImageRecord, ModelInfo, Page
+
+
+class Progress(Protocol):
+    """How a generator tells where it is, and hears that it should stop."""
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the job was cancelled; a generator without steps asks this."""
+
+    def step(self, step: int, total: int, preview: bytes | None = None) -> None:
+        """Step `step` of `total` is done, with an optional small preview picture.
+
+        Raises `JobCancelled` if the job was cancelled; let it pass.
+        """
+
+    def stage(self, name: str) -> None:
+        """Say what is going on beside steps: `loading`, `encoding prompt`, `decoding`. Raises as `step` does."""
+
+
+class Generator(ABC):
+    """An engine. Constructing one is light: weights and heavy libraries wait until `load` or `run`.
+
+    Override `models` and `run`; the rest has defaults. `load`, `unload` and `run` may be plain functions, which the
+    core calls in threads, or coroutines, which it awaits.
+    """
+
+    name: ClassVar[str]
+    """Its id: lower case, as the entry point is named."""
+
+    engines: ClassVar[frozenset[str]] = frozenset()
+    """Engines whose models it runs; its own name always counts."""
+
+    concurrency: int = 1
+    """How many `run` calls it takes at once; whether it batches them is its own affair."""
+
+    @abstractmethod
+    def models(self) -> Sequence[ModelInfo]:
+        """The models it offers itself; other plugins may list more for its engines."""
+
+    @abstractmethod
+    def run(self, request: GenerationRequest, progress: Progress) -> GeneratedImage | Awaitable[GeneratedImage]:
+        """Draw one picture."""
+
+    def load(self, model: ModelInfo, progress: Progress) -> Awaitable[None] | None:
+        """Bring a model into memory. Called again for a loaded model, it does nothing."""
+        return None
+
+    def unload(self, model: ModelInfo) -> Awaitable[None] | None:
+        """Give a model's memory back."""
+        return None
+
+    def status(self) -> BackendStatus:
+        """Where it stands: cheap, never waits for a device or a network."""
+        return BackendStatus(name=self.name)
+
+    def close(self) -> None:
+        """The server ends: give everything back."""
+        return
+
+
+class ImageStore(ABC):
+    """A gallery. Methods are plain functions; the core calls them in threads, several at once."""
+
+    name: ClassVar[str]
+    """Its id: lower case, as the entry point is named."""
+
+    def start(self) -> None:
+        """Get ready and prove it: a folder that cannot be written raises `ConfigurationError` here, not at a save."""
+        return
+
+    def close(self) -> None:
+        """The server ends."""
+        return
+
+    @abstractmethod
+    def save(self, record: ImageRecord, png: bytes) -> ImageRecord:
+        """Keep a picture. When this returns, the picture survives a power cut.
+
+        Returns the record as kept (its `filename` may have been chosen by the store). Raises `StorageError`.
+        """
+
+    @abstractmethod
+    def get(self, image_id: str) -> ImageRecord:
+        """One record. Raises `NotFound`."""
+
+    @abstractmethod
+    def open(self, image_id: str) -> bytes:
+        """The PNG's bytes, as they were saved. Raises `NotFound` or `StorageError`."""
+
+    @abstractmethod
+    def list(self, limit: int, offset: int = 0, model: str | None = None) -> Page:
+        """A page, newest first."""
+
+    @abstractmethod
+    def delete(self, image_id: str) -> None:
+        """Remove a picture for good. Raises `NotFound`."""
+
+    @abstractmethod
+    def count(self) -> int:
+        """How many pictures there are."""
+
+    def thumbnail(self, image_id: str) -> bytes:
+        """A WebP of at most 256 pixels a side. Stores that can keep thumbnails override this."""
+        from visioncraft.images import webp_thumbnail
+
+        return webp_thumbnail(self.open(image_id))
