@@ -1,9 +1,8 @@
-"""Real diffusers pipelines, small and with random weights, as folders and as single files in the original layout."""
+"""Real diffusers pipelines, small and with random weights."""
 
 from __future__ import annotations
 
 import importlib
-import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -152,25 +151,6 @@ def copy_of_sd1(sd1: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def single_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], Path]:
-    """Turn a folder into one `.safetensors` file in the original layout, with the package's configs made as tiny."""
-
-    def convert(folder: Path) -> Path:
-        from safetensors.torch import save_file
-        from visioncraft_local_sd import checkpoints
-
-        family = "sdxl" if "xl" in folder.name else "sd1"
-        configs = tmp_path / "configs"
-        shutil.copytree(folder, configs / family, ignore=shutil.ignore_patterns("*.safetensors", "tokenizer*"))
-        monkeypatch.setattr(checkpoints, "_DATA", configs)
-        path = tmp_path / f"{folder.name}-single.safetensors"
-        save_file(original_layout(folder), path)
-        return path
-
-    return convert
-
-
-@pytest.fixture
 def generator_for(tmp_path: Path) -> Callable[..., LocalSD]:
     """A generator on the CPU, in fp32 unless told otherwise."""
 
@@ -206,117 +186,3 @@ def ask() -> Callable[..., GenerationRequest]:
 @pytest.fixture
 def recorder() -> type[Recorder]:
     return Recorder
-
-
-def original_layout(folder: Path) -> dict[str, Any]:
-    """The weights of a folder under the names that CompVis and Stability AI gave them."""
-    from safetensors.torch import load_file
-
-    unet = load_file(folder / "unet" / "diffusion_pytorch_model.safetensors")
-    vae = load_file(folder / "vae" / "diffusion_pytorch_model.safetensors")
-    text = load_file(folder / "text_encoder" / "model.safetensors")
-    text = {f"text_model.{key.removeprefix('text_model.')}": value for key, value in text.items()}
-    first = "conditioner.embedders.0.transformer." if "xl" in folder.name else "cond_stage_model.transformer."
-    state = {
-        **{f"model.diffusion_model.{_unet_name(key)}": value for key, value in unet.items()},
-        **_vae_state(vae),
-        **{f"{first}{key}": value for key, value in text.items()},
-    }
-    if "xl" in folder.name:
-        state |= _open_clip_state(load_file(folder / "text_encoder_2" / "model.safetensors"))
-    return {key: value.contiguous() for key, value in state.items()}
-
-
-def _rename(key: str, table: Mapping[str, str]) -> str:
-    for pattern, name in table.items():
-        key = re.sub(pattern, name, key)
-    return key
-
-
-def _unet_name(key: str) -> str:
-    """For two levels of one layer, as `_unet` builds them."""
-    if "resnets" in key:
-        key = _rename(
-            key,
-            {
-                r"\.norm1\.": ".in_layers.0.",
-                r"\.conv1\.": ".in_layers.2.",
-                r"\.norm2\.": ".out_layers.0.",
-                r"\.conv2\.": ".out_layers.3.",
-                r"time_emb_proj": "emb_layers.1",
-                r"conv_shortcut": "skip_connection",
-            },
-        )
-    table = {
-        r"^conv_in\.": "input_blocks.0.0.",
-        r"^conv_norm_out\.": "out.0.",
-        r"^conv_out\.": "out.2.",
-        r"^time_embedding\.linear_1": "time_embed.0",
-        r"^time_embedding\.linear_2": "time_embed.2",
-        r"^add_embedding\.linear_1": "label_emb.0.0",
-        r"^add_embedding\.linear_2": "label_emb.0.2",
-        r"^down_blocks\.0\.resnets\.0": "input_blocks.1.0",
-        r"^down_blocks\.0\.attentions\.0": "input_blocks.1.1",
-        r"^down_blocks\.0\.downsamplers\.0\.conv": "input_blocks.2.0.op",
-        r"^down_blocks\.1\.resnets\.0": "input_blocks.3.0",
-        r"^mid_block\.resnets\.0": "middle_block.0",
-        r"^mid_block\.attentions\.0": "middle_block.1",
-        r"^mid_block\.resnets\.1": "middle_block.2",
-        r"^up_blocks\.0\.resnets\.(\d)": r"output_blocks.\1.0",
-        r"^up_blocks\.0\.upsamplers\.0": "output_blocks.1.1",
-        r"^up_blocks\.1\.resnets\.0": "output_blocks.2.0",
-        r"^up_blocks\.1\.resnets\.1": "output_blocks.3.0",
-        r"^up_blocks\.1\.attentions\.0": "output_blocks.2.1",
-        r"^up_blocks\.1\.attentions\.1": "output_blocks.3.1",
-    }
-    return _rename(key, table)
-
-
-def _vae_state(vae: Mapping[str, Any]) -> dict[str, Any]:
-    table = {
-        r"down_blocks\.(\d)\.resnets\.(\d)": r"down.\1.block.\2",
-        r"down_blocks\.(\d)\.downsamplers\.0": r"down.\1.downsample",
-        r"up_blocks\.(\d)\.resnets\.(\d)": lambda m: f"up.{3 - int(m[1])}.block.{m[2]}",
-        r"up_blocks\.(\d)\.upsamplers\.0": lambda m: f"up.{3 - int(m[1])}.upsample",
-        r"mid_block\.resnets\.(\d)": lambda m: f"mid.block_{int(m[1]) + 1}",
-        r"mid_block\.attentions\.0": "mid.attn_1",
-        r"group_norm": "norm",
-        r"to_out\.0": "proj_out",
-        r"to_([qkv])\.": r"\1.",
-        r"conv_norm_out": "norm_out",
-        r"conv_shortcut": "nin_shortcut",
-    }
-    state = {}
-    for key, value in vae.items():
-        name = _rename(key, table)  # type: ignore[arg-type]
-        if "attn_1" in name and value.ndim == 2:
-            value = value[:, :, None, None]
-        state[f"first_stage_model.{name}"] = value
-    return state
-
-
-def _open_clip_state(text: Mapping[str, Any]) -> dict[str, Any]:
-    import torch
-
-    prefix = "conditioner.embedders.1.model."
-    table = {
-        r"^text_model\.embeddings\.position_embedding\.weight": "positional_embedding",
-        r"^text_model\.embeddings\.": "",
-        r"^text_model\.final_layer_norm": "ln_final",
-        r"^text_model\.encoder\.layers\.": "transformer.resblocks.",
-        r"layer_norm(\d)": r"ln_\1",
-        r"mlp\.fc1": "mlp.c_fc",
-        r"mlp\.fc2": "mlp.c_proj",
-        r"self_attn": "attn",
-    }
-    state: dict[str, Any] = {}
-    for key, value in text.items():
-        if "q_proj" in key:
-            parts = [text[key.replace("q_proj", f"{letter}_proj")] for letter in "qkv"]
-            name = _rename(key, table).replace("q_proj.", "in_proj_")
-            state[prefix + name] = torch.cat(parts)
-        elif key == "text_projection.weight":
-            state[f"{prefix}text_projection"] = value.T
-        elif "k_proj" not in key and "v_proj" not in key:
-            state[prefix + _rename(key, table)] = value
-    return state

@@ -156,22 +156,6 @@ def test_any_text_is_a_prompt(local: LocalSD, sd1: Path, ask: Ask, recorder: Any
     assert local.run(ask(sd1, prompt=prompt, num_inference_steps=1), recorder()).width == 64
 
 
-def test_a_single_file_draws_what_its_folder_draws(
-    local: LocalSD, sd1: Path, single_file: Callable[[Path], Path], ask: Ask, recorder: Any
-) -> None:
-    file = single_file(sd1)
-    ours = pixels(local.run(ask(file, sampler="euler"), recorder()))
-    assert np.abs(ours - pixels(local.run(ask(sd1, sampler="euler"), recorder()))).max() <= 1
-
-
-def test_an_xl_single_file_draws_what_its_folder_draws(
-    local: LocalSD, sdxl: Path, single_file: Callable[[Path], Path], ask: Ask, recorder: Any
-) -> None:
-    file = single_file(sdxl)
-    ours = pixels(local.run(ask(file), recorder()))
-    assert np.abs(ours - pixels(local.run(ask(sdxl), recorder()))).max() <= 1
-
-
 def test_a_folder_with_only_fp16_weights_loads(local: LocalSD, copy_of_sd1: Path, ask: Ask, recorder: Any) -> None:
     for weights in copy_of_sd1.rglob("*.safetensors"):
         weights.rename(weights.with_suffix(".fp16.safetensors"))

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from visioncraft import ConfigurationError, Limits, Settings
-from visioncraft_local_sd.checkpoints import _DATA, Checkpoint, read_checkpoint
+from visioncraft_local_sd.checkpoints import _DATA, Checkpoint
 from visioncraft_local_sd.generator import LocalSD
 from visioncraft_local_sd.settings import LocalSDSettings
 
@@ -59,18 +59,16 @@ def test_a_half_downloaded_cache_is_not_offered(generator_for: Make, sd1: Path, 
 
 
 def test_folders_and_files_of_the_models_folder_are_listed_by_their_names(
-    generator_for: Make, sd1: Path, sdxl: Path, single_file: Callable[[Path], Path], tmp_path: Path
+    generator_for: Make, sd1: Path, sdxl: Path, tmp_path: Path
 ) -> None:
     models = tmp_path / "data" / "models"
     shutil.copytree(sd1, models / "My Painter v1.2")
     shutil.copytree(sdxl, models / "large")
-    shutil.copy(single_file(sd1), models / "One File.safetensors")
     (models / "old.ckpt").write_bytes(b"pickle")
     (models / "notes.md").write_text("not a model")
     found = listed(generator_for())
-    assert set(found) == {"my-painter-v1.2", "large", "one-file", "old", "stable-diffusion-1.5"}
+    assert set(found) == {"my-painter-v1.2", "large", "old", "stable-diffusion-1.5"}
     assert found["large"].limits.max_resolution == (2048, 2048)
-    assert found["one-file"].available
     assert found["old"].available is False
     assert "convert it to .safetensors" in str(found["old"].suggestion)
 
@@ -93,28 +91,6 @@ def test_a_hub_id_cannot_become_a_path(generator_for: Make) -> None:
     library = generator_for()._library
     for repository in ("../../etc", "/etc/passwd", "a/b/c", "a\\b/c", "..", "a/..%2f"):
         assert library.cached(repository) is None
-
-
-def test_what_a_single_file_predicts_can_be_said_in_settings(sd1: Path, single_file: Callable[[Path], Path]) -> None:
-    file = single_file(sd1)
-    assert read_checkpoint(file).prediction_type is None
-    assert read_checkpoint(file, "v_prediction").prediction_type == "v_prediction"
-
-
-def test_a_files_own_marks_of_v_prediction_and_zero_terminal_snr_are_obeyed(
-    generator_for: Make, sdxl: Path, single_file: Callable[[Path], Path], ask: Any, recorder: Any
-) -> None:
-    import torch
-    from safetensors.torch import load_file, save_file
-
-    file = single_file(sdxl)
-    save_file({**load_file(file), "v_pred": torch.zeros(1), "ztsnr": torch.zeros(1)}, file)
-    local = generator_for()
-    request = ask(file)
-    local.load(request.model, recorder())
-    with local._held(request.model, recorder()) as loaded:
-        config = loaded.pipe.scheduler.config
-    assert (config.prediction_type, config.rescale_betas_zero_snr) == ("v_prediction", True)
 
 
 @pytest.mark.parametrize(
