@@ -22,6 +22,7 @@ from visioncraft import (
 )
 
 from visioncraft_local_sd.checkpoints import Checkpoint
+from visioncraft_local_sd.choices import Choices
 from visioncraft_local_sd.hardware import choose_device, describe_device, wait_passively
 from visioncraft_local_sd.library import ENGINE, Library
 from visioncraft_local_sd.memory import MODES, Footprint, MemoryMode, budget_gb, footprint, free_gb, give_back
@@ -45,7 +46,8 @@ class LocalSD(Generator):
     Parameters
     ----------
     settings: The plugin's table.
-    data_path: The server's data folder; `models` in it is the default folder of models.
+    data_path: The server's data folder; `models` in it is the default folder of models, and `precision.json` keeps
+        what was measured.
     """
 
     name: ClassVar[str] = "local_sd"
@@ -55,6 +57,7 @@ class LocalSD(Generator):
         self.concurrency = settings.concurrency
         self._settings = settings
         self._library = Library(settings, data_path)
+        self._measured = data_path / "precision.json"
         self._shelf: Shelf[LoadedModel] = Shelf()
         self._ids: dict[str, str] = {}  # as clients are shown them, by canonical id
         self._device: str | None = None
@@ -154,7 +157,8 @@ class LocalSD(Generator):
         from visioncraft_local_sd.pipeline import load_pipeline
 
         roomy = free_gb(device) > 1.6 * estimate.resident_gb("full")
-        return load_pipeline(checkpoint, device, dtype, mode, estimate, roomy)
+        choices = Choices(self._measured, checkpoint)
+        return load_pipeline(checkpoint, device, dtype, mode, estimate, roomy, choices)
 
     def _dtype(self, device: str) -> str:
         chosen = self._settings.dtype

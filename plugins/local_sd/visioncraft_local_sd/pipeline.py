@@ -16,6 +16,7 @@ import transformers
 from visioncraft import GenerationFailed, GenerationRequest, JobCancelled, Progress
 
 from visioncraft_local_sd.checkpoints import Checkpoint
+from visioncraft_local_sd.choices import Choices
 from visioncraft_local_sd.memory import TILE, Footprint, MemoryMode, give_back
 from visioncraft_local_sd.precision import settle_on_cpu
 from visioncraft_local_sd.samplers import build_scheduler, name_of
@@ -152,21 +153,27 @@ class LoadedModel:
 
 
 def load_pipeline(
-    checkpoint: Checkpoint, device: str, dtype: str, mode: MemoryMode, footprint: Footprint, roomy: bool
+    checkpoint: Checkpoint,
+    device: str,
+    dtype: str,
+    mode: MemoryMode,
+    footprint: Footprint,
+    roomy: bool,
+    choices: Choices,
 ) -> LoadedModel:
     """Load a checked checkpoint onto a device.
 
     Parameters
     ----------
     dtype: `fp16`, `bf16` or `fp32`; on a CPU also `auto`, which measures.
-    roomy: See `precision.settle_on_cpu`.
+    roomy, choices: See `precision.settle_on_cpu`.
     """
     _be_quiet()
     pipe = _open(checkpoint, torch.float32 if device == "cpu" else DTYPES[dtype])
     pipe.set_progress_bar_config(disable=True)
     _correct_schedule(pipe, checkpoint)
     if device == "cpu":
-        settle_on_cpu(pipe, dtype, roomy)
+        settle_on_cpu(pipe, dtype, roomy, choices)
     elif dtype == "fp16" and checkpoint.family == "sdxl" and pipe.vae.config.get("force_upcast"):
         pipe.vae.to(torch.float32)
     _place(pipe, device, mode)

@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 
+from visioncraft_local_sd.choices import Choices
+
 _log = logging.getLogger("visioncraft.local_sd")
 _PROBE_SIDE = 32  # latents a side: large enough to be like the work, small enough for a load
 _PROBE_PIXELS = 256  # the same for the VAE, whose cost goes by pixels
@@ -23,7 +25,7 @@ _ROUNDS = 2
 Probe = Callable[[Any], None]
 
 
-def settle_on_cpu(pipe: Any, setting: str, roomy: bool) -> None:
+def settle_on_cpu(pipe: Any, setting: str, roomy: bool, choices: Choices) -> None:
     """Convert the denoiser and the VAE of an fp32 pipeline in place where bf16 is asked for or faster.
 
     Parameters
@@ -32,10 +34,11 @@ def settle_on_cpu(pipe: Any, setting: str, roomy: bool) -> None:
     setting: `auto`, `bf16` or `fp32`.
     roomy: Whether memory suffices to hold a component in both precisions while they are timed; without it, `auto`
         takes bf16, which needs half.
+    choices: What `auto` measured before, and where it keeps what it measures.
     """
     for name, probe in (("unet", _unet_probe(pipe)), ("vae", _vae_probe(pipe))):
         module = getattr(pipe, name)
-        if setting == "bf16" or (setting == "auto" and (not roomy or _prefers_bf16(name, module, probe))):
+        if setting == "bf16" or (setting == "auto" and (not roomy or _chosen(name, module, probe, choices) == "bf16")):
             module.to(torch.bfloat16)
     if pipe.unet.dtype != torch.float32:
         cast_at_border(pipe.unet)
@@ -62,6 +65,14 @@ def has_fast_bf16() -> bool:
     """Whether oneDNN has bf16 kernels for this CPU; elsewhere bf16 is emulated, and not worth timing."""
     supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
     return bool(supported()) if supported is not None else False
+
+
+def _chosen(name: str, module: Any, probe: Probe, choices: Choices) -> str:
+    known = choices.get(name)
+    if known is None:
+        known = "bf16" if _prefers_bf16(name, module, probe) else "fp32"
+        choices.put(name, known)
+    return known
 
 
 def _prefers_bf16(name: str, module: Any, probe: Probe) -> bool:

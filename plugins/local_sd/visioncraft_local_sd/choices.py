@@ -1,0 +1,67 @@
+"""What was measured once and holds until the machine, torch or the checkpoint changes, kept in one small file.
+
+A seed draws the same picture after a restart only if the precision is the same, and no load measures twice.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from visioncraft import probe_device
+
+from visioncraft_local_sd.checkpoints import Checkpoint
+
+_log = logging.getLogger("visioncraft.local_sd")
+
+
+class Choices:
+    """Measured precisions of one checkpoint on this machine.
+
+    Parameters
+    ----------
+    path: The JSON file, shared by all checkpoints; it need not exist, and one that cannot be read or written only costs
+        another measurement.
+    checkpoint: What is measured.
+    """
+
+    def __init__(self, path: Path, checkpoint: Checkpoint) -> None:
+        self._path = path
+        cpu = probe_device(cpu_only=True).device_name
+        weights = f"{checkpoint.path} ({sum(checkpoint.parameters.values())} parameters)"
+        self._key = f"{weights}, torch {version('torch')}, {cpu} x{os.cpu_count()}, {platform.machine()}"
+
+    def get(self, component: str) -> str | None:
+        """The precision chosen before for `unet` or `vae`; None where it has to be measured."""
+        choice = self._read().get(self._key, {}).get(component)
+        return choice if choice in ("fp32", "bf16") else None
+
+    def put(self, component: str, precision: str) -> None:
+        """Remember a choice."""
+        known = self._read()
+        known.setdefault(self._key, {})[component] = precision
+        try:
+            self._write(json.dumps(known, indent=2))
+        except OSError as error:
+            _log.warning("%s: the measured precision could not be kept: %s", self._path, error.strerror)
+
+    def _write(self, text: str) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile("w", dir=self._path.parent, prefix=".precision-", delete=False) as file:
+            file.write(text)
+        try:
+            Path(file.name).replace(self._path)
+        finally:
+            Path(file.name).unlink(missing_ok=True)
+
+    def _read(self) -> dict[str, dict[str, str]]:
+        try:
+            known = json.loads(self._path.read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return known if isinstance(known, dict) and all(isinstance(entry, dict) for entry in known.values()) else {}
