@@ -46,4 +46,4 @@ def save_nine(pipe: StableDiffusionPipeline, path: Path, cell: int = 256) -> Non
     pipe.set_progress_bar_config(disable=True)
     pictures = [draw(pipe, prompt, seed) for seed, prompt in enumerate(NINE)]
     path.parent.mkdir(parents=True, exist_ok=True)
-    contact_sheet(pictures, NINE, 3, cell).save(path, optimize=True)
+    contact_sheet(pictures, NINE, 3, cell).quantize(256).save(path, optimize=True)

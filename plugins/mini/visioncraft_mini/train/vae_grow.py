@@ -13,12 +13,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from visioncraft_mini.train import parallel, pictures, vae
+from visioncraft_mini.train.checkpoint import Training
 from visioncraft_mini.train.clock import Clock, Every
 from visioncraft_mini.train.optim import Average, Pair
 from visioncraft_mini.train.vae_train import averaged
 from visioncraft_mini.train.words import codec_codes
 
 OUTER_WIDTH = 16
+GROWN = "vae512.pt"
 NEW_PARTS = (
     "encoder.conv_in.",
     "encoder.down_blocks.0.",
@@ -62,46 +64,52 @@ def _set_bilinear(conv: nn.Conv2d) -> None:
         conv.bias.zero_()
 
 
-def grow_loss(outer: AutoencoderKL, inner: AutoencoderKL, small: Tensor) -> Tensor:
-    """Picture loss of the new decoder at double size, and latents of the new encoder against the inner one's."""
+def grow_loss(outer: AutoencoderKL, inner: AutoencoderKL, small: Tensor, encoder: bool) -> Tensor:
+    """Picture loss of the new decoder at double size; with ``encoder``, its latents against the inner one's too."""
     large = pictures.doubled(small).contiguous(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16):
         with torch.no_grad():
             wanted = vae.encode_mean(inner, small)
-        latents = vae.encode_mean(outer, large)
         noisy = wanted + vae.LATENT_NOISE * torch.randn_like(wanted)
         drawn = outer.decoder(outer.post_quant_conv(noisy)).float()
-    return vae.picture_loss(drawn, large) + functional.l1_loss(latents.float(), wanted.float())
+        loss = vae.picture_loss(drawn, large)
+        if encoder:
+            latents = vae.encode_mean(outer, large)
+            loss = loss + functional.l1_loss(latents.float(), wanted.float())
+    return loss
+
+
+def _start(run: Path, minutes: float, fresh: bool) -> Training[AutoencoderKL]:
+    """A grown codec on its way; one that goes on trains its decoder alone, at a quarter of the rate."""
+    torch.manual_seed(2)
+    outer = grow(averaged(run / "vae.pt")).to(memory_format=torch.channels_last)
+    if not fresh:
+        outer.load_state_dict(torch.load(run / GROWN, weights_only=True))
+        outer.encoder.requires_grad_(False)
+    scale = 1.0 if fresh else 0.25
+    pair = Pair(outer, muon=0.02 * scale, adam=2e-3 * scale)
+    return Training(outer, pair, Average(outer, 0.99), Clock(minutes * 60))
 
 
 def _work(modules: Path, run: Path, minutes: float) -> None:
-    torch.manual_seed(2)
+    fresh = not (run / GROWN).exists()
     inner = averaged(run / "vae.pt").to(memory_format=torch.channels_last)
-    outer = grow(inner).to(memory_format=torch.channels_last)
-    former = run / "vae512.pt"
-    if former.exists():
-        outer.load_state_dict(torch.load(former, weights_only=True))
+    training = _start(run, minutes, fresh)
     codes, weights = codec_codes(modules)
     cutouts = pictures.load_cutouts(modules, codes)
-    fresh = not former.exists()
-    pair = Pair(outer, muon=0.02 if fresh else 0.005, adam=2e-3 if fresh else 5e-4)
-    average, clock = Average(outer, 0.99), Clock(minutes * 60)
-    torch.manual_seed(parallel.rank())
-    report, step = Every(20), 0
-    while (progress := parallel.shared_number(clock.progress)) < 1:
+    torch.manual_seed(training.step + parallel.rank())
+    report, progress = Every(20), 0.0
+    while progress < 1:
         # Whole pictures at the end: group norms see other statistics in a crop, and white paper turned slightly pink.
         count, side = (8, 64) if progress < 0.5 and fresh else (1, 256)
         small = pictures.random_crops(cutouts, count, side, weights)
-        loss = grow_loss(outer, inner, small.contiguous(memory_format=torch.channels_last))
-        loss.backward()  # type: ignore[no-untyped-call]
-        parallel.average_gradients(outer)
-        pair.step(vae.rate_at(progress, step))
-        average.update(outer, step)
-        step += 1
+        loss = grow_loss(training.model, inner, small.contiguous(memory_format=torch.channels_last), fresh)
+        warm = training.step if fresh else training.step + 100
+        progress = training.advance(loss, count, vae.rate_at(progress, warm))
         if parallel.rank() == 0 and report.due():
-            print(f"grow {clock.spent:5.0f} s  step {step}  loss {loss.item():.4f}", flush=True)
+            print(f"grow {training.clock.spent:5.0f} s  step {training.step}  loss {loss.item():.4f}", flush=True)
     if parallel.rank() == 0:
-        torch.save(average.shadow, run / "vae512.pt")
+        torch.save(training.average.shadow, run / GROWN)
 
 
 def train(modules: Path, run: Path, minutes: float, processes: int) -> None:
