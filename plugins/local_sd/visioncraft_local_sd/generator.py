@@ -23,7 +23,7 @@ from visioncraft import (
 
 from visioncraft_local_sd.checkpoints import Checkpoint
 from visioncraft_local_sd.choices import Choices
-from visioncraft_local_sd.hardware import choose_device, describe_device, wait_passively
+from visioncraft_local_sd.hardware import choose_device, describe_device
 from visioncraft_local_sd.library import ENGINE, Library
 from visioncraft_local_sd.memory import MODES, Footprint, MemoryMode, budget_gb, footprint, free_gb, give_back
 from visioncraft_local_sd.safety import CheckpointRefused
@@ -137,7 +137,6 @@ class LocalSD(Generator):
 
     def _load(self, model: ModelInfo, progress: Progress) -> LoadedModel:
         progress.stage("loading")
-        wait_passively()
         try:
             checkpoint = self._library.checkpoint(model)
         except CheckpointRefused as refused:

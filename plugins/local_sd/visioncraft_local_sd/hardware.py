@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 import sys
 from collections.abc import Sequence
@@ -17,15 +16,6 @@ _log = logging.getLogger("visioncraft.local_sd")
 _SELECTOR = "with the command that https://pytorch.org/get-started/locally shows for"
 _LEGACY = f"pip install 'torch<2.15' {_SELECTOR} CUDA 12.6"
 _CURRENT = f"pip install --upgrade torch {_SELECTOR} the newest CUDA"
-
-
-def wait_passively() -> None:
-    """Have OpenMP's threads sleep while they wait for each other, not spin. Call before torch is first imported.
-
-    Spinning gains little on an idle machine and ruins a busy one, where the thread that is waited for cannot run. A
-    policy that the user has set stays (https://gcc.gnu.org/onlinedocs/libgomp/OMP_005fWAIT_005fPOLICY.html).
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def choose_device(setting: DeviceSetting) -> str:

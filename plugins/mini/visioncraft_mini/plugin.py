@@ -20,7 +20,7 @@ MINI = ModelInfo(
         steps=(1, 50),
         guidance_scale=(1.0, 20.0),
         size_multiple=32,
-        min_resolution=(128, 128),
+        min_resolution=(256, 256),
         max_resolution=(1024, 1024),
     ),
     source=str(WEIGHTS),
