@@ -46,9 +46,9 @@ def settle_on_cpu(pipe: Any, setting: str, roomy: bool, choices: Choices) -> Non
 
 def cast_at_border(unet: Any) -> None:
     """Let a denoiser take and answer fp32 whatever it computes in, so that latents and sampler keep full precision."""
+    inner = unet.dtype  # asked once: diffusers walks through all parameters for it, a millisecond a step
 
     def enter(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        inner = module.dtype
         for key in ("encoder_hidden_states", "timestep_cond"):
             if kwargs.get(key) is not None:
                 kwargs[key] = kwargs[key].to(inner)
