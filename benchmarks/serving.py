@@ -19,11 +19,16 @@ START_LIMIT_S = 60.0
 
 
 @contextmanager
-def server() -> Iterator[tuple[httpx.Client, float]]:
-    """A client of a fresh server with an empty gallery, and the seconds from its start to its first answer."""
+def server(toml: str = "") -> Iterator[tuple[httpx.Client, float]]:
+    """A client of a fresh server with an empty gallery, and the seconds from its start to its first answer.
+
+    Parameters
+    ----------
+    toml: Its settings; the defaults otherwise.
+    """
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-server-") as folder:
         settings = Path(folder) / "settings.toml"
-        settings.write_text("")
+        settings.write_text(toml)
         port = _free_port()
         command = [VISIONCRAFT, "--settings", str(settings), "serve", "--port", str(port)]
         environment = {key: value for key, value in os.environ.items() if not key.startswith("VISIONCRAFT_")}
