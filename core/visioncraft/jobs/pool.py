@@ -58,7 +58,9 @@ class InProcessPool:
         self._generators[generator.name] = generator
         if generator.name not in self._threads:
             self._threads[generator.name] = ThreadPoolExecutor(
-                max_workers=generator.concurrency + 1,  # one more, so that a load need not wait for a picture
+                # Not one more for loads: every thread that computes brings an OpenMP team, and libgomp stops spinning
+                # for good once its teams outnumber the cores, which made a picture take three times as long.
+                max_workers=generator.concurrency,
                 thread_name_prefix=generator.name,
             )
         return self._threads[generator.name]
