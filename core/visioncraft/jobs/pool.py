@@ -58,8 +58,8 @@ class InProcessPool:
         self._generators[generator.name] = generator
         if generator.name not in self._threads:
             self._threads[generator.name] = ThreadPoolExecutor(
-                # Not one more for loads: every thread that computes brings an OpenMP team, and libgomp stops spinning
-                # for good once its teams outnumber the cores, which made a picture take three times as long.
+                # Not one more for loads: drawing from two threads of one process in turn took 2.6 s a picture on two
+                # cores, from one thread 0.9 s; libgomp spins less when its threads outnumber the cores, a likely cause.
                 max_workers=generator.concurrency,
                 thread_name_prefix=generator.name,
             )
