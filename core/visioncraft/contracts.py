@@ -48,7 +48,11 @@ class Generator(ABC):
 
     @abstractmethod
     def run(self, request: GenerationRequest, progress: Progress) -> GeneratedImage | Awaitable[GeneratedImage]:
-        """Draw one picture."""
+        """Draw one picture.
+
+        A coroutine is cancelled as any task is. `progress.cancelled` is then true where somebody cancelled the job, and
+        false where the server ends: the job runs again after the restart, with the same `request.job_id`.
+        """
 
     def load(self, model: ModelInfo, progress: Progress) -> Awaitable[None] | None:
         """Bring a model into memory. Called again for a loaded model, it does nothing."""

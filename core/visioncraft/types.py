@@ -83,6 +83,8 @@ class GenerationRequest:
     seed: The seed to use, never -1: a random one is drawn before the request reaches a generator.
     sampler: The sampler by its common name (`euler_a`, `dpm++_2m_karras`); None leaves it to the model.
     leonardo_model, aspect_ratio, preset_style, quality: For Leonardo.ai; other generators ignore them.
+    job_id: The job that asks. A job that runs again after a crash has the same id, so a generator that pays for its
+        work can tell that it has begun it already.
     """
 
     prompt: str
@@ -98,6 +100,7 @@ class GenerationRequest:
     aspect_ratio: str = "1:1"
     preset_style: str = "CREATIVE"
     quality: str = "standard"
+    job_id: str = ""
 
     def parameters(self) -> dict[str, Any]:
         """The parameters used, as `/generate` answers them."""

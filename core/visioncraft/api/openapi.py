@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from visioncraft import errors
 from visioncraft.api.errors import STATUS, envelope
-from visioncraft.api.schemas import ErrorAnswer
+from visioncraft.api.schemas.errors import ErrorAnswer
 from visioncraft.runtime import Runtime
 
 _EXAMPLES: tuple[errors.VisionCraftError, ...] = (

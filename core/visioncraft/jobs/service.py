@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import time
 from collections import OrderedDict
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from visioncraft.errors import GenerationFailed, JobCancelled, NotFound, RateLimitExceeded, VisionCraftError
@@ -46,7 +48,8 @@ class JobService:
             raise RateLimitExceeded(
                 f"The queue is full: {self.queued} jobs wait", retry_after=max(1.0, round(lane.wait_s, 1))
             )
-        job = Job(new_job_id(), request, wants_png)
+        job_id = new_job_id()
+        job = Job(job_id, replace(request, job_id=job_id), wants_png)
         self._jobs[job.id] = job
         lane.waiting.append(job)
         self._pump(lane)
@@ -67,6 +70,8 @@ class JobService:
             self._finish(job, JobCancelled())
         elif job.state is JobState.RUNNING:
             job.request_cancel()
+            if inspect.iscoroutinefunction(self._lane(job.request).generator.run) and job.stage != "storing":
+                self._tasks[job].cancel()
         return job
 
     def position(self, job: Job) -> int:

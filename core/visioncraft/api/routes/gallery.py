@@ -12,7 +12,7 @@ from fastapi import APIRouter, Header, Query, Response
 
 from visioncraft.api.deps import RuntimeDep
 from visioncraft.api.openapi import responses
-from visioncraft.api.schemas import GalleryAnswer, GalleryEntry
+from visioncraft.api.schemas.gallery import GalleryAnswer, GalleryEntry
 from visioncraft.contracts import ImageStore
 from visioncraft.errors import NotFound, StorageError
 from visioncraft.ids import is_image_id

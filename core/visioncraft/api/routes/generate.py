@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request, Response
 
 from visioncraft.api.deps import RuntimeDep
 from visioncraft.api.openapi import responses
-from visioncraft.api.schemas import GenerateAnswer, GenerateBody, LoadModelAnswer, LoadModelBody
+from visioncraft.api.schemas.generation import GenerateAnswer, GenerateBody, LoadModelAnswer, LoadModelBody
 from visioncraft.errors import InvalidRequest, ModelNotAvailable, VisionCraftError
 from visioncraft.jobs.job import Job, NoProgress
 from visioncraft.requests import build_request

@@ -9,7 +9,9 @@ from visioncraft.api.errors import envelope
 from visioncraft.api.openapi import responses
 from visioncraft.api.routes.gallery import entry
 from visioncraft.api.routes.generate import submit
-from visioncraft.api.schemas import GenerateBody, GenerationParameters, JobAnswer, JobError
+from visioncraft.api.schemas.errors import JobError
+from visioncraft.api.schemas.generation import GenerateBody, GenerationParameters
+from visioncraft.api.schemas.jobs import JobAnswer
 from visioncraft.jobs.job import Job
 from visioncraft.runtime import Runtime
 

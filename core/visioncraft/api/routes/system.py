@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from visioncraft import __version__
 from visioncraft.api.deps import RuntimeDep
 from visioncraft.api.openapi import responses
-from visioncraft.api.schemas import (
+from visioncraft.api.schemas.system import (
     ApiKeyAnswer,
     ApiKeyBody,
     HealthAnswer,

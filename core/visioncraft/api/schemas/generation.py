@@ -1,0 +1,99 @@
+"""Drawing: `/generate` and `/load_model`."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from visioncraft.api.schemas.fields import Number, Text, Whole
+from visioncraft.requests import MAX_PROMPT_CHARACTERS, MAX_SEED
+
+
+class GenerateBody(BaseModel):
+    """What to draw. Unknown fields are ignored; null means the default; the model's own limits apply."""
+
+    model_config = ConfigDict(
+        extra="ignore",
+        json_schema_extra={
+            "examples": [
+                {
+                    "prompt": "A serene mountain landscape at sunrise",
+                    "width": 512,
+                    "height": 512,
+                    "num_inference_steps": 20,
+                }
+            ]
+        },
+    )
+
+    prompt: Text = Field(
+        min_length=1,
+        max_length=MAX_PROMPT_CHARACTERS,
+        description="Text description of the image to generate",
+        examples=["A beautiful landscape with mountains and a lake at sunset"],
+    )
+    negative_prompt: Text | None = Field(
+        "", max_length=MAX_PROMPT_CHARACTERS, description="Things to avoid in the generated image"
+    )
+    num_inference_steps: Whole | None = Field(
+        20, ge=1, le=1000, description="Number of denoising steps (15-50 unless the model says otherwise)"
+    )
+    guidance_scale: Number | None = Field(
+        7.5, ge=0, le=100, allow_inf_nan=False, description="How closely to follow the prompt (1-20)"
+    )
+    width: Whole | None = Field(512, ge=8, le=16384, description="Image width in pixels, a multiple of 8")
+    height: Whole | None = Field(512, ge=8, le=16384, description="Image height in pixels, a multiple of 8")
+    seed: Whole | None = Field(-1, ge=-1, le=MAX_SEED, description="Random seed (-1 for random)")
+    model: Text | None = Field(
+        "stable-diffusion-1.5",
+        max_length=200,
+        description="Model to use for generation. Left out, settings.default_model decides: stable-diffusion-1.5 "
+        "where its weights are present, else the embedded visioncraft-mini",
+    )
+    sampler: Text | None = Field(
+        None, max_length=64, description="Sampler by its common name, as `euler_a` or `DPM++ 2M Karras`"
+    )
+    leonardo_model: Text | None = Field("phoenix-1.0", max_length=200, description="Leonardo.ai specific model")
+    aspect_ratio: Text | None = Field("1:1", max_length=32, description="Aspect ratio for Leonardo.ai")
+    preset_style: Text | None = Field("CREATIVE", max_length=64, description="Style preset for Leonardo.ai")
+    quality: Text | None = Field("standard", max_length=32, description="Quality level for Leonardo.ai")
+
+
+class GenerationParameters(BaseModel):
+    """All parameters used for generation."""
+
+    model_config = ConfigDict(extra="allow")
+
+    prompt: str
+    negative_prompt: str
+    num_inference_steps: int
+    guidance_scale: float
+    width: int
+    height: int
+
+
+class GenerateAnswer(BaseModel):
+    """A picture with the facts of its making."""
+
+    image: str = Field(description="Base64-encoded PNG image data", examples=["iVBORw0KGgoAAAANSUhEUgAA..."])
+    generation_time: float = Field(description="Time taken to generate in seconds", examples=[12.34])
+    vram_used: float = Field(description="VRAM used during generation in GB", examples=[4.2])
+    model: str = Field(description="Model used for generation", examples=["stable-diffusion-1.5"])
+    seed: int = Field(description="Seed used for generation", examples=[123456789])
+    parameters: GenerationParameters
+
+
+class LoadModelBody(BaseModel):
+    """The model to load."""
+
+    model: Text = Field(
+        min_length=1, max_length=200, description="Model name to load", examples=["stable-diffusion-1.5"]
+    )
+
+
+class LoadModelAnswer(BaseModel):
+    """A model is in memory."""
+
+    message: str = Field(examples=["Model loaded successfully"])
+    model: str = Field(examples=["stable-diffusion-1.5"])
+    vram_used: float = Field(description="GB", examples=[4.2])
+    load_time: float = Field(description="Seconds", examples=[8.5])
