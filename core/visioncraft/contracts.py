@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Sequence
 from typing import ClassVar, Protocol
 
+from visioncraft.errors import GenerationFailed
 from visioncraft.types import BackendStatus, GeneratedImage, GenerationRequest, ImageRecord, ModelInfo, Page
 
 
@@ -29,8 +30,9 @@ class Progress(Protocol):
 class Generator(ABC):
     """An engine. Constructing one is light: weights and heavy libraries wait until `load` or `run`.
 
-    Override `models` and `run`; the rest has defaults. `load`, `unload` and `run` may be plain functions, which the
-    core calls in threads, or coroutines, which it awaits.
+    Override `models` and `run`; the rest has defaults. A `run` that is a plain function computes: the core calls it in a
+    worker process of the generator's own, so nothing it does can take the server along. One that is a coroutine only
+    waits for a network and runs in the server's event loop. `load` and `unload` are of the same kind.
     """
 
     name: ClassVar[str]
@@ -69,6 +71,13 @@ class Generator(ABC):
     def close(self) -> None:
         """The server ends: give everything back."""
         return
+
+
+def checked(image: object, generator: str) -> GeneratedImage:
+    """What `run` answered, if it is a picture. Raises `GenerationFailed` that names the generator."""
+    if not isinstance(image, GeneratedImage):
+        raise GenerationFailed(f"Generator '{generator}' answered {type(image).__name__}, not GeneratedImage")
+    return image
 
 
 class ImageStore(ABC):

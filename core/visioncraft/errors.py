@@ -5,8 +5,8 @@ Every message names the culprit and, where there is one, the next step. Nothing 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 
 class VisionCraftError(Exception):
@@ -161,3 +161,35 @@ class PluginError(VisionCraftError):
     """A plugin is broken, is missing, or clashes with another one."""
 
     code = "PLUGIN_ERROR"
+
+
+class WorkerLost(VisionCraftError):
+    """The process or machine that did the work is gone; the work may be done again elsewhere."""
+
+
+class ProtocolError(VisionCraftError):
+    """A worker and the server do not understand each other."""
+
+
+def to_plain(error: VisionCraftError) -> dict[str, Any]:
+    """An error as plain data, for the ledger and for the way between processes.
+
+    A plugin's own class becomes the nearest one of this ladder: the other side may not have the plugin.
+    """
+    kind = next(base.__name__ for base in type(error).__mro__ if base in _LADDER.values())
+    return {"kind": kind, **{name: value for name, value in vars(error).items() if not name.startswith("_")}}
+
+
+def from_plain(state: Mapping[str, Any]) -> VisionCraftError:
+    """The error that `to_plain` wrote down."""
+    kind = _LADDER.get(str(state.get("kind")), VisionCraftError)
+    error = kind.__new__(kind, str(state.get("message")))
+    vars(error).update({name: value for name, value in state.items() if name != "kind"})
+    return error
+
+
+_LADDER: Mapping[str, type[VisionCraftError]] = {
+    name: kind
+    for name, kind in list(globals().items())
+    if isinstance(kind, type) and issubclass(kind, VisionCraftError)
+}

@@ -27,6 +27,14 @@ def new_job_id() -> str:
     return "job_" + _ulid()
 
 
+def image_time(image_id: str) -> datetime:
+    """When a picture id was drawn, in UTC, to the millisecond."""
+    number = 0
+    for digit in image_id.removeprefix("img_")[:10]:
+        number = number << 5 | _DIGITS.index(digit)
+    return datetime.fromtimestamp(number / 1000, UTC)
+
+
 def is_image_id(text: str) -> bool:
     """Whether `text` has exactly the shape `new_image_id` gives: the first check on every id from outside."""
     return _IMAGE_ID.fullmatch(text) is not None

@@ -18,6 +18,7 @@ import pluggy
 
 from visioncraft import hookspecs
 from visioncraft.errors import ConfigurationError, PluginError, VisionCraftError
+from visioncraft.isolated import IsolatedPlugin
 from visioncraft.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -68,8 +69,11 @@ class PluginManager:
     def discover(self, found: Iterable[EntryPoint] | None = None) -> None:
         """Load every entry point of the group `visioncraft` that settings do not block, each in its own guard."""
         points = entry_points(group=hookspecs.PROJECT) if found is None else found
+        self._discover_isolated()
         for point in sorted(points, key=lambda p: (p.name, p.dist.name if p.dist else "")):
             info = _describe_point(point)
+            if self.settings.interpreter(point.name):
+                continue  # the one of its own environment serves
             if point.name in self.plugins:
                 self._report_twin(info)
                 continue
@@ -133,6 +137,24 @@ class PluginManager:
                 f"{setting} selects '{name}', which is {info.status}: {info.error}; mend it, or change {setting}"
             )
         return info
+
+    def _discover_isolated(self) -> None:
+        """Ask for the plugins that settings give an interpreter of their own."""
+        for name in self.settings.plugins.config:
+            python = self.settings.interpreter(name)
+            if python is None:
+                continue
+            info = self.plugins[name] = PluginInfo(name, str(python), "")
+            if reason := self._blocked(name):
+                info.status, info.error = "disabled", reason
+                continue
+            try:
+                plugin = IsolatedPlugin(name, python, self.settings)
+            except PluginError as error:
+                self.fail(info, error.message, error)
+                continue
+            info.distribution, info.version = plugin.hello.distribution, plugin.hello.version
+            self._register(plugin, info)
 
     def _blocked(self, name: str) -> str | None:
         allowed = self.settings.plugins.enabled

@@ -81,6 +81,10 @@ class Registry:
             self._refuse(model.id)
         return runners[0]
 
+    def owner(self, generator: str) -> str:
+        """The name of the plugin that brings a generator."""
+        return self._generator_owners[generator].name
+
     def _usable(self, name: str | None) -> ModelInfo | None:
         if name is None:
             return self.default_model()

@@ -19,6 +19,9 @@ from pydantic_core import ErrorDetails
 from visioncraft.errors import ConfigurationError
 
 ENV_PREFIX = "VISIONCRAFT"
+INTERPRETER = "python"
+"""The key of a plugin's table that the core reads itself."""
+
 _NOT_SETTINGS = {"settings", "token"}  # VISIONCRAFT_SETTINGS and VISIONCRAFT_TOKEN, read by themselves
 
 
@@ -42,7 +45,18 @@ class JobsSettings(PluginSettings):
     """`[jobs]`: the queue."""
 
     capacity: int = Field(32, ge=1)
-    keep_ended: int = Field(1000, ge=0)
+    keep_ended_s: float = Field(86400.0, ge=0)
+    max_reruns: int = Field(3, ge=0)
+
+
+class WorkersSettings(PluginSettings):
+    """`[workers]`: the processes that compute."""
+
+    heartbeat_s: float = Field(1.0, gt=0)
+    silent_limit_s: float = Field(60.0, gt=0)
+    stall_limit_s: float = Field(600.0, gt=0)
+    memory_limit_gb: float = Field(0.0, ge=0)
+    idle_unload_s: float = Field(900.0, ge=0)
 
 
 class GenerationSettings(PluginSettings):
@@ -77,6 +91,7 @@ class Settings(PluginSettings):
     data_dir: Path = Path("auto")
     server: ServerSettings = Field(default_factory=ServerSettings)
     jobs: JobsSettings = Field(default_factory=JobsSettings)
+    workers: WorkersSettings = Field(default_factory=WorkersSettings)
     generation: GenerationSettings = Field(default_factory=GenerationSettings)
     storage: StorageSettings = Field(default_factory=StorageSettings)
     plugins: PluginsSettings = Field(default_factory=PluginsSettings)
@@ -113,8 +128,17 @@ class Settings(PluginSettings):
 
         Raises `ConfigurationError` that names the file, the key and what was expected.
         """
-        raw = self.plugins.config.get(name, {})
-        return _validate(table, dict(raw), self._file, prefix=f"plugins.config.{name}.")
+        raw = {key: value for key, value in self.plugins.config.get(name, {}).items() if key != INTERPRETER}
+        return _validate(table, raw, self._file, prefix=f"plugins.config.{name}.")
+
+    def interpreter(self, name: str) -> Path | None:
+        """The Python that a plugin's worker runs under where it is not the server's own: `python` in its table.
+
+        A relative path counts from the settings file. Links are not followed: a virtual environment is found by the
+        path it was called by.
+        """
+        named = self.plugins.config.get(name, {}).get(INTERPRETER)
+        return self._base / Path(str(named)).expanduser() if named else None
 
 
 def find_settings_file(explicit: Path | None = None) -> Path | None:

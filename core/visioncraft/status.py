@@ -9,8 +9,8 @@ import platform
 from collections.abc import Awaitable
 from typing import Any
 
-from visioncraft.contracts import Generator
 from visioncraft.device import probe_device
+from visioncraft.pools import WorkerPool
 from visioncraft.runtime import Runtime
 from visioncraft.types import BackendStatus, DeviceInfo
 
@@ -45,6 +45,7 @@ async def system_status(runtime: Runtime) -> dict[str, Any]:
             "cuda_version": device.cuda_version if device.device == "cuda" else None,
             "jobs_queued": runtime.jobs.queued,
             "jobs_running": runtime.jobs.running,
+            "queue_paused": runtime.jobs.paused,
             "storage": runtime.registry.store.name,
             "backends": {status.name: dict(status.facts) for status in [*own, *others] if status.facts},
         },
@@ -63,15 +64,15 @@ def _device_fields(device: DeviceInfo) -> dict[str, Any]:
 
 async def _generators(runtime: Runtime) -> list[BackendStatus]:
     limit = runtime.settings.plugins.status_timeout_s
-    asked = [_one(generator, limit) for generator in runtime.registry.generators.values()]
+    asked = [_one(runtime.pool, name, limit) for name in runtime.registry.generators]
     return [status for status in await asyncio.gather(*asked) if status is not None]
 
 
-async def _one(generator: Generator, limit: float) -> BackendStatus | None:
+async def _one(pool: WorkerPool, generator: str, limit: float) -> BackendStatus | None:
     try:
-        return await asyncio.wait_for(asyncio.to_thread(generator.status), limit)
+        return await asyncio.wait_for(asyncio.to_thread(pool.status, generator), limit)
     except Exception as error:  # a plugin's own trouble costs only its own answer
-        log.warning("generator '%s' gave no status: %s", generator.name, error)
+        log.warning("generator '%s' gave no status: %s", generator, error)
         return None
 
 

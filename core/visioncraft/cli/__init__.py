@@ -15,7 +15,8 @@ import typer
 from visioncraft import __version__
 from visioncraft.cli import api_key, generate, models, plugins, serve, status
 from visioncraft.cli.group import PluginGroup
-from visioncraft.cli.state import State, configure_logging
+from visioncraft.cli.state import State
+from visioncraft.logs import configure_logging
 
 app = typer.Typer(
     name="visioncraft",

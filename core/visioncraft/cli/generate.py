@@ -1,4 +1,4 @@
-"""`visioncraft generate`: one picture, in this process, through the same job as every other picture."""
+"""`visioncraft generate`: one picture, without a server, through the same job as every other picture."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from visioncraft.cli.output import progress_bar
 from visioncraft.cli.state import State
 
 if TYPE_CHECKING:
-    from visioncraft.jobs.job import Job
+    from visioncraft.jobs.events import Event
     from visioncraft.runtime import Runtime
     from visioncraft.settings import Settings
     from visioncraft.types import GenerationRequest, ImageRecord
@@ -68,14 +68,14 @@ async def _draw(
     from visioncraft.runtime import Runtime
 
     async with Runtime(settings) as runtime:
-        request = _request(runtime, prompt, model, fields)
-        with _watched(request) as show:
-            job = runtime.jobs.submit(request, wants_png=True)
-            job.on_change = show
-            await job.wait()
+        job = await runtime.jobs.submit(_request(runtime, prompt, model, fields), wants_png=True)
+        with _watched(job.request) as show:
+            async for event in runtime.jobs.watch(job):
+                show(event)
+        await job.wait()
         if job.record is None:
             raise job.error or VisionCraftError(f"{job.id} ended without a picture")
-        return job.record, job.take_png()
+        return job.record, await runtime.jobs.picture(job)
 
 
 def _request(runtime: Runtime, prompt: str, model: str | None, fields: dict[str, Any]) -> GenerationRequest:
@@ -93,16 +93,16 @@ def _request(runtime: Runtime, prompt: str, model: str | None, fields: dict[str,
 
 
 @contextmanager
-def _watched(request: GenerationRequest) -> Iterator[Callable[[Job], None]]:
-    """A progress bar; what it gives is called from any thread."""
+def _watched(request: GenerationRequest) -> Iterator[Callable[[Event], None]]:
+    """A progress bar, and what moves it."""
     from rich.progress import MofNCompleteColumn, TimeElapsedColumn
 
     with progress_bar(MofNCompleteColumn(), TimeElapsedColumn()) as bar:
         task = bar.add_task("starting", total=None)  # without a total the bar pulses: nobody knows how long a load is
 
-        def show(job: Job) -> None:
-            total = request.num_inference_steps if job.step else None
-            bar.update(task, description=f"{request.model.id}: {job.stage}", completed=job.step, total=total)
+        def show(event: Event) -> None:
+            total = request.num_inference_steps if event.step else None
+            bar.update(task, description=f"{request.model.id}: {event.stage}", completed=event.step, total=total)
 
         yield show
 

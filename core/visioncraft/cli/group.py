@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from typer.core import TyperCommand, TyperGroup
 
-from visioncraft.cli.state import State, configure_logging
+from visioncraft.cli.state import State
+from visioncraft.logs import configure_logging
 
 if TYPE_CHECKING:
     from visioncraft.plugins import PluginManager

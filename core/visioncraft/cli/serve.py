@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from visioncraft.cli.state import State, configure_logging
+from visioncraft.cli.state import State
+from visioncraft.logs import configure_logging
 
 if TYPE_CHECKING:
     from visioncraft.settings import Settings

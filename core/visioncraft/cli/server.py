@@ -19,11 +19,11 @@ _GRACE_S = 5  # for answers on their way when the server is told to end
 def run(settings: Settings) -> None:
     """Serve until told to end. Raises `ConfigurationError` for a taken port and for settings that cannot be served."""
     with bound_socket(settings.server.host.strip("[]"), settings.server.port) as listener:
-        runtime = Runtime(settings)
+        runtime = Runtime(settings, durable=True)
         config = uvicorn.Config(
             create_app(settings, runtime),
             log_config=None,
-            ws="none",
+            ws="websockets-sansio",
             server_header=False,
             timeout_graceful_shutdown=_GRACE_S,
         )

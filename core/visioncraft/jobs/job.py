@@ -1,10 +1,8 @@
-"""A job, its states, and the progress a generator reports into it."""
+"""A job and its states."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -23,6 +21,27 @@ class JobState(StrEnum):
     CANCELLED = "cancelled"
 
 
+FINAL = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Who asks, and how.
+
+    Parameters
+    ----------
+    client: Clients take turns.
+    priority: Higher ones first, whoever asks.
+    key: The client's `Idempotency-Key`.
+    fingerprint: Of what was asked under that key.
+    """
+
+    client: str = ""
+    priority: int = 0
+    key: str | None = None
+    fingerprint: str = ""
+
+
 @dataclass(slots=True, eq=False)
 class Job:
     """One picture to draw, from acceptance to its end.
@@ -31,13 +50,17 @@ class Job:
     ----------
     id: `job_` and 26 lower-case letters and digits.
     request: What to draw.
-    wants_png: Whether the submitter takes the picture's bytes from the job (`take_png`); they are not kept otherwise.
+    order: Who asks.
+    lost: How many workers it has lost.
+    image_id: The picture's id, drawn when the job first starts, so that a job that runs again keeps its picture once.
     """
 
     id: str
     request: GenerationRequest
-    wants_png: bool = False
+    order: Order = field(default_factory=Order)
     state: JobState = JobState.QUEUED
+    lost: int = 0
+    image_id: str | None = None
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     started_at: datetime | None = None
     ended_at: datetime | None = None
@@ -45,9 +68,9 @@ class Job:
     stage: str = "queued"
     record: ImageRecord | None = None
     error: VisionCraftError | None = None
-    on_change: Callable[[Job], object] | None = None
-    _png: bytes | None = None
-    _cancelled: threading.Event = field(default_factory=threading.Event)
+    cancel_requested: bool = False
+    waiting_for_png: int = 0
+    png: bytes | None = None
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -58,89 +81,30 @@ class Job:
     @property
     def ended(self) -> bool:
         """Whether the state is final."""
-        return self.state in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
-
-    @property
-    def cancel_requested(self) -> bool:
-        """Whether somebody cancelled it, though it may still be on its way to stop."""
-        return self._cancelled.is_set()
-
-    def request_cancel(self) -> None:
-        """Ask a running job to stop at its next step."""
-        self._cancelled.set()
+        return self.state in FINAL
 
     def start(self) -> None:
-        """The job leaves the queue."""
-        self.state, self.started_at, self.stage = JobState.RUNNING, datetime.now(UTC), "starting"
-        self._changed()
+        """The job leaves the queue, for the first time or again."""
+        self.state, self.stage, self.step = JobState.RUNNING, "starting", 0
+        self.started_at = self.started_at or datetime.now(UTC)
 
-    def succeed(self, record: ImageRecord, png: bytes) -> None:
-        """The picture is stored."""
-        self.record = record
-        self._png = png if self.wants_png else None
-        self._end(JobState.SUCCEEDED)
+    def requeue(self) -> None:
+        """The job goes back to where it waited: the server ends, and draws it after its next start."""
+        self.state, self.stage, self.step = JobState.QUEUED, "queued", 0
 
-    def fail(self, error: VisionCraftError) -> None:
-        """The job ended without a picture."""
-        self.error = error
-        self._end(JobState.CANCELLED if isinstance(error, JobCancelled) else JobState.FAILED)
+    def end(self, outcome: ImageRecord | VisionCraftError) -> None:
+        """The picture is stored, or there is none."""
+        if isinstance(outcome, ImageRecord):
+            self.record, self.state = outcome, JobState.SUCCEEDED
+        else:
+            self.error = outcome
+            self.state = JobState.CANCELLED if isinstance(outcome, JobCancelled) else JobState.FAILED
+        self.ended_at, self.stage = datetime.now(UTC), self.state.value
 
-    def take_png(self) -> bytes:
-        """The picture's bytes, once; after that only the store has them."""
-        if self._png is None:
-            raise RuntimeError(f"{self.id}: no picture is held")
-        png, self._png = self._png, None
-        return png
-
-    def drop_png(self) -> None:
-        """The submitter has left: whatever bytes are or would be held are not."""
-        self.wants_png, self._png = False, None
-
-    async def wait(self) -> None:
-        """Until the state is final."""
-        await self._ended.wait()
-
-    def _end(self, state: JobState) -> None:
-        self.state, self.ended_at, self.stage = state, datetime.now(UTC), state.value
-        self._changed()
+    def announce(self) -> None:
+        """Wake those who wait for the end."""
         self._ended.set()
 
-    def _changed(self) -> None:
-        if self.on_change is not None:
-            self.on_change(self)
-
-
-class JobProgress:
-    """The `Progress` of one job; generators call it from whatever thread they draw in."""
-
-    def __init__(self, job: Job) -> None:
-        self._job = job
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether the job was cancelled."""
-        return self._job.cancel_requested
-
-    def step(self, step: int, total: int, preview: bytes | None = None) -> None:
-        """Record step `step`; raises `JobCancelled` if the job was cancelled."""
-        self._job.step = step
-        self.stage("drawing")
-
-    def stage(self, name: str) -> None:
-        """Record what is going on; raises `JobCancelled` if the job was cancelled."""
-        if self._job.cancel_requested:
-            raise JobCancelled
-        self._job.stage = name
-        self._job._changed()
-
-
-class NoProgress:
-    """A `Progress` nobody watches, for loading a model outside any job."""
-
-    cancelled = False
-
-    def step(self, step: int, total: int, preview: bytes | None = None) -> None:
-        """Nothing to do."""
-
-    def stage(self, name: str) -> None:
-        """Nothing to do."""
+    async def wait(self) -> None:
+        """Until the state is final and written down."""
+        await self._ended.wait()

@@ -1,36 +1,96 @@
-"""One generator's queue: jobs wait in turn, as many run as the generator takes at once."""
+"""One generator's queue: clients take turns, and how long a job takes is learned from those that ended."""
 
 from __future__ import annotations
 
-from collections import deque
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import count
 
-from visioncraft.contracts import Generator
 from visioncraft.jobs.job import Job
 
-_FIRST_GUESS_S = 5.0
+_FIRST_GUESS_S = 5.0  # for 20 steps at 512x512
+_STANDARD_WORK = 20 * 512 * 512
 _NEWEST_WEIGHS = 0.3  # of an exponential mean
 
 
 @dataclass(slots=True)
 class Lane:
-    """A generator with its waiting and running jobs."""
+    """A generator's waiting and running jobs.
 
-    generator: Generator
-    waiting: deque[Job] = field(default_factory=deque)
-    running: set[Job] = field(default_factory=set)
-    _mean_s: float = _FIRST_GUESS_S
+    Parameters
+    ----------
+    generator: Its name.
+    concurrency: How many it draws at once.
+    """
+
+    generator: str
+    concurrency: int
+    waiting: list[Job] = field(default_factory=list)
+    running: dict[Job, float] = field(default_factory=dict)
+    _served: dict[str, int] = field(default_factory=dict)
+    _turns: Iterator[int] = field(default_factory=lambda: count(1))
+    _seconds_per_work: float = _FIRST_GUESS_S / _STANDARD_WORK
 
     @property
     def free(self) -> bool:
         """Whether the generator takes another job now."""
-        return len(self.running) < self.generator.concurrency
+        return len(self.running) < self.concurrency
 
-    @property
+    def order(self) -> list[Job]:
+        """The waiting jobs as they would run if nobody else came.
+
+        Higher priorities first; among equals the client whose last turn is longest ago, and each client's own jobs in
+        the order of their coming.
+        """
+        served, turns, rest = dict(self._served), count(max(self._served.values(), default=0) + 1), list(self.waiting)
+        ordered = []
+        while rest:
+            chosen = min(rest, key=lambda job: (-job.order.priority, served.get(job.order.client, 0), job.id))
+            served[chosen.order.client] = next(turns)
+            rest.remove(chosen)
+            ordered.append(chosen)
+        return ordered
+
+    def next(self) -> Job:
+        """Take the job whose turn it is out of the queue, and count it as running."""
+        job = min(self.waiting, key=lambda job: (-job.order.priority, self._served.get(job.order.client, 0), job.id))
+        self.waiting.remove(job)
+        waits = {other.order.client for other in self.waiting}
+        self._served = {client: turn for client, turn in self._served.items() if client in waits}
+        self._served[job.order.client] = next(self._turns)
+        self.running[job] = time.monotonic()
+        return job
+
+    def leave(self, job: Job) -> None:
+        """A job runs no longer."""
+        self.running.pop(job, None)
+
+    def learn(self, job: Job) -> None:
+        """Learn from a running job that has just drawn its picture."""
+        rate = (time.monotonic() - self.running[job]) / _work(job)
+        self._seconds_per_work += _NEWEST_WEIGHS * (rate - self._seconds_per_work)
+
+    def left_s(self, job: Job) -> float:
+        """About how long until this job's picture is there, in seconds, from what earlier ones took."""
+        if job in self.running:
+            whole = self._seconds_per_work * _work(job)
+            if job.step:  # its own pace is the better guide
+                whole = (time.monotonic() - self.running[job]) * job.steps / job.step
+            return max(0.0, whole - (time.monotonic() - self.running[job]))
+        ahead = 0.0
+        for other in self.order():
+            ahead += self._seconds_per_work * _work(other)
+            if other is job:
+                break
+        return (ahead + sum(self.left_s(other) for other in self.running)) / max(1, self.concurrency)
+
     def wait_s(self) -> float:
-        """About how long until a place in the queue is free again, in seconds."""
-        return self._mean_s / max(1, self.generator.concurrency)
+        """About how long until a place in the queue is free, in seconds: until the first running job ends."""
+        ends = [self.left_s(job) for job in self.running]
+        return min(ends, default=self._seconds_per_work * _STANDARD_WORK)
 
-    def took(self, seconds: float) -> None:
-        """Learn from a job that ended."""
-        self._mean_s += _NEWEST_WEIGHS * (seconds - self._mean_s)
+
+def _work(job: Job) -> float:
+    """What a job costs, in denoised pixels."""
+    return float(job.steps * job.request.width * job.request.height)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Annotated
 
 import orjson
 import pybase64
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Header, Request, Response
 
 from visioncraft.api.deps import RuntimeDep
 from visioncraft.api.openapi import responses
 from visioncraft.api.schemas.generation import GenerateAnswer, GenerateBody, LoadModelAnswer, LoadModelBody
-from visioncraft.errors import InvalidRequest, ModelNotAvailable, VisionCraftError
-from visioncraft.jobs.job import Job, NoProgress
+from visioncraft.errors import InvalidRequest, ModelNotAvailable, ServiceUnavailable
+from visioncraft.jobs.job import Job, Order
+from visioncraft.jobs.progress import NoProgress
 from visioncraft.requests import build_request
 from visioncraft.runtime import Runtime
 from visioncraft.types import ImageRecord, ModelInfo
@@ -23,31 +26,46 @@ from visioncraft.types import ImageRecord, ModelInfo
 router = APIRouter(tags=["generation"])
 
 
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=255,
+        description="The same key gives the same job, however often it is sent: for clients that ask again after a "
+        "lost connection. Such a job is not cancelled when its client hangs up",
+    ),
+]
+
+
 @router.post("/generate", response_model=GenerateAnswer, responses=responses(404, 409, 429, 502))
-async def generate(body: GenerateBody, request: Request, runtime: RuntimeDep) -> Response:
+async def generate(
+    body: GenerateBody, request: Request, runtime: RuntimeDep, idempotency_key: IdempotencyKey = None
+) -> Response:
     """Generate an image from a text prompt and wait for it. Hanging up cancels this job and no other.
 
     The headers `X-Job-Id` and `X-Image-Id` name the job and the stored picture.
     """
-    job = await submit(body, runtime, wants_png=True)
+    job = await submit(body, request, runtime, idempotency_key, wants_png=True)
     try:
         async with _cancelled_on_hangup(job, request, runtime):
             await job.wait()
         record = succeeded(job)
         headers = {"X-Job-Id": job.id, "X-Image-Id": record.id}
-        return Response(_spliced(record, job.take_png()), headers=headers, media_type="application/json")
+        return Response(
+            _spliced(record, await runtime.jobs.picture(job)), headers=headers, media_type="application/json"
+        )
     finally:
-        job.drop_png()
+        runtime.jobs.release(job)
 
 
 @router.post("/load_model", responses=responses(404, 429))
 async def load_model(body: LoadModelBody, runtime: RuntimeDep) -> LoadModelAnswer:
     """Load a model into memory, so that the first generation need not wait for it."""
     model = await find_model(body.model, runtime)
-    generator = runtime.registry.generator_for(model)
+    generator = runtime.registry.generator_for(model).name
     began = time.perf_counter()
     await runtime.pool.load(generator, model, NoProgress())
-    device = generator.status().device
+    device = runtime.pool.status(generator).device
     return LoadModelAnswer(
         message="Model loaded successfully",
         model=model.id,
@@ -56,11 +74,26 @@ async def load_model(body: LoadModelBody, runtime: RuntimeDep) -> LoadModelAnswe
     )
 
 
-async def submit(body: GenerateBody, runtime: Runtime, wants_png: bool = False) -> Job:
-    """Validate a body and queue its job."""
-    fields = body.model_dump(exclude={"prompt", "model"})
+async def submit(
+    body: GenerateBody, request: Request, runtime: Runtime, key: str | None, wants_png: bool = False
+) -> Job:
+    """Validate a body and queue its job; the same key gives the same job."""
+    fields = body.model_dump(exclude={"prompt", "model", "priority"})
     model = await find_model(body.model if "model" in body.model_fields_set else None, runtime)
-    return runtime.jobs.submit(build_request(model, body.prompt, **fields), wants_png)
+    order = Order(
+        client=client_of(request),
+        priority=body.priority or 0,
+        key=key,
+        fingerprint=hashlib.sha256(body.model_dump_json().encode("utf-8", "replace")).hexdigest() if key else "",
+    )
+    return await runtime.jobs.submit(build_request(model, body.prompt, **fields), order, wants_png)
+
+
+def client_of(request: Request) -> str:
+    """Who asks: the address, and what tells tokens apart where one was sent, without showing it."""
+    address = request.client.host if request.client else "unknown"
+    token = request.headers.get("authorization")
+    return f"{address}#{hashlib.sha256(token.encode()).hexdigest()[:8]}" if token else address
 
 
 async def find_model(name: str | None, runtime: Runtime) -> ModelInfo:
@@ -77,7 +110,7 @@ async def find_model(name: str | None, runtime: Runtime) -> ModelInfo:
 def succeeded(job: Job) -> ImageRecord:
     """The picture's record of an ended job. Raises the job's error where there is none."""
     if job.record is None:
-        raise job.error or VisionCraftError(f"{job.id} ended without a picture")
+        raise job.error or ServiceUnavailable(f"The server is ending; {job.id} goes on when it is back")
     return job.record
 
 
@@ -98,7 +131,7 @@ async def _cancelled_on_hangup(job: Job, request: Request, runtime: Runtime) -> 
     async def watch() -> None:
         while (await request.receive())["type"] != "http.disconnect":
             pass
-        runtime.jobs.cancel(job.id)
+        await runtime.jobs.hung_up(job)
 
     watcher = asyncio.create_task(watch())
     try:

@@ -1,41 +1,117 @@
-"""`/jobs`: submit without waiting, look, cancel."""
+"""`/jobs`: submit without waiting, look, watch, cancel. `/queue`: stop and go on. `/ws`: watch everything."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Annotated
+
+import pybase64
+from fastapi import APIRouter, Depends, Header, Query, Request, Response, WebSocket, WebSocketDisconnect
+from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from visioncraft.api.deps import RuntimeDep
 from visioncraft.api.errors import envelope
 from visioncraft.api.openapi import responses
 from visioncraft.api.routes.gallery import entry
-from visioncraft.api.routes.generate import submit
+from visioncraft.api.routes.generate import IdempotencyKey, submit
 from visioncraft.api.schemas.errors import JobError
 from visioncraft.api.schemas.generation import GenerateBody, GenerationParameters
-from visioncraft.api.schemas.jobs import JobAnswer
-from visioncraft.jobs.job import Job
+from visioncraft.api.schemas.jobs import JobAnswer, JobEvent, JobList, QueueAnswer
+from visioncraft.jobs.events import Event
+from visioncraft.jobs.job import Job, JobState
 from visioncraft.runtime import Runtime
 
-router = APIRouter(prefix="/jobs", tags=["jobs"])
+router = APIRouter(tags=["jobs"])
 
 
-@router.post("", status_code=202, responses=responses(404, 429))
-async def create_job(body: GenerateBody, response: Response, runtime: RuntimeDep) -> JobAnswer:
-    """Queue a generation and answer at once; `Location` names the job."""
-    job = await submit(body, runtime)
+@router.post("/jobs", status_code=202, responses=responses(404, 429))
+async def create_job(
+    body: GenerateBody,
+    request: Request,
+    response: Response,
+    runtime: RuntimeDep,
+    idempotency_key: IdempotencyKey = None,
+) -> JobAnswer:
+    """Queue a generation and answer at once; `Location` names the job. What is accepted outlives a crash."""
+    job = await submit(body, request, runtime, idempotency_key)
     response.headers["Location"] = f"/jobs/{job.id}"
     return _answer(job, runtime)
 
 
-@router.get("/{job_id}", responses=responses(404))
-async def get_job(job_id: str, runtime: RuntimeDep) -> JobAnswer:
+@router.get("/jobs", responses=responses())
+async def list_jobs(
+    runtime: RuntimeDep,
+    limit: Annotated[int, Query(ge=1, le=500, description="At most so many, newest first")] = 50,
+    status: Annotated[JobState | None, Query(description="Only those in this state")] = None,
+) -> JobList:
+    """The newest jobs, those that ended too until they are forgotten."""
+    return JobList(jobs=[_answer(job, runtime) for job in await runtime.jobs.latest(limit, status)])
+
+
+async def _find(job_id: str, runtime: RuntimeDep) -> Job:
+    return await runtime.jobs.get(job_id)
+
+
+JobDep = Annotated[Job, Depends(_find)]
+
+
+@router.get("/jobs/{job_id}", responses=responses(404))
+async def get_job(job: JobDep, runtime: RuntimeDep) -> JobAnswer:
     """Where a job stands."""
-    return _answer(runtime.jobs.get(job_id), runtime)
+    return _answer(job, runtime)
 
 
-@router.delete("/{job_id}", responses=responses(404))
-async def cancel_job(job_id: str, runtime: RuntimeDep) -> JobAnswer:
+@router.get("/jobs/{job_id}/events", response_class=EventSourceResponse, responses=responses(404))
+async def watch_job(
+    job: JobDep, runtime: RuntimeDep, last_event_id: Annotated[str | None, Header(max_length=64)] = None
+) -> AsyncIterator[ServerSentEvent]:
+    """Server-Sent Events of one job until its end: where it stands first, then every change, previews among them.
+
+    `Last-Event-ID`, which browsers send when they connect again, brings what was missed.
+    """
+    async for event in runtime.jobs.watch(job, last_event_id):
+        yield ServerSentEvent(data=_told(event), event=event.name, id=event.id)
+
+
+@router.delete("/jobs/{job_id}", responses=responses(404))
+async def cancel_job(job: JobDep, runtime: RuntimeDep) -> JobAnswer:
     """Cancel a job: at once while it waits, within one step while it draws. An ended job stays as it is."""
-    return _answer(runtime.jobs.cancel(job_id), runtime)
+    return _answer(await runtime.jobs.cancel(job.id), runtime)
+
+
+@router.get("/queue", responses=responses())
+async def queue(runtime: RuntimeDep) -> QueueAnswer:
+    """How many jobs wait and run, and whether the queue stands still."""
+    jobs = runtime.jobs
+    return QueueAnswer(paused=jobs.paused, queued=jobs.queued, running=jobs.running, capacity=jobs.capacity)
+
+
+@router.post("/queue/pause", responses=responses())
+async def pause(runtime: RuntimeDep) -> QueueAnswer:
+    """Start no further jobs, also after a restart; new ones are still accepted, and those that run end."""
+    await runtime.jobs.pause()
+    return await queue(runtime)
+
+
+@router.post("/queue/resume", responses=responses())
+async def resume(runtime: RuntimeDep) -> QueueAnswer:
+    """Start jobs again."""
+    await runtime.jobs.resume()
+    return await queue(runtime)
+
+
+@router.websocket("/ws")
+async def watch_all(socket: WebSocket) -> None:
+    """Every change of every job as JSON: first where those stand that wait or run, then what happens."""
+    runtime: Runtime = socket.app.state.runtime
+    await socket.accept()
+    with suppress(WebSocketDisconnect), runtime.jobs.events.listen() as stream:
+        for job in runtime.jobs.live():
+            await socket.send_text(_told(runtime.jobs.snapshot(job)).model_dump_json(exclude_none=True))
+        async for event in stream:
+            await socket.send_text(_told(event).model_dump_json(exclude_none=True))
+        await socket.close()
 
 
 def _answer(job: Job, runtime: Runtime) -> JobAnswer:
@@ -46,6 +122,9 @@ def _answer(job: Job, runtime: Runtime) -> JobAnswer:
         step=job.step,
         steps=job.steps,
         position=runtime.jobs.position(job),
+        left_s=runtime.jobs.left_s(job),
+        priority=job.order.priority,
+        client=job.order.client,
         model=job.request.model.id,
         seed=job.request.seed,
         parameters=GenerationParameters(**job.request.parameters()),
@@ -54,4 +133,24 @@ def _answer(job: Job, runtime: Runtime) -> JobAnswer:
         ended_at=job.ended_at,
         image=entry(job.record) if job.record else None,
         error=JobError(**envelope(job.error)["error"]) if job.error else None,
+    )
+
+
+def _told(event: Event) -> JobEvent:
+    job, final = event.job, event.final
+    picture = f"data:image/png;base64,{pybase64.b64encode(event.preview).decode()}" if event.preview else None
+    return JobEvent.model_validate(
+        {
+            "event": event.name,
+            "id": job.id,
+            "status": event.state.value,
+            "stage": event.stage,
+            "step": event.step,
+            "steps": job.steps,
+            "position": event.position,
+            "left_s": event.left_s,
+            "preview": picture,
+            "image": entry(job.record) if final and job.record else None,
+            "error": envelope(job.error)["error"] if final and job.error else None,
+        }
     )

@@ -56,6 +56,9 @@ class GenerateBody(BaseModel):
     aspect_ratio: Text | None = Field("1:1", max_length=32, description="Aspect ratio for Leonardo.ai")
     preset_style: Text | None = Field("CREATIVE", max_length=64, description="Style preset for Leonardo.ai")
     quality: Text | None = Field("standard", max_length=32, description="Quality level for Leonardo.ai")
+    priority: Whole | None = Field(
+        0, ge=-10, le=10, description="Higher ones are drawn first; among equals, clients take turns"
+    )
 
 
 class GenerationParameters(BaseModel):

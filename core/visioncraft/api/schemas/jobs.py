@@ -1,4 +1,4 @@
-"""Jobs: `/jobs`."""
+"""Jobs and their queue: `/jobs`, `/queue`, `/ws`."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ class JobAnswer(BaseModel):
     step: int
     steps: int
     position: int = Field(description="Place in the queue, 1 is next; 0 once it runs")
+    left_s: float | None = Field(description="About how many seconds are left, from what earlier pictures took")
+    priority: int
+    client: str = Field(description="Who asked: clients take turns", examples=["127.0.0.1"])
     model: str
     seed: int
     parameters: GenerationParameters
@@ -29,3 +32,34 @@ class JobAnswer(BaseModel):
     ended_at: datetime | None
     image: GalleryEntry | None = Field(description="The stored picture once the job succeeded")
     error: JobError | None
+
+
+class JobEvent(BaseModel):
+    """What a watcher of jobs is told. `image` and `error` come with the last event."""
+
+    event: Literal["queued", "running", "step", "preview", "succeeded", "failed", "cancelled"]
+    id: str = Field(description="The job", examples=["job_01kb0v7m3qj4x5n6p7r8s9t0ab"])
+    status: Literal["queued", "running", "succeeded", "failed", "cancelled"]
+    stage: str
+    step: int
+    steps: int
+    position: int
+    left_s: float | None
+    preview: str | None = Field(None, description="A small picture of what is being drawn: a data URL, with `preview`")
+    image: GalleryEntry | None = None
+    error: JobError | None = None
+
+
+class JobList(BaseModel):
+    """Jobs, newest first."""
+
+    jobs: list[JobAnswer]
+
+
+class QueueAnswer(BaseModel):
+    """The queue as a whole."""
+
+    paused: bool = Field(description="Whether it stands still; jobs that run end")
+    queued: int
+    running: int
+    capacity: int = Field(description="How many may wait; past that a request gets 429")

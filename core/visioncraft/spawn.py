@@ -1,0 +1,55 @@
+"""Starting a worker process: the socket it inherits, and what it is told first."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from visioncraft.settings import Settings
+from visioncraft.wire import PROTOCOL, Setup
+
+
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """What a process is started with.
+
+    Parameters
+    ----------
+    command: The program and its arguments.
+    options: Further arguments of `subprocess.Popen` and its kin.
+    """
+
+    command: list[str]
+    options: dict[str, Any]
+
+
+def birth(python: Path | None, theirs: socket.socket) -> Birth:
+    """How to start a worker that speaks over `theirs`, which stays open in it and in nothing else it starts.
+
+    Parameters
+    ----------
+    python: The interpreter; None for the server's own.
+
+    A socket pair has no address, so nobody else can speak to a worker. The worker leaves the server's process group:
+    Ctrl-C in a terminal is the server's to handle.
+    """
+    descriptor = theirs.fileno()
+    # -P: whatever lies in the current folder is no module of ours.
+    command = [str(python or sys.executable), "-P", "-m", "visioncraft.worker", str(descriptor), str(os.getpid())]
+    return Birth(command, {"pass_fds": (descriptor,), "start_new_session": True})
+
+
+def setup(plugin: str, settings: Settings) -> Setup:
+    """The first message to a worker of `plugin`."""
+    return Setup(
+        protocol=PROTOCOL,
+        plugin=plugin,
+        settings=settings.model_dump(mode="json"),
+        settings_file=str(settings.file) if settings.file else None,
+        verbose=logging.getLogger("visioncraft").isEnabledFor(logging.DEBUG),
+    )
