@@ -30,8 +30,8 @@ class Progress(Protocol):
 class Generator(ABC):
     """An engine. Constructing one is light: weights and heavy libraries wait until `load` or `run`.
 
-    Override `models` and `run`; the rest has defaults. A `run` that is a plain function computes: the core calls it in a
-    worker process of the generator's own, so nothing it does can take the server along. One that is a coroutine only
+    Override `models` and `run`; the rest has defaults. A `run` that is a plain function computes: the core calls it in
+    a worker process of the generator's own, so nothing it does can take the server along. One that is a coroutine only
     waits for a network and runs in the server's event loop. `load` and `unload` are of the same kind.
     """
 

@@ -96,7 +96,10 @@ class _Described(Generator):
 
 
 def describe(python: Path, plugin: str, settings: Settings) -> Hello | Failed:
-    """Ask a process of another environment what a plugin there offers. Raises `OSError`, `EOFError`, `ProtocolError`."""
+    """Ask a process of another environment what a plugin there offers.
+
+    Raises `OSError`, `EOFError` and `ProtocolError`.
+    """
     ours, theirs = socket.socketpair()
     with ours:
         with theirs:

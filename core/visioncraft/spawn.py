@@ -13,6 +13,8 @@ from typing import Any
 from visioncraft.settings import Settings
 from visioncraft.wire import PROTOCOL, Setup
 
+_SECRETS = frozenset({"VISIONCRAFT_TOKEN", "LEONARDO_API_KEY"})  # nothing that computes needs them
+
 
 @dataclass(frozen=True, slots=True)
 class Birth:
@@ -41,7 +43,8 @@ def birth(python: Path | None, theirs: socket.socket) -> Birth:
     descriptor = theirs.fileno()
     # -P: whatever lies in the current folder is no module of ours.
     command = [str(python or sys.executable), "-P", "-m", "visioncraft.worker", str(descriptor), str(os.getpid())]
-    return Birth(command, {"pass_fds": (descriptor,), "start_new_session": True})
+    environment = {name: value for name, value in os.environ.items() if name not in _SECRETS}
+    return Birth(command, {"pass_fds": (descriptor,), "start_new_session": True, "env": environment})
 
 
 def setup(plugin: str, settings: Settings) -> Setup:

@@ -158,7 +158,8 @@ def frame(message: ToWorker | FromWorker) -> bytes:
 async def read(reader: StreamReader) -> FromWorker:
     """The worker's next message. Raises `EOFError` at the end and `ProtocolError` for anything that is none."""
     body = await reader.readexactly(_length(await reader.readexactly(_LENGTH)))
-    return _decoded(from_worker, body)
+    message: FromWorker = _decoded(from_worker, body)
+    return message
 
 
 def receive(connection: socket.socket, decoder: msgspec.msgpack.Decoder[Any]) -> Any:

@@ -1,17 +1,23 @@
 """A plugin that draws at once, waits where a test says so, and fails on demand; its routes under `/fake` steer it.
 
 It stands in for what the tests cannot have: a slow engine that obeys, a device without memory, a paid cloud service.
+The engine draws in a worker process, as every engine that computes; it asks the routes of its own server for permits.
 """
 
 from __future__ import annotations
 
+import os
+import signal
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from threading import Condition
-from typing import Any
+from typing import Annotated, Any
 
+import httpx
 import numpy as np
-from fastapi import APIRouter
+from fastapi import APIRouter, Body
 from visioncraft import (
     GeneratedImage,
     GenerationRequest,
@@ -22,6 +28,7 @@ from visioncraft import (
     Progress,
     RateLimitExceeded,
     ServiceUnavailable,
+    Settings,
     UpstreamError,
     encode_png,
     hookimpl,
@@ -64,19 +71,33 @@ class Gates:
             self.steps[name] += 1
             self._changed.notify_all()
 
+    def take(self, name: str) -> bool:
+        with self._changed:
+            left = self._permits[name] > 0
+            self._permits[name] -= left
+            return left
+
     def reached(self, name: str, step: int) -> bool:
         with self._changed:
             return self._changed.wait_for(lambda: self.steps[name] >= step, timeout=60)
 
 
 gates = Gates()
+PREVIEW = encode_png(np.zeros((8, 8, 3), np.uint8))
+"""What the engine shows after its first step."""
 seen: list[dict[str, Any]] = []
 
 
 class FakeEngine(Generator):
-    """Fills a picture with the seed's colour, or with `noise`. `gated <name>` waits for a permit before every step."""
+    """Fills a picture with the seed's colour, or with `noise`. `gated <name>` waits for a permit before every step.
+
+    `dies <name>` ends its process as often as permits are left, at the step after; the other ends are in `_ENDS`.
+    """
 
     name = "fake_engine"
+
+    def __init__(self, port: int) -> None:
+        self._server = f"http://127.0.0.1:{port}/fake"
 
     def models(self) -> Sequence[ModelInfo]:
         few_steps = Limits((1, 4), (1.0, 2.0), 64, (64, 64), (2048, 1024))
@@ -87,14 +108,20 @@ class FakeEngine(Generator):
         ]
 
     def run(self, request: GenerationRequest, progress: Progress) -> GeneratedImage:
-        _remember(request)
+        with suppress(httpx.TransportError):  # a command draws without a server
+            self._tell("seen", _seen(request))
         _fail_on_demand(request.prompt)
         kind, _, gate = request.prompt.partition(" ")
         for step in range(1, request.num_inference_steps + 1):
             if kind == "gated":
-                gates.pass_one(gate)
-            progress.step(step, request.num_inference_steps)
+                self._tell(f"pass/{gate}")
+            progress.step(step, request.num_inference_steps, PREVIEW if step == 1 else None)
+            if kind in _ENDS and self._tell(f"take/{gate}"):
+                _ENDS[kind]()
         return _noise(request) if kind == "noise" else _one_colour(request)
+
+    def _tell(self, path: str, body: object = None) -> Any:
+        return httpx.post(f"{self._server}/{path}", json=body, timeout=90).raise_for_status().json()
 
 
 class FakeCloud(Generator):
@@ -118,14 +145,35 @@ class FakeCloud(Generator):
         ]
 
     async def run(self, request: GenerationRequest, progress: Progress) -> GeneratedImage:
-        _remember(request)
+        seen.append(_seen(request))
         _fail_on_demand(request.prompt)
         return _one_colour(request)
 
 
-def _remember(request: GenerationRequest) -> None:
-    names = ("prompt", "seed", "leonardo_model", "aspect_ratio", "preset_style", "quality")
-    seen.append({name: getattr(request, name) for name in names} | {"model": request.model.id})
+def _seen(request: GenerationRequest) -> dict[str, Any]:
+    names = ("prompt", "seed", "leonardo_model", "aspect_ratio", "preset_style", "quality", "job_id")
+    return {name: getattr(request, name) for name in names} | {"model": request.model.id}
+
+
+def _write_garbage() -> None:
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            if str(descriptor.readlink()).startswith("socket:"):
+                os.write(int(descriptor.name), b"\xff" * 64)
+
+
+def _hang() -> None:
+    Condition().wait_for(lambda: False)
+
+
+_ENDS: Mapping[str, Callable[[], Any]] = {
+    "dies": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "crashes": lambda: os.kill(os.getpid(), signal.SIGSEGV),
+    "babbles": _write_garbage,
+    "hangs": _hang,
+    "grows": lambda: _hoard.append(bytearray(b"x" * 2**30)) or _hang(),
+}
+_hoard: list[bytearray] = []
 
 
 _FAILURES: Mapping[str, Callable[[], Exception]] = {
@@ -163,6 +211,18 @@ def _steering() -> APIRouter:
     def what_was_seen() -> list[dict[str, Any]]:
         return seen
 
+    @router.post("/seen")
+    def see(what: Annotated[dict[str, Any], Body()]) -> None:
+        seen.append(what)
+
+    @router.post("/pass/{name}")
+    def pass_one(name: str) -> None:
+        gates.pass_one(name)
+
+    @router.post("/take/{name}")
+    def take(name: str) -> bool:
+        return gates.take(name)
+
     @router.post("/permits/{name}/{count}")
     def permit(name: str, count: int) -> None:
         gates.permit(name, count)
@@ -183,8 +243,8 @@ def _steering() -> APIRouter:
 
 
 @hookimpl
-def visioncraft_generators() -> Sequence[Generator]:
-    return [FakeEngine(), FakeCloud()]
+def visioncraft_generators(settings: Settings) -> Sequence[Generator]:
+    return [FakeEngine(settings.server.port), FakeCloud()]
 
 
 @hookimpl
