@@ -6,15 +6,29 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
 from visioncraft.contracts import Generator, Progress
-from visioncraft.errors import GenerationFailed, InsufficientVRAM, JobCancelled, NotFound, RateLimitExceeded
+from visioncraft.errors import (
+    ConfigurationError,
+    GenerationFailed,
+    InsufficientVRAM,
+    InvalidRequest,
+    JobCancelled,
+    NotFound,
+    RateLimitExceeded,
+    ServiceUnavailable,
+    StorageError,
+    WorkerLost,
+)
 from visioncraft.hookspecs import hookimpl
 from visioncraft.images import encode_png, read_record
-from visioncraft.jobs.job import Job, JobState
+from visioncraft.jobs.job import Job, JobState, Order
 from visioncraft.plugins import PluginManager
+from visioncraft.pools.in_process import InProcessPool
+from visioncraft.registry import Registry
 from visioncraft.requests import build_request
 from visioncraft.runtime import Runtime
 from visioncraft.settings import JobsSettings, Settings
@@ -34,40 +48,56 @@ class Stepper(Generator):
         self.concurrency = concurrency
         self.gate = threading.Semaphore(0)
         self.taken: dict[str, int] = {}
-        self.raises: Exception | None = None
+        self.seeds: list[tuple[str, int]] = []
+        self.raises: list[Exception] = []
 
     def models(self) -> Sequence[ModelInfo]:
         return [ModelInfo(id="stepper", name="Stepper", engine="stepper", limits=LIMITS)]
 
     def run(self, request: GenerationRequest, progress: Progress) -> GeneratedImage:
+        self.seeds.append((request.job_id, request.seed))
         for step in range(request.num_inference_steps):
             self.gate.acquire()
             self.taken[request.prompt] = step + 1
-            if self.raises is not None:
-                raise self.raises
+            if self.raises:
+                raise self.raises.pop()
             progress.step(step + 1, request.num_inference_steps)
         return GeneratedImage(PICTURE, 8, 8, request.seed)
 
 
 class Coroutine(Stepper):
-    """The same in the event loop."""
-
-    name = "coroutine"
-
-    def models(self) -> Sequence[ModelInfo]:
-        return [ModelInfo(id="coroutine", name="Coroutine", engine="coroutine", limits=LIMITS)]
+    """The same in the event loop, at once."""
 
     async def run(self, request: GenerationRequest, progress: Progress) -> GeneratedImage:  # type: ignore[override]
         await asyncio.sleep(0)
         assert threading.current_thread() is threading.main_thread()
+        self.taken[request.prompt] = 1
         return GeneratedImage(PICTURE, 8, 8, request.seed)
+
+
+class Waiter(Stepper):
+    """A coroutine that waits for ever, and remembers how it was cancelled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = asyncio.Event()
+        self.cancelled: list[bool] = []
+
+    async def run(self, request: GenerationRequest, progress: Progress) -> GeneratedImage:  # type: ignore[override]
+        self.begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.cancelled.append(progress.cancelled)
+            raise
+        raise AssertionError("nobody sets that event")
 
 
 class House:
     """A plugin object with one generator and a memory store."""
 
-    def __init__(self, generator: Generator) -> None:
-        self.generator = generator
+    def __init__(self, generator: Generator, store: MemoryStore) -> None:
+        self.generator, self.store = generator, store
 
     @hookimpl
     def visioncraft_generators(self) -> list[Generator]:
@@ -75,26 +105,34 @@ class House:
 
     @hookimpl
     def visioncraft_stores(self) -> list[MemoryStore]:
-        return [MemoryStore()]
+        return [self.store]
+
+
+def here(registry: Registry) -> InProcessPool:
+    return InProcessPool(registry.generators)
 
 
 @asynccontextmanager
-async def running(generator: Stepper, **jobs: int) -> AsyncIterator[Runtime]:
-    settings = Settings(jobs=JobsSettings(**jobs))
+async def running(
+    generator: Stepper, folder: Path | None = None, store: MemoryStore | None = None, **jobs: float
+) -> AsyncIterator[Runtime]:
+    """A runtime; with `folder` its jobs outlive it."""
+    settings = Settings(jobs=JobsSettings.model_validate(jobs), data_dir=folder or Path("auto"))
     manager = PluginManager(settings)
-    manager.register(House(generator), "house")
-    runtime = Runtime(settings, manager)
-    try:
-        yield runtime
-    finally:
-        generator.gate.release(1000)  # a cancelled generator stops at its next step, so it needs one
-        await runtime.__aexit__(None, None, None)
+    manager.register(House(generator, store or MemoryStore()), "house")
+    async with Runtime(settings, manager, here, durable=folder is not None) as runtime:
+        try:
+            yield runtime
+        finally:
+            generator.gate.release(1000)  # a cancelled generator stops at its next step, so it needs one
 
 
-def submit(runtime: Runtime, prompt: str, steps: int = 2, wants_png: bool = False) -> Job:
-    model = runtime.registry.model(runtime.registry.models()[0].id)
+async def submit(
+    runtime: Runtime, prompt: str, steps: int = 2, order: Order | None = None, wants_png: bool = False
+) -> Job:
+    model = runtime.registry.model("stepper")
     request = build_request(model, prompt, num_inference_steps=steps, width=8, height=8, seed=1)
-    return runtime.jobs.submit(request, wants_png)
+    return await runtime.jobs.submit(request, order or Order(), wants_png)
 
 
 def play(test: Callable[[], Awaitable[None]]) -> None:
@@ -103,33 +141,58 @@ def play(test: Callable[[], Awaitable[None]]) -> None:
 
 def test_a_job_ends_with_its_picture_stored_and_the_same_bytes_in_hand() -> None:
     async def scene() -> None:
-        async with running(Stepper()) as runtime:
-            job = submit(runtime, "a cat", wants_png=True)
+        generator = Stepper()
+        async with running(generator) as runtime:
+            job = await submit(runtime, "a cat", wants_png=True)
             assert job.state is JobState.RUNNING
-            runtime.registry.generators["stepper"].gate.release(2)  # type: ignore[attr-defined]
+            generator.gate.release(2)
             await job.wait()
             assert (job.state, job.step) == (JobState.SUCCEEDED, 2)
             assert job.record is not None
-            png = job.take_png()
+            png = await runtime.jobs.picture(job)
             assert png == runtime.registry.store.open(job.record.id)
             assert read_record(png) == job.record
-            with pytest.raises(RuntimeError):
-                job.take_png()
+            runtime.jobs.release(job)
+            assert job.png is None
+            assert await runtime.jobs.picture(job) == png
 
     play(scene)
 
 
-def test_jobs_run_in_turn_and_know_their_place() -> None:
+def test_jobs_run_in_turn_and_know_their_place_and_about_their_time() -> None:
     async def scene() -> None:
         generator = Stepper()
         async with running(generator) as runtime:
-            jobs = [submit(runtime, f"p{number}") for number in range(3)]
+            jobs = [await submit(runtime, f"p{number}") for number in range(3)]
             assert [runtime.jobs.position(job) for job in jobs] == [0, 1, 2]
+            left = [runtime.jobs.left_s(job) or 0.0 for job in jobs]
+            assert left == sorted(left)
             assert (runtime.jobs.running, runtime.jobs.queued) == (1, 2)
             generator.gate.release(6)
             for job in jobs:
                 await job.wait()
             assert list(generator.taken) == ["p0", "p1", "p2"]
+            assert [runtime.jobs.left_s(job) for job in jobs] == [None] * 3
+
+    play(scene)
+
+
+def test_clients_take_turns_and_higher_priorities_go_first() -> None:
+    async def scene() -> None:
+        generator = Stepper()
+        async with running(generator) as runtime:
+            first = await submit(runtime, "first", order=Order("anna"))
+            for number in range(3):
+                await submit(runtime, f"anna {number}", order=Order("anna"))
+            for number in range(2):
+                await submit(runtime, f"ben {number}", order=Order("ben"))
+            last = await submit(runtime, "urgent", order=Order("anna", priority=5))
+            generator.gate.release(100)
+            await first.wait()
+            await last.wait()
+            while runtime.jobs.live():
+                await runtime.jobs.live()[0].wait()
+            assert list(generator.taken) == ["first", "urgent", "ben 0", "anna 0", "ben 1", "anna 1", "anna 2"]
 
     play(scene)
 
@@ -139,7 +202,7 @@ def test_as_many_run_at_once_as_the_generator_takes() -> None:
         generator = Stepper(concurrency=2)
         async with running(generator) as runtime:
             for number in range(3):
-                submit(runtime, f"p{number}")
+                await submit(runtime, f"p{number}")
             assert (runtime.jobs.running, runtime.jobs.queued) == (2, 1)
 
     play(scene)
@@ -149,14 +212,14 @@ def test_past_its_bound_the_queue_refuses_and_says_when_to_come_back() -> None:
     async def scene() -> None:
         generator = Stepper()
         async with running(generator, capacity=2) as runtime:
-            accepted = [submit(runtime, f"p{number}") for number in range(3)]
+            accepted = [await submit(runtime, f"p{number}") for number in range(3)]
             with pytest.raises(RateLimitExceeded) as refused:
-                submit(runtime, "one too many")
+                await submit(runtime, "one too many")
             assert refused.value.retry_after >= 1
             generator.gate.release(6)
             for job in accepted:
                 await job.wait()
-            assert submit(runtime, "again").state is JobState.RUNNING
+            assert (await submit(runtime, "again")).state is JobState.RUNNING
             assert "one too many" not in generator.taken
 
     play(scene)
@@ -166,8 +229,8 @@ def test_a_queued_job_is_cancelled_at_once_and_never_starts() -> None:
     async def scene() -> None:
         generator = Stepper()
         async with running(generator) as runtime:
-            first, second = submit(runtime, "first"), submit(runtime, "second")
-            assert runtime.jobs.cancel(second.id).state is JobState.CANCELLED
+            first, second = await submit(runtime, "first"), await submit(runtime, "second")
+            assert (await runtime.jobs.cancel(second.id)).state is JobState.CANCELLED
             generator.gate.release(2)
             await first.wait()
             assert first.state is JobState.SUCCEEDED
@@ -180,13 +243,12 @@ def test_a_running_job_stops_at_its_next_step_and_the_next_one_runs() -> None:
     async def scene() -> None:
         generator = Stepper()
         async with running(generator) as runtime:
-            stepped = asyncio.Event()
-            loop = asyncio.get_running_loop()
-            first, second = submit(runtime, "first", steps=10), submit(runtime, "second", steps=1)
-            first.on_change = lambda job: loop.call_soon_threadsafe(stepped.set) if job.step == 1 else None
+            first, second = await submit(runtime, "first", steps=10), await submit(runtime, "second", steps=1)
             generator.gate.release()
-            await stepped.wait()
-            runtime.jobs.cancel(first.id)
+            async for event in runtime.jobs.watch(first):
+                if event.step == 1:
+                    break
+            await runtime.jobs.cancel(first.id)
             generator.gate.release(2)
             await first.wait()
             await second.wait()
@@ -198,14 +260,36 @@ def test_a_running_job_stops_at_its_next_step_and_the_next_one_runs() -> None:
     play(scene)
 
 
+def test_a_coroutine_hears_whether_a_person_cancelled_it() -> None:
+    async def scene() -> None:
+        generator = Waiter()
+        async with running(generator) as runtime:
+            job = await submit(runtime, "cancelled")
+            await generator.begun.wait()
+            await runtime.jobs.cancel(job.id)
+            await job.wait()
+            assert (job.state, generator.cancelled) == (JobState.CANCELLED, [True])
+
+    play(scene)
+
+
+def test_a_coroutine_is_not_told_of_a_cancel_when_the_server_ends(tmp_path: Path) -> None:
+    async def scene() -> None:
+        generator = Waiter()
+        async with running(generator, tmp_path) as runtime:
+            job = await submit(runtime, "interrupted")
+            await generator.begun.wait()
+        assert (generator.cancelled, job.ended) == ([False], False)
+
+    play(scene)
+
+
 def test_cancelling_an_ended_job_changes_nothing() -> None:
     async def scene() -> None:
-        generator = Stepper()
-        async with running(generator) as runtime:
-            job = submit(runtime, "done", steps=1)
-            generator.gate.release()
+        async with running(Coroutine()) as runtime:
+            job = await submit(runtime, "done", steps=1)
             await job.wait()
-            assert runtime.jobs.cancel(job.id).state is JobState.SUCCEEDED
+            assert (await runtime.jobs.cancel(job.id)).state is JobState.SUCCEEDED
 
     play(scene)
 
@@ -217,15 +301,14 @@ def test_cancelling_an_ended_job_changes_nothing() -> None:
 def test_a_generator_that_raises_fails_its_job_only(raised: Exception, seen: type[Exception]) -> None:
     async def scene() -> None:
         generator = Stepper()
-        generator.raises = raised
+        generator.raises = [raised]
         async with running(generator) as runtime:
-            job = submit(runtime, "bad", steps=1)
+            job = await submit(runtime, "bad", steps=1)
             generator.gate.release()
             await job.wait()
             assert (job.state, type(job.error)) == (JobState.FAILED, seen)
             assert "a secret path" not in str(job.error)
-            generator.raises = None
-            after = submit(runtime, "good", steps=1)
+            after = await submit(runtime, "good", steps=1)
             generator.gate.release()
             await after.wait()
             assert after.state is JobState.SUCCEEDED
@@ -233,54 +316,184 @@ def test_a_generator_that_raises_fails_its_job_only(raised: Exception, seen: typ
     play(scene)
 
 
-def test_a_store_that_fails_fails_the_job_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    from visioncraft.errors import StorageError
-
+@pytest.mark.parametrize(("losses", "state"), [(3, JobState.SUCCEEDED), (4, JobState.FAILED)])
+def test_a_job_that_loses_its_worker_runs_again_three_times_with_its_id_and_seed(losses: int, state: JobState) -> None:
     async def scene() -> None:
         generator = Stepper()
+        generator.raises = [WorkerLost("the worker was ended by SIGKILL") for _ in range(losses)]
         async with running(generator) as runtime:
+            generator.gate.release(10)
+            job = await submit(runtime, "unlucky", steps=1)
+            await job.wait()
+            assert job.state is state
+            assert generator.seeds == [(job.id, 1)] * 4
+            assert state is JobState.SUCCEEDED or "SIGKILL" in str(job.error)
+
+    play(scene)
+
+
+def test_a_store_that_fails_fails_the_job_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene() -> None:
+        async with running(Coroutine()) as runtime:
 
             def full(record: object, png: bytes) -> None:
                 raise StorageError("the gallery is full; free some space")
 
             monkeypatch.setattr(runtime.registry.store, "save", full)
-            job = submit(runtime, "unlucky", steps=1, wants_png=True)
-            generator.gate.release()
+            job = await submit(runtime, "unlucky", steps=1)
             await job.wait()
             assert isinstance(job.error, StorageError)
 
     play(scene)
 
 
-def test_a_generator_of_coroutines_runs_in_the_event_loop() -> None:
+def test_a_restart_goes_on_where_the_server_was(tmp_path: Path) -> None:
+    async def scene() -> None:
+        store = MemoryStore()
+        async with running(Stepper(), tmp_path, store) as runtime:
+            left = [await submit(runtime, f"p{number}") for number in range(3)]
+        assert all(not job.ended for job in left)
+        generator = Coroutine()
+        async with running(generator, tmp_path, store) as runtime:
+            for job in left:
+                again = await runtime.jobs.get(job.id)
+                await again.wait()
+                assert (again.state, again.request.seed) == (JobState.SUCCEEDED, job.request.seed)
+            assert list(generator.taken) == ["p0", "p1", "p2"]
+            assert store.count() == 3
+
+    play(scene)
+
+
+def test_a_picture_stored_just_before_the_end_is_found_and_not_drawn_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene() -> None:
+        store, generator = MemoryStore(), Coroutine()
+        async with running(generator, tmp_path, store) as runtime:
+            put = runtime.jobs._ledger.put
+
+            async def lost(job: Job) -> None:
+                if not job.ended:
+                    await put(job)
+
+            monkeypatch.setattr(runtime.jobs._ledger, "put", lost)  # the power goes after the save
+            job = await submit(runtime, "once")
+            await job.wait()
+        generator.taken.clear()
+        async with running(generator, tmp_path, store) as runtime:
+            again = await runtime.jobs.get(job.id)
+            assert (again.state, again.record) == (JobState.SUCCEEDED, job.record)
+            assert (generator.taken, store.count()) == ({}, 1)
+
+    play(scene)
+
+
+def test_a_paused_queue_accepts_and_waits_through_a_restart_too(tmp_path: Path) -> None:
+    async def scene() -> None:
+        generator = Coroutine()
+        async with running(generator, tmp_path) as runtime:
+            await runtime.jobs.pause()
+            job = await submit(runtime, "later")
+            assert (job.state, runtime.jobs.left_s(job)) == (JobState.QUEUED, None)
+        async with running(generator, tmp_path) as runtime:
+            assert runtime.jobs.paused
+            again = await runtime.jobs.get(job.id)
+            assert again.state is JobState.QUEUED
+            await runtime.jobs.resume()
+            await again.wait()
+            assert again.state is JobState.SUCCEEDED
+
+    play(scene)
+
+
+def test_the_same_key_gives_the_same_job_and_another_request_is_refused() -> None:
     async def scene() -> None:
         async with running(Coroutine()) as runtime:
-            job = submit(runtime, "cloud")
-            await job.wait()
-            assert job.state is JobState.SUCCEEDED
-
-    play(scene)
-
-
-def test_ended_jobs_are_forgotten_past_their_number_and_unknown_ids_are_not_found() -> None:
-    async def scene() -> None:
-        async with running(Coroutine(), keep_ended=1) as runtime:
-            first = submit(runtime, "first")
+            order = Order(key="k-1", fingerprint="f")
+            first, second = await asyncio.gather(
+                submit(runtime, "once", order=order), submit(runtime, "once", order=order)
+            )
+            assert first.id == second.id
             await first.wait()
-            second = submit(runtime, "second")
-            await second.wait()
-            assert runtime.jobs.get(second.id) is second
-            with pytest.raises(NotFound):
-                runtime.jobs.get(first.id)
+            third = await submit(runtime, "once", order=order)
+            assert (third.id, third.record, runtime.registry.store.count()) == (first.id, first.record, 1)
+            with pytest.raises(InvalidRequest):
+                await submit(runtime, "other", order=Order(key="k-1", fingerprint="g"))
 
     play(scene)
 
 
-def test_closing_ends_every_job() -> None:
+def test_a_ledger_that_cannot_be_written_accepts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene() -> None:
+        async with running(Coroutine()) as runtime:
+
+            async def full(job: Job) -> None:
+                raise StorageError("The ledger of jobs cannot be used: database or disk is full")
+
+            monkeypatch.setattr(runtime.jobs._ledger, "add", full)
+            with pytest.raises(StorageError):
+                await submit(runtime, "refused")
+            assert (runtime.jobs.live(), runtime.jobs.queued) == ([], 0)
+
+    play(scene)
+
+
+def test_a_second_server_on_the_same_data_is_refused(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with running(Coroutine(), tmp_path):
+            with pytest.raises(ConfigurationError, match="another server"):
+                async with running(Coroutine(), tmp_path):
+                    pass
+
+    play(scene)
+
+
+def test_ended_jobs_are_forgotten_after_their_time_and_unknown_ids_are_not_found(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with running(Coroutine(), tmp_path) as runtime:
+            job = await submit(runtime, "old")
+            await job.wait()
+            assert (await runtime.jobs.get(job.id)).record == job.record
+            with pytest.raises(NotFound):
+                await runtime.jobs.get("job_01kb0v7m3qj4x5n6p7r8s9t0ab")
+        async with running(Coroutine(), tmp_path, keep_ended_s=0) as runtime:
+            assert await runtime.jobs.latest(10) == []
+
+    play(scene)
+
+
+def test_a_late_watcher_gets_the_state_first_and_a_returning_one_what_it_missed() -> None:
     async def scene() -> None:
         generator = Stepper()
         async with running(generator) as runtime:
-            jobs = [submit(runtime, f"p{number}") for number in range(3)]
-        assert {job.state for job in jobs} == {JobState.CANCELLED}
+            job = await submit(runtime, "watched", steps=3)
+            generator.gate.release(1)
+            seen = None
+            async for event in runtime.jobs.watch(job):
+                if event.step == 1:
+                    seen = event.id
+                    break
+            generator.gate.release(2)
+            await job.wait()
+            missed = [(event.name, event.step) async for event in runtime.jobs.watch(job, seen)]
+            assert missed == [("step", 2), ("step", 3), ("succeeded", 3)]
+            late = [event async for event in runtime.jobs.watch(job)]
+            assert [(event.name, event.final) for event in late] == [("succeeded", True)]
+            assert [e async for e in runtime.jobs.watch(job, late[0].id)] == []
+
+    play(scene)
+
+
+def test_whoever_waits_hears_that_the_server_ends(tmp_path: Path) -> None:
+    async def scene() -> None:
+        generator = Waiter()
+        async with running(generator, tmp_path) as runtime:
+            job = await submit(runtime, "left", wants_png=True)
+            await generator.begun.wait()
+            waiting = asyncio.create_task(job.wait())
+        await waiting
+        with pytest.raises(ServiceUnavailable):
+            await runtime.jobs.picture(job)
 
     play(scene)

@@ -46,7 +46,7 @@ class Lane:
         served, turns, rest = dict(self._served), count(max(self._served.values(), default=0) + 1), list(self.waiting)
         ordered = []
         while rest:
-            chosen = min(rest, key=lambda job: (-job.order.priority, served.get(job.order.client, 0), job.id))
+            chosen = min(rest, key=lambda job: (-job.order.priority, served.get(job.order.client, 0)))
             served[chosen.order.client] = next(turns)
             rest.remove(chosen)
             ordered.append(chosen)
@@ -54,7 +54,7 @@ class Lane:
 
     def next(self) -> Job:
         """Take the job whose turn it is out of the queue, and count it as running."""
-        job = min(self.waiting, key=lambda job: (-job.order.priority, self._served.get(job.order.client, 0), job.id))
+        job = min(self.waiting, key=lambda job: (-job.order.priority, self._served.get(job.order.client, 0)))
         self.waiting.remove(job)
         waits = {other.order.client for other in self.waiting}
         self._served = {client: turn for client, turn in self._served.items() if client in waits}

@@ -13,7 +13,19 @@ from typing import Any, TypeVar
 
 import msgspec
 from filelock import FileLock, Timeout
-from sqlalchemy import URL, Connection, Row, create_engine, delete, event, select, update
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Connection,
+    Integer,
+    Row,
+    create_engine,
+    delete,
+    event,
+    literal_column,
+    select,
+    update,
+)
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.pool import SingletonThreadPool
@@ -27,6 +39,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _PAUSED = "paused"
+_COMING: ColumnElement[int] = literal_column("rowid", Integer)  # ids of one millisecond sort by chance
 
 
 class KeyTaken(Exception):
@@ -89,12 +102,12 @@ class Ledger:
 
     async def unfinished(self) -> list[Job]:
         """Jobs that a server left queued or running, in the order of their coming."""
-        query = select(jobs).where(jobs.c.state.not_in(FINAL)).order_by(jobs.c.id)
+        query = select(jobs).where(jobs.c.state.not_in(FINAL)).order_by(_COMING)
         return [_job(row) for row in await self._read(lambda c: c.execute(query).all())]
 
     async def latest(self, limit: int, state: str | None = None) -> list[Job]:
         """The newest jobs, newest first."""
-        query = select(jobs).order_by(jobs.c.id.desc()).limit(limit)
+        query = select(jobs).order_by(_COMING.desc()).limit(limit)
         query = query.where(jobs.c.state == state) if state else query
         return [_job(row) for row in await self._read(lambda c: c.execute(query).all())]
 

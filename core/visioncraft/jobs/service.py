@@ -65,6 +65,7 @@ class JobService:
     async def start(self) -> None:
         """Go on where an earlier server was: what it left queued or running is queued again."""
         self.paused = await self._ledger.paused()
+        await self._forget()
         for job in await self._ledger.unfinished():
             await self._resume(job)
         self._cleaner = asyncio.create_task(self._clean())
@@ -362,6 +363,9 @@ class JobService:
 
     async def _clean(self) -> None:
         while True:
-            with suppress(StorageError):
-                await self._ledger.forget(datetime.now(UTC) - timedelta(seconds=self._limits.keep_ended_s))
             await asyncio.sleep(_CLEAN_EVERY_S)
+            with suppress(StorageError):
+                await self._forget()
+
+    async def _forget(self) -> None:
+        await self._ledger.forget(datetime.now(UTC) - timedelta(seconds=self._limits.keep_ended_s))
