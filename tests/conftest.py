@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
-from harness import FAKES, House, Server, listening, served
+from harness import House, Server, fake_house, listening, served
 
 _KEY = "the-key-that-stays"
 
@@ -53,13 +53,6 @@ def unharmed(fake: Server) -> Iterator[None]:
     next_one = fake.draw("the next request", width=64, height=64)
     assert next_one.status_code == 200
     assert fake.delete(f"/images/{next_one.headers['x-image-id']}").status_code == 204
-
-
-def fake_house(folder: Path) -> House:
-    """A house without heavy plugins."""
-    house = House(folder, {"plugins": {"enabled": list(FAKES)}, "jobs": {"capacity": 4}})
-    house.install("visioncraft-fake-engine", "fake_engine")
-    return house
 
 
 @pytest.fixture(scope="session")

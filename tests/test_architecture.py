@@ -20,12 +20,14 @@ HEAVY = {"torch", "diffusers", "transformers", "accelerate", "scipy", "onnxrunti
 WEB = {"fastapi", "starlette", "fastapi_offline"}
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "ids"}),
+    frozenset({"errors", "ids", "logs"}),
     frozenset({"types"}),
     frozenset({"contracts"}),
-    frozenset({"metadata", "device", "settings", "hookspecs"}),
-    frozenset({"images", "stores", "keys", "requests"}),
-    frozenset({"plugins", "builtin"}),
+    frozenset({"metadata", "device", "settings", "hookspecs", "wire"}),
+    frozenset({"images", "stores", "keys", "requests", "spawn"}),
+    frozenset({"isolated", "builtin"}),
+    frozenset({"plugins"}),
+    frozenset({"worker", "pools"}),
     frozenset({"registry"}),
     frozenset({"jobs"}),
     frozenset({"runtime"}),

@@ -399,7 +399,7 @@ def test_a_paused_queue_accepts_and_waits_through_a_restart_too(tmp_path: Path) 
         async with running(generator, tmp_path) as runtime:
             assert runtime.jobs.paused
             again = await runtime.jobs.get(job.id)
-            assert again.state is JobState.QUEUED
+            assert not again.ended
             await runtime.jobs.resume()
             await again.wait()
             assert again.state is JobState.SUCCEEDED

@@ -152,6 +152,13 @@ class Server:
         return answer.status, content
 
 
+def fake_house(folder: Path) -> House:
+    """A house without heavy plugins."""
+    house = House(folder, {"plugins": {"enabled": list(FAKES)}, "jobs": {"capacity": 4}})
+    house.install("visioncraft-fake-engine", "fake_engine")
+    return house
+
+
 @contextmanager
 def served(house: House, port: int | None = None) -> Iterator[Server]:
     """`visioncraft serve` in a process, until the block ends."""
