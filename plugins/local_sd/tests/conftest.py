@@ -34,6 +34,7 @@ class Recorder:
 
     def __init__(self, cancel_at_step: int | None = None, on_step: Callable[[int], None] | None = None) -> None:
         self.steps: list[tuple[int, int]] = []
+        self.previews: list[tuple[int, bytes]] = []
         self.stages: list[str] = []
         self.cancelled = False
         self._cancel_at = cancel_at_step
@@ -41,6 +42,8 @@ class Recorder:
 
     def step(self, step: int, total: int, preview: bytes | None = None) -> None:
         self.steps.append((step, total))
+        if preview is not None:
+            self.previews.append((step, preview))
         if self._on_step:
             self._on_step(step)
         if step == self._cancel_at:

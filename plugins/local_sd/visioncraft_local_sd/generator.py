@@ -154,10 +154,12 @@ class LocalSD(Generator):
         self, checkpoint: Checkpoint, device: str, dtype: str, mode: MemoryMode, estimate: Footprint
     ) -> LoadedModel:
         from visioncraft_local_sd.pipeline import load_pipeline
+        from visioncraft_local_sd.preview import PreviewChoice
 
         roomy = free_gb(device) > 1.6 * estimate.resident_gb("full")
         choices = Choices(self._measured, checkpoint)
-        return load_pipeline(checkpoint, device, dtype, mode, estimate, roomy, choices)
+        preview = PreviewChoice(self._settings.preview, self._settings.preview_every, self._library.models_dir)
+        return load_pipeline(checkpoint, device, dtype, mode, estimate, roomy, choices, preview)
 
     def _dtype(self, device: str) -> str:
         chosen = self._settings.dtype

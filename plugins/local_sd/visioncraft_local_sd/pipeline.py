@@ -6,7 +6,7 @@ import copy
 import threading
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from typing import Any
 
 import diffusers
@@ -19,6 +19,7 @@ from visioncraft_local_sd.checkpoints import Checkpoint
 from visioncraft_local_sd.choices import Choices
 from visioncraft_local_sd.memory import TILE, Footprint, MemoryMode, give_back
 from visioncraft_local_sd.precision import settle_on_cpu
+from visioncraft_local_sd.preview import PreviewChoice, Previewer
 from visioncraft_local_sd.samplers import build_scheduler, name_of
 from visioncraft_local_sd.tokenizer import clip_tokenizer
 
@@ -40,15 +41,21 @@ class LoadedModel:
     device: `cuda` or `cpu`.
     mode: The memory mode in force.
     footprint: What it takes.
+    preview: What settings want shown of a picture while it is drawn.
     """
 
     pipe: Any
     device: str
     mode: MemoryMode
     footprint: Footprint
+    preview: InitVar[PreviewChoice]
     _encoding: threading.Lock = field(default_factory=threading.Lock)
     _decoding: threading.Lock = field(default_factory=threading.Lock)
     _moving: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self, preview: PreviewChoice) -> None:
+        xl = isinstance(self.pipe, diffusers.StableDiffusionXLPipeline)
+        self._previewer = Previewer(preview, self._decoded_for_preview, xl)
 
     @property
     def resident_gb(self) -> float:
@@ -108,7 +115,7 @@ class LoadedModel:
             generator=generator,
             latents=noise.to(run.text_encoder.dtype),
             output_type="latent",
-            callback_on_step_end=_reporter(request.num_inference_steps, progress),
+            callback_on_step_end=_reporter(request.num_inference_steps, progress, self._previewer),
         )
         latents: torch.Tensor = result.images
         return latents
@@ -141,6 +148,10 @@ class LoadedModel:
         pixels = (image[0].float() / 2 + 0.5).clamp(0, 1).mul(255).round().to(torch.uint8)
         return pixels.permute(1, 2, 0).contiguous().cpu().numpy()
 
+    def _decoded_for_preview(self, latents: torch.Tensor) -> torch.Tensor:
+        with self._decoding:
+            return self._decoded(latents)
+
     def _decoded(self, latents: torch.Tensor) -> torch.Tensor:
         vae = self.pipe.vae
         scaled = latents.float() / vae.config.scaling_factor
@@ -160,6 +171,7 @@ def load_pipeline(
     footprint: Footprint,
     roomy: bool,
     choices: Choices,
+    preview: PreviewChoice,
 ) -> LoadedModel:
     """Load a checked checkpoint onto a device.
 
@@ -167,6 +179,7 @@ def load_pipeline(
     ----------
     dtype: `fp16`, `bf16` or `fp32`; on a CPU also `auto`, which measures.
     roomy, choices: See `precision.settle_on_cpu`.
+    preview: What settings want shown.
     """
     _be_quiet()
     pipe = _open(checkpoint, torch.float32 if device == "cpu" else DTYPES[dtype])
@@ -177,7 +190,7 @@ def load_pipeline(
     elif dtype == "fp16" and checkpoint.family == "sdxl" and pipe.vae.config.get("force_upcast"):
         pipe.vae.to(torch.float32)
     _place(pipe, device, mode)
-    return LoadedModel(pipe, device, mode, footprint)
+    return LoadedModel(pipe, device, mode, footprint, preview)
 
 
 def engine_name() -> str:
@@ -236,7 +249,7 @@ def _slice_vae(pipe: Any) -> None:
     vae.tile_latent_min_size = TILE // 2 ** (len(vae.config.block_out_channels) - 1)
 
 
-def _reporter(steps: int, progress: Progress) -> Any:
+def _reporter(steps: int, progress: Progress, previewer: Previewer) -> Any:
     """A callback that says how many of the request's steps are done.
 
     Second-order samplers call it about twice a step, PNDM once more than asked, so calls are scaled to steps.
@@ -248,7 +261,7 @@ def _reporter(steps: int, progress: Progress) -> Any:
         done = (index + 1) * steps // run.num_timesteps
         if done > reported:
             reported = done
-            progress.step(done, steps)
+            progress.step(done, steps, previewer.at(done, steps, tensors["latents"]))
         elif progress.cancelled:
             raise JobCancelled()
         return tensors

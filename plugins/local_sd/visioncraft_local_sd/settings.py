@@ -13,6 +13,8 @@ DeviceSetting = Literal["auto", "cuda", "cpu"]
 DtypeSetting = Literal["auto", "fp16", "bf16", "fp32"]
 ModeSetting = Literal["auto", "full", "slicing", "offload", "sequential"]
 
+PreviewSetting = Literal["linear", "taesd", "off"]
+
 
 class ModelEntry(PluginSettings):
     """`[plugins.config.local_sd.models.<id>]`: a model that lies outside `models_dir`, or that needs a word more.
@@ -46,6 +48,9 @@ class LocalSDSettings(PluginSettings):
     memory_mode: `auto` takes the fastest mode that fits the free memory when a model loads: `full`, `slicing` (the VAE
         decodes in slices and tiles), `offload` (and whole components wait in main memory) or `sequential` (and single
         layers do, with sliced attention: least memory, slowest). The last two are for CUDA.
+    preview: What those who watch a job see of it: `linear`, a projection of the latents, `taesd` where its weights lie
+        in the folder of models, or `off`.
+    preview_every: Steps between two previews.
     models_dir: Folder of models; `auto` is `models` in the data folder.
     hf_cache: Hugging Face cache; `auto` is the user's own (`HF_HUB_CACHE`, `HF_HOME`).
     models: Further models by id.
@@ -56,6 +61,8 @@ class LocalSDSettings(PluginSettings):
     concurrency: int = Field(1, ge=1, le=64)
     memory_budget_gb: float = Field(0.0, ge=0)
     memory_mode: ModeSetting = "auto"
+    preview: PreviewSetting = "linear"
+    preview_every: int = Field(5, ge=1)
     models_dir: str = "auto"
     hf_cache: str = "auto"
     models: Mapping[str, ModelEntry] = Field(default_factory=dict)
