@@ -14,6 +14,7 @@ from visioncraft.settings import Settings
 from visioncraft.wire import PROTOCOL, Setup
 
 _SECRETS = frozenset({"VISIONCRAFT_TOKEN", "LEONARDO_API_KEY"})  # nothing that computes needs them
+_OWN = frozenset({"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"})  # of the server's interpreter, wrong for another
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,8 @@ def birth(python: Path | None, theirs: socket.socket) -> Birth:
     descriptor = theirs.fileno()
     # -P: whatever lies in the current folder is no module of ours.
     command = [str(python or sys.executable), "-P", "-m", "visioncraft.worker", str(descriptor), str(os.getpid())]
-    environment = {name: value for name, value in os.environ.items() if name not in _SECRETS}
+    unwanted = _SECRETS | _OWN if python else _SECRETS
+    environment = {name: value for name, value in os.environ.items() if name not in unwanted}
     return Birth(command, {"pass_fds": (descriptor,), "start_new_session": True, "env": environment})
 
 

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from threading import Condition
+from threading import Condition, Event
 from typing import Annotated, Any
 
 import httpx
@@ -163,7 +163,7 @@ def _write_garbage() -> None:
 
 
 def _hang() -> None:
-    Condition().wait_for(lambda: False)
+    Event().wait()
 
 
 _ENDS: Mapping[str, Callable[[], Any]] = {
