@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
@@ -13,6 +15,9 @@ from harness import Server, error_of
 from websockets.sync.client import connect
 
 _gates = count()
+FLOOD = int(os.environ.get("VISIONCRAFT_FLOOD", "200"))
+HANG_UPS = int(os.environ.get("VISIONCRAFT_HANG_UPS", "8"))
+"""How many requests at once, and how many clients that leave; `make soak` asks for more."""
 SIZE = {"width": 64, "height": 64}
 
 
@@ -152,9 +157,40 @@ def test_a_flood_is_bounded_and_nothing_accepted_is_lost(fake: Server, gate: str
         return answer.status_code, str(answer.json()["id"])
 
     with ThreadPoolExecutor(16) as clients:
-        answers = list(clients.map(ask, range(200)))
+        answers = list(clients.map(ask, range(FLOOD)))
     accepted = [job for status, job in answers if status == 202]
     assert {status for status, _ in answers} == {202, 429}
     assert len(accepted) == 5  # four wait, one runs
     fake.permit(gate, 15 * len(accepted))
     assert [fake.ended(job)["status"] for job in accepted] == ["succeeded"] * len(accepted)
+
+
+def hang_up(server: Server, gate: str, steps: int, **headers: str) -> None:
+    """Ask for a picture, and leave when it has taken so many steps."""
+    body = json.dumps({"prompt": f"gated {gate}", **SIZE}).encode()
+    fields = {"Host": "localhost", "Content-Type": "application/json", "Content-Length": str(len(body)), **headers}
+    head = "\r\n".join(["POST /generate HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items()), "", ""])
+    with socket.create_connection(("127.0.0.1", server.port)) as client:
+        client.sendall(head.encode() + body)
+        server.permit(gate, steps)
+        server.reached(gate, steps)
+
+
+def test_every_client_that_hangs_up_stops_its_job_within_one_step(fake: Server, gate: str) -> None:
+    for number in range(HANG_UPS):
+        name = f"{gate}-{number}"
+        hang_up(fake, name, 2)
+        job = fake.get("/jobs?limit=1").json()["jobs"][0]["id"]
+        while fake.get(f"/jobs/{job}").json()["stage"] not in ("cancelling", "cancelled"):
+            pass
+        fake.permit(name, 100)
+        assert fake.ended(job)["status"] == "cancelled"
+        assert fake.get(f"/fake/steps/{name}").json() <= 4  # two, the one under way, and the one that hears of it
+
+
+def test_a_client_with_a_key_may_hang_up_and_come_back_for_its_picture(fake: Server, gate: str) -> None:
+    hang_up(fake, gate, 1, **{"Idempotency-Key": gate})
+    fake.permit(gate, 19)
+    body = {"prompt": f"gated {gate}", **SIZE}
+    assert fake.post("/generate", body, headers={"Idempotency-Key": gate}).status_code == 200
+    assert fake.get(f"/fake/steps/{gate}").json() == 20

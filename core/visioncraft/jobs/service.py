@@ -82,14 +82,11 @@ class JobService:
         self._admit(lane)
         job_id = new_job_id()
         job = Job(job_id, replace(request, job_id=job_id), order)
-        self._admitted += 1
         try:
-            await self._ledger.add(job)
+            await self._accept(job)
         except KeyTaken:
             known = await self._under_key(order)
             return self._held(known or job, wants_png)
-        finally:
-            self._admitted -= 1
         self._held(job, wants_png)
         self._enqueue(lane, job)
         return job
@@ -113,7 +110,7 @@ class JobService:
             await self._finish(job, JobCancelled())
             self._tell_waiting(lane)
         elif job.state is JobState.RUNNING:
-            job.cancel_requested = True
+            job.cancel_requested, job.stage = True, "cancelling"
             if job in self._draws:
                 self._draws[job].cancel()
         return job
@@ -222,6 +219,18 @@ class JobService:
         await self._pool.close()
         await self._ledger.close()
 
+    async def _accept(self, job: Job) -> None:
+        # Known before it is committed: whoever finds it in the ledger under the same key must meet this very job.
+        self._live[job.id] = job
+        self._admitted += 1
+        try:
+            await self._ledger.add(job)
+        except BaseException:
+            del self._live[job.id]
+            raise
+        finally:
+            self._admitted -= 1
+
     async def _under_key(self, order: Order) -> Job | None:
         job = await self._ledger.by_key(order.key or "")
         if job is not None and job.order.fingerprint != order.fingerprint:
@@ -251,7 +260,6 @@ class JobService:
         return ""
 
     def _enqueue(self, lane: Lane, job: Job) -> None:
-        self._live[job.id] = job
         lane.waiting.append(job)
         self._tell(job, "queued")
         self._pump(lane)
@@ -265,6 +273,7 @@ class JobService:
         try:
             model = self._registry.model(job.request.model.id)
             job.request = replace(job.request, model=model)
+            self._live[job.id] = job
             self._enqueue(self._lane(job.request), job)
         except VisionCraftError as error:
             await self._finish(job, error)
