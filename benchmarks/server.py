@@ -28,11 +28,11 @@ TARGET_STATUS_MS = 20.0
 
 def rows() -> list[tuple[str, str, str]]:
     """Server time over engine time, and `/status` under load: (what, ours, against what)."""
-    with server() as (client, _):
+    with server() as (client, _, _):
         dtype = _dtype_of(client)
         pipeline = _pipeline(dtype)
         served, direct = _alternate(client, pipeline)
-    with server(TWO_AT_ONCE) as (client, _):
+    with server(TWO_AT_ONCE) as (client, _, _):
         _dtype_of(client)
         p99, worst, calls = _status_under_load(client)
     ratio = statistics.median(served) / statistics.median(direct)

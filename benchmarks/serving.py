@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -19,25 +19,26 @@ START_LIMIT_S = 60.0
 
 
 @contextmanager
-def server(toml: str = "") -> Iterator[tuple[httpx.Client, float]]:
-    """A client of a fresh server with an empty gallery, and the seconds from its start to its first answer.
+def server(toml: str = "", environment: Mapping[str, str] = os.environ) -> Iterator[tuple[httpx.Client, int, float]]:
+    """A client of a fresh server with an empty gallery, its process, and the seconds from start to first answer.
 
     Parameters
     ----------
     toml: Its settings; the defaults otherwise.
+    environment: Its environment, less VisionCraft's own variables.
     """
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-server-") as folder:
         settings = Path(folder) / "settings.toml"
         settings.write_text(toml)
         port = _free_port()
         command = [VISIONCRAFT, "--settings", str(settings), "serve", "--port", str(port)]
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("VISIONCRAFT_")}
+        clean = {key: value for key, value in environment.items() if not key.startswith("VISIONCRAFT_")}
         began = time.perf_counter()
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(command, env=clean, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=300) as client:
                 _until_healthy(client, process)
-                yield client, time.perf_counter() - began
+                yield client, process.pid, time.perf_counter() - began
         finally:
             process.terminate()
             process.wait(30)

@@ -187,12 +187,14 @@ def test_clients_take_turns_and_higher_priorities_go_first() -> None:
             for number in range(2):
                 await submit(runtime, f"ben {number}", order=Order("ben"))
             last = await submit(runtime, "urgent", order=Order("anna", priority=5))
+            foreseen = [job.request.prompt for job in runtime.jobs._lanes["stepper"].order()]
             generator.gate.release(100)
             await first.wait()
             await last.wait()
             while runtime.jobs.live():
                 await runtime.jobs.live()[0].wait()
             assert list(generator.taken) == ["first", "urgent", "ben 0", "anna 0", "ben 1", "anna 1", "anna 2"]
+            assert foreseen == list(generator.taken)[1:]
 
     play(scene)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from heapq import heapify, heappop, heapreplace
 from itertools import count
 
 from visioncraft.jobs.job import Job
@@ -43,13 +45,23 @@ class Lane:
         Higher priorities first; among equals the client whose last turn is longest ago, and each client's own jobs in
         the order of their coming.
         """
-        served, turns, rest = dict(self._served), count(max(self._served.values(), default=0) + 1), list(self.waiting)
-        ordered = []
-        while rest:
-            chosen = min(rest, key=lambda job: (-job.order.priority, served.get(job.order.client, 0)))
-            served[chosen.order.client] = next(turns)
-            rest.remove(chosen)
-            ordered.append(chosen)
+        ordered: list[Job] = []
+        turn = max(self._served.values(), default=0) + 1
+        for priority in sorted({job.order.priority for job in self.waiting}, reverse=True):
+            queues: dict[str, deque[tuple[int, Job]]] = {}
+            for number, job in enumerate(self.waiting):
+                if job.order.priority == priority:
+                    queues.setdefault(job.order.client, deque()).append((number, job))
+            heads = [(self._served.get(client, 0), queue[0][0], client) for client, queue in queues.items()]
+            heapify(heads)
+            while heads:
+                _, _, client = heads[0]
+                ordered.append(queues[client].popleft()[1])
+                if queues[client]:
+                    heapreplace(heads, (turn, queues[client][0][0], client))
+                else:
+                    heappop(heads)
+                turn += 1
         return ordered
 
     def next(self) -> Job:
