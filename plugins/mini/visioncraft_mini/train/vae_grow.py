@@ -16,7 +16,7 @@ from visioncraft_mini.train import parallel, pictures, vae
 from visioncraft_mini.train.checkpoint import Training
 from visioncraft_mini.train.clock import Clock, Every
 from visioncraft_mini.train.optim import Average, Pair
-from visioncraft_mini.train.vae_train import averaged
+from visioncraft_mini.train.vae_train import CHECKPOINT, averaged
 from visioncraft_mini.train.words import codec_codes
 
 OUTER_WIDTH = 16
@@ -82,7 +82,7 @@ def grow_loss(outer: AutoencoderKL, inner: AutoencoderKL, small: Tensor, encoder
 def _start(run: Path, minutes: float, fresh: bool) -> Training[AutoencoderKL]:
     """A grown codec on its way; one that goes on trains its decoder alone, at a quarter of the rate."""
     torch.manual_seed(2)
-    outer = grow(averaged(run / "vae.pt")).to(memory_format=torch.channels_last)
+    outer = grow(averaged(run / CHECKPOINT)).to(memory_format=torch.channels_last)
     if not fresh:
         outer.load_state_dict(torch.load(run / GROWN, weights_only=True))
         outer.encoder.requires_grad_(False)
@@ -93,7 +93,7 @@ def _start(run: Path, minutes: float, fresh: bool) -> Training[AutoencoderKL]:
 
 def _work(modules: Path, run: Path, minutes: float) -> None:
     fresh = not (run / GROWN).exists()
-    inner = averaged(run / "vae.pt").to(memory_format=torch.channels_last)
+    inner = averaged(run / CHECKPOINT).to(memory_format=torch.channels_last)
     training = _start(run, minutes, fresh)
     codes, weights = codec_codes(modules)
     cutouts = pictures.load_cutouts(modules, codes)

@@ -7,12 +7,12 @@ import torch
 from diffusers import AutoencoderKL
 
 from visioncraft_mini.train import parallel, pictures, vae
-from visioncraft_mini.train.checkpoint import Training
+from visioncraft_mini.train.checkpoint import Training, read_pieces
 from visioncraft_mini.train.clock import Clock, Every
 from visioncraft_mini.train.optim import Average, Pair
 from visioncraft_mini.train.words import codec_codes, held_out_codes
 
-CHECKPOINT = "vae.pt"
+CHECKPOINT = "vae"
 
 
 def new_training(minutes: float) -> Training[AutoencoderKL]:
@@ -25,7 +25,7 @@ def new_training(minutes: float) -> Training[AutoencoderKL]:
 def averaged(path: Path) -> AutoencoderKL:
     """The averaged codec of a checkpoint."""
     model = vae.new_vae()
-    model.load_state_dict(torch.load(path, weights_only=True)["average"])
+    model.load_state_dict(read_pieces(path)["average"])
     return model.eval().requires_grad_(False)
 
 
@@ -58,5 +58,5 @@ def _report(path: Path, modules: Path) -> None:
 
 
 def train(modules: Path, run: Path, minutes: float, processes: int) -> None:
-    """Train for ``minutes`` in all, restarts included; the checkpoint is ``run/vae.pt``."""
+    """Train for ``minutes`` in all, restarts included; the checkpoint is the folder ``run/vae``."""
     parallel.run(partial(_work, modules, run, minutes), processes)
