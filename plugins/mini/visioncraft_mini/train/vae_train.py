@@ -18,7 +18,7 @@ CHECKPOINT = "vae"
 def new_training(minutes: float) -> Training[AutoencoderKL]:
     """A fresh codec, the same in every process."""
     torch.manual_seed(0)
-    model = vae.new_vae().to(memory_format=torch.channels_last)
+    model = vae.new_vae().to(parallel.device(), memory_format=torch.channels_last)
     return Training(model, Pair(model, muon=0.02, adam=2e-3), Average(model, 0.995), Clock(minutes * 60))
 
 
@@ -39,7 +39,7 @@ def _work(modules: Path, run: Path, minutes: float) -> None:
     progress = parallel.shared_number(training.clock.progress)
     while progress < 1:
         phase = vae.phase_at(progress)
-        images = pictures.random_crops(cutouts, phase.batch, phase.side, weights)
+        images = pictures.random_crops(cutouts, phase.batch, phase.side, weights).to(parallel.device())
         loss, error = vae.step_loss(training.model, images.contiguous(memory_format=torch.channels_last))
         progress = training.advance(loss, phase.batch, vae.rate_at(progress, training.step))
         if parallel.rank() == 0 and report.due():
