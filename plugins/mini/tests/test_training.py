@@ -11,7 +11,7 @@ from visioncraft_mini.train import denoiser, denoiser_train, latents, scenes, va
 from visioncraft_mini.train.checkpoint import PIECE, Training, read_pieces, write_pieces
 from visioncraft_mini.train.clock import Clock
 from visioncraft_mini.train.optim import Average, Pair, orthogonalise
-from visioncraft_mini.train.samples import Emphasis
+from visioncraft_mini.train.samples import Batch, Emphasis
 
 
 def test_newton_schulz_brings_all_singular_values_near_one() -> None:
@@ -106,6 +106,28 @@ def test_a_run_that_starts_from_the_shipped_weights_knows_what_they_know(tmp_pat
     (known,) = [value for name, value in text.items() if name.endswith("token_embedding.weight")]
     assert torch.equal(words[: len(known)], known.float())
     assert len(words) == len(tokenizer) > len(known)
+    learn_once(training)
+    assert not torch.equal(training.model.unet.conv_in.weight, old)
+
+
+def learn_once(training: Training[denoiser.Denoiser]) -> None:
+    batch = Batch(torch.randn(2, 4, 16, 16), torch.randint(0, 3000, (2, 77)), torch.tensor([0, -1]))
+    errors, steps = denoiser_train.errors_of(training.model, batch, lean=1.0)
+    assert errors.shape == steps.shape == (2,)
+    training.advance(errors.mean(), 2, 1.0)
+    assert all(torch.isfinite(weight).all() for weight in training.model.parameters())
+
+
+def test_both_codecs_learn_from_a_crop() -> None:
+    small = torch.rand(1, 3, 64, 64) * 2 - 1
+    inner = vae.new_vae()
+    loss, error = vae.step_loss(inner, small)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert 0 < float(error) < 4
+    outer = vae_grow.grow(inner)
+    vae_grow.grow_loss(outer, inner, small, encoder=True).backward()  # type: ignore[no-untyped-call]
+    learning = {name for name, weight in outer.named_parameters() if weight.grad is not None}
+    assert learning == {name for name, weight in outer.named_parameters() if weight.requires_grad}
 
 
 def small_training(seed: int) -> Training[nn.Linear]:

@@ -17,7 +17,6 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--from", type=Path, dest="start", help="exported weights to start from: their codec is kept")
     parser.add_argument("--minutes", type=float, default=120, help="for all training together (default: 120)")
     parser.add_argument("--processes", type=int, default=2, help="one-thread processes (default: 2)")
-    parser.add_argument("--compile", action="store_true", help="compile the denoiser's step (needs a C++ compiler)")
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES, help="default: all, in this order")
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="where the pipeline is written")
     parser.add_argument("--sheet", type=Path, default=Path("mini.png"), help="contact sheet (default: mini.png)")
@@ -40,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if "grow" in options.stages:
         vae_grow.train(options.data, options.run, 0.05 * options.minutes, options.processes)
     if "denoiser" in options.stages:
-        denoiser_train.train(options.data, options.run, share * options.minutes, options.processes, options.compile)
+        denoiser_train.train(options.data, options.run, share * options.minutes, options.processes)
     finish(options)
 
 

@@ -1,6 +1,5 @@
 """Train text encoder and UNet on the cached latents."""
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -62,28 +61,26 @@ def lean_at(progress: float) -> float:
     return 1.0 + max(0.0, 1 - 2 * progress)
 
 
-def errors_of(model: Callable[..., Tensor], batch: Batch, lean: float) -> tuple[Tensor, Tensor]:
+def errors_of(model: Denoiser, batch: Batch, lean: float) -> tuple[Tensor, Tensor]:
     """Each sample's squared error [n] at random time steps, and the steps [n]."""
     place, steps = parallel.device(), draw_steps(len(batch.clean), lean)
     clean = batch.clean.to(place).contiguous(memory_format=torch.channels_last)
-    return model(clean, batch.tokens.to(place), steps.to(place)), steps
+    errors: Tensor = model(clean, batch.tokens.to(place), steps.to(place))
+    return errors, steps
 
 
-def _work(modules: Path, run: Path, minutes: float, fast: bool) -> None:
+def _work(modules: Path, run: Path, minutes: float) -> None:
     tokenizer = CLIPTokenizer.from_pretrained(run / "tokenizer")
     training = new_training(run, tokenizer, minutes)
     training.restore(run / CHECKPOINT)
     samples = load_samples(modules, run, tokenizer)
-    compiled = torch.compile(training.model, dynamic=False) if fast else training.model
     torch.manual_seed(1000 * training.step + parallel.rank())
     report, keep = Every(20), Every(120)
     losses: list[float] = []
     progress = parallel.shared_number(training.clock.progress)
     while progress < 1:
         batch = samples.batch(BATCH)
-        # Compiling takes minutes for each size: the native one alone pays.
-        model = compiled if len(batch.clean) == BATCH else training.model
-        errors, steps = errors_of(model, batch, lean_at(progress))
+        errors, steps = errors_of(training.model, batch, lean_at(progress))
         progress = training.advance(errors.mean(), len(errors), rate_at(progress, training.step))
         samples.emphasis.note(batch.concepts, steps, errors.detach())
         losses.append(float(errors.detach().mean()))
@@ -103,10 +100,7 @@ def _report(training: Training[Denoiser], losses: list[float]) -> None:
     losses.clear()
 
 
-def train(modules: Path, run: Path, minutes: float, processes: int, fast: bool = False) -> None:
-    """Train for ``minutes`` in all, restarts included; the checkpoint is the folder ``run/denoiser``.
-
-    ``fast`` compiles the step for the native size: minutes at the start, a sixth more samples a second afterwards.
-    """
+def train(modules: Path, run: Path, minutes: float, processes: int) -> None:
+    """Train for ``minutes`` in all, restarts included; the checkpoint is the folder ``run/denoiser``."""
     prepare(modules, run)
-    parallel.run(partial(_work, modules, run, minutes, fast), processes)
+    parallel.run(partial(_work, modules, run, minutes), processes)
