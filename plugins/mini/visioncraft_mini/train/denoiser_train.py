@@ -4,21 +4,21 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from transformers import CLIPTokenizer
 
-from visioncraft_mini.train import latents, parallel
+from visioncraft_mini.train import latents, parallel, vae_grow, warm
 from visioncraft_mini.train.captions import Captioner
 from visioncraft_mini.train.checkpoint import Training
 from visioncraft_mini.train.clock import Clock, Every
 from visioncraft_mini.train.denoiser import Denoiser, draw_steps
 from visioncraft_mini.train.optim import Average, Pair
-from visioncraft_mini.train.samples import Samples
+from visioncraft_mini.train.samples import Batch, Samples
 from visioncraft_mini.train.tokens import new_tokenizer
-from visioncraft_mini.train.vae_train import averaged
 
 BATCH = 24
 MUON_RATE, ADAM_RATE = 0.02, 2e-3
-CHECKPOINT = "denoiser.pt"
+CHECKPOINT = "denoiser"
 
 
 def prepare(modules: Path, run: Path) -> None:
@@ -26,13 +26,20 @@ def prepare(modules: Path, run: Path) -> None:
     if not (run / "tokenizer").exists():
         new_tokenizer(Captioner(modules, 0).words()).save_pretrained(run / "tokenizer")
     if not (run / "latents.pt").exists():
-        torch.save(latents.encode_all(averaged(run / "vae.pt"), modules), run / "latents.pt")
+        sizes = latents.encode_all(vae_grow.grown(run / vae_grow.GROWN).to(parallel.device()), modules)
+        start = warm.start_of(run)
+        deviation = start["deviation"] if start else latents.spread(sizes[256, 256])
+        torch.save({"sizes": sizes, "deviation": deviation}, run / "latents.pt")
 
 
-def new_training(tokenizer: CLIPTokenizer, minutes: float) -> Training[Denoiser]:
-    """Fresh weights, the same in every process."""
+def new_training(run: Path, tokenizer: CLIPTokenizer, minutes: float) -> Training[Denoiser]:
+    """Fresh weights, or those that the run started from; the same in every process."""
     torch.manual_seed(1)
     model = Denoiser(tokenizer)
+    start = warm.start_of(run)
+    if start:
+        model.load_state_dict(start["model"])
+    model.to(parallel.device())
     model.unet.to(memory_format=torch.channels_last)
     return Training(model, Pair(model, MUON_RATE, ADAM_RATE), Average(model, 0.995), Clock(minutes * 60))
 
@@ -40,8 +47,7 @@ def new_training(tokenizer: CLIPTokenizer, minutes: float) -> Training[Denoiser]
 def load_samples(modules: Path, run: Path, tokenizer: CLIPTokenizer) -> Samples:
     """The cached latents at deviation 1, with captions of this process's own."""
     cache = torch.load(run / "latents.pt", weights_only=True)
-    deviation = latents.spread(cache[256, 256])
-    scaled = {size: rows / deviation for size, rows in cache.items()}
+    scaled = {size: rows / cache["deviation"] for size, rows in cache["sizes"].items()}
     return Samples(scaled, modules, tokenizer, seed=parallel.rank())
 
 
@@ -55,9 +61,17 @@ def lean_at(progress: float) -> float:
     return 1.0 + max(0.0, 1 - 2 * progress)
 
 
+def errors_of(model: Denoiser, batch: Batch, lean: float) -> tuple[Tensor, Tensor]:
+    """Each sample's squared error [n] at random time steps, and the steps [n]."""
+    place, steps = parallel.device(), draw_steps(len(batch.clean), lean)
+    clean = batch.clean.to(place).contiguous(memory_format=torch.channels_last)
+    errors: Tensor = model(clean, batch.tokens.to(place), steps.to(place))
+    return errors, steps
+
+
 def _work(modules: Path, run: Path, minutes: float) -> None:
     tokenizer = CLIPTokenizer.from_pretrained(run / "tokenizer")
-    training = new_training(tokenizer, minutes)
+    training = new_training(run, tokenizer, minutes)
     training.restore(run / CHECKPOINT)
     samples = load_samples(modules, run, tokenizer)
     torch.manual_seed(1000 * training.step + parallel.rank())
@@ -65,11 +79,11 @@ def _work(modules: Path, run: Path, minutes: float) -> None:
     losses: list[float] = []
     progress = parallel.shared_number(training.clock.progress)
     while progress < 1:
-        clean, tokens = samples.batch(BATCH)
-        clean = clean.contiguous(memory_format=torch.channels_last)
-        loss = training.model(clean, tokens, draw_steps(len(clean), lean_at(progress)))
-        progress = training.advance(loss, len(clean), rate_at(progress, training.step))
-        losses.append(loss.item())
+        batch = samples.batch(BATCH)
+        errors, steps = errors_of(training.model, batch, lean_at(progress))
+        progress = training.advance(errors.mean(), len(errors), rate_at(progress, training.step))
+        samples.emphasis.note(batch.concepts, steps, errors.detach())
+        losses.append(float(errors.detach().mean()))
         if parallel.rank() == 0 and report.due():
             _report(training, losses)
         if parallel.rank() == 0 and keep.due():
@@ -87,6 +101,6 @@ def _report(training: Training[Denoiser], losses: list[float]) -> None:
 
 
 def train(modules: Path, run: Path, minutes: float, processes: int) -> None:
-    """Train for ``minutes`` in all, restarts included; the checkpoint is ``run/denoiser.pt``."""
+    """Train for ``minutes`` in all, restarts included; the checkpoint is the folder ``run/denoiser``."""
     prepare(modules, run)
     parallel.run(partial(_work, modules, run, minutes), processes)

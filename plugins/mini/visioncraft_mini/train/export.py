@@ -8,22 +8,24 @@ import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline
 from transformers import CLIPTokenizer
 
-from visioncraft_mini.train import latents, vae_grow
+from visioncraft_mini.train import vae_grow
+from visioncraft_mini.train.checkpoint import read_pieces
 from visioncraft_mini.train.denoiser import Denoiser, new_scheduler
+from visioncraft_mini.train.denoiser_train import CHECKPOINT
 
 
 def averaged_denoiser(run: Path, tokenizer: CLIPTokenizer) -> Denoiser:
     """The averaged text encoder and UNet of the checkpoint."""
     denoiser = Denoiser(tokenizer)
-    denoiser.load_state_dict(torch.load(run / "denoiser.pt", weights_only=True)["average"])
+    denoiser.load_state_dict(read_pieces(run / CHECKPOINT)["average"])
     return denoiser.eval().requires_grad_(False)
 
 
 def scaled_codec(run: Path) -> AutoencoderKL:
     """The codec, told what brings its latents to deviation 1."""
-    codec = vae_grow.grown(run / "vae512.pt")
+    codec = vae_grow.grown(run / vae_grow.GROWN)
     cache = torch.load(run / "latents.pt", weights_only=True)
-    codec.register_to_config(scaling_factor=round(1 / latents.spread(cache[256, 256]), 6))
+    codec.register_to_config(scaling_factor=round(1 / cache["deviation"], 6))
     return codec
 
 

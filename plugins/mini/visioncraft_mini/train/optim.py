@@ -124,6 +124,11 @@ class Average:
         self.decay = decay
         self.shadow = {name: value.detach().clone().float() for name, value in model.state_dict().items()}
 
+    def load(self, shadow: dict[str, Tensor]) -> None:
+        """Go on from a checkpoint."""
+        for name, value in shadow.items():
+            self.shadow[name].copy_(value)
+
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
         """Move towards the weights; early steps move faster, so that the start is forgotten."""

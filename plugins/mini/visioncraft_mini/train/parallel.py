@@ -42,6 +42,11 @@ def run(worker: Worker, processes: int) -> None:
     spawn(_enter, args=(processes, free_port(), worker), nprocs=processes)  # type: ignore[no-untyped-call]
 
 
+def device() -> torch.device:
+    """Where to compute: a CUDA card where there is one (then one process is enough), else the processor."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def rank() -> int:
     """Which process this is; 0 when alone."""
     return dist.get_rank() if dist.is_initialized() else 0

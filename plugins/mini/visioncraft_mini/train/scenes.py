@@ -99,6 +99,15 @@ def picture_of(modules: Path, code: str) -> Tensor:
     return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)
 
 
+def side_by_side(left: Tensor, right: Tensor) -> Tensor:
+    """Two pictures uint8 [4, 256, 256] at half size on one, at the same height."""
+    scene = Image.new("RGBA", (SIDE, SIDE), (0, 0, 0, 0))
+    for picture, place in ((left, 0), (right, SIDE // 2)):
+        image = Image.fromarray(picture.permute(1, 2, 0).numpy(), "RGBA")
+        scene.alpha_composite(image.resize((SIDE // 2, SIDE // 2), Image.Resampling.LANCZOS), (place, SIDE // 4))
+    return torch.from_numpy(np.asarray(scene).copy()).permute(2, 0, 1)
+
+
 def recoloured(rgba: Tensor, base: float, wanted: float) -> Tensor:
     """Turn the hues within 40 degrees of ``base`` to ``wanted``; other parts keep their colour."""
     pixels = rgba.permute(1, 2, 0).numpy()

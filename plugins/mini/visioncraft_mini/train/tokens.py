@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Iterable
+from itertools import pairwise
+from pathlib import Path
 
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
@@ -30,6 +32,44 @@ def learn_pieces(words: Iterable[str]) -> tuple[list[str], list[tuple[str, str]]
     tokens = dict.fromkeys([*letters, *(letter + "</w>" for letter in letters)])
     tokens.update(dict.fromkeys(sorted(model["vocab"], key=model["vocab"].get)))
     return list(tokens), [(left, right) for left, right in model["merges"]]
+
+
+def split(word: str, ranks: dict[tuple[str, str], int]) -> list[str]:
+    """The pieces that byte-pair encoding leaves of a word: the merge learnt first goes first."""
+    pieces = [*word[:-1], word[-1] + "</w>"]
+    while True:
+        pairs = [pair for pair in pairwise(pieces) if pair in ranks]
+        if not pairs:
+            return pieces
+        pieces = _merged(pieces, min(pairs, key=lambda pair: ranks[pair]))
+
+
+def _merged(pieces: list[str], pair: tuple[str, str]) -> list[str]:
+    """The pieces with every occurrence of the pair made one."""
+    joined: list[str] = []
+    for piece in pieces:
+        if joined and (joined[-1], piece) == pair:
+            joined[-1] += piece
+        else:
+            joined.append(piece)
+    return joined
+
+
+def extended_tokenizer(folder: Path, words: Iterable[str]) -> CLIPTokenizer:
+    """The tokenizer of a folder with more whole words; every word that it had keeps its number.
+
+    ``folder`` holds a ``tokenizer.json``. Merges are added behind the old ones, so they never touch an old word.
+    """
+    model = json.loads((folder / "tokenizer.json").read_text("utf-8"))["model"]
+    vocab: dict[str, int] = model["vocab"]
+    ranks = {(left, right): rank for rank, (left, right) in enumerate(model["merges"])}
+    for word in sorted(set(words)):
+        whole, *rest = split(word, ranks)
+        for piece in rest:
+            ranks[whole, piece] = len(ranks)
+            whole += piece
+            vocab.setdefault(whole, len(vocab))
+    return CLIPTokenizer(vocab=vocab, merges=list(ranks), model_max_length=LENGTH)
 
 
 def new_tokenizer(words: Iterable[str]) -> CLIPTokenizer:

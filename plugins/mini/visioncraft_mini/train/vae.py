@@ -80,7 +80,7 @@ def latent_loss(latents: Tensor) -> Tensor:
 
 def step_loss(vae: AutoencoderKL, images: Tensor) -> tuple[Tensor, Tensor]:
     """The training loss of one batch and its plain squared error (in the 0..1 scale)."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(images.device.type, torch.bfloat16):
         latents = encode_mean(vae, images)
         noisy = latents + LATENT_NOISE * torch.randn_like(latents)
         drawn = vae.decoder(vae.post_quant_conv(noisy)).float()

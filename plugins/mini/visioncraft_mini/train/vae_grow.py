@@ -16,7 +16,7 @@ from visioncraft_mini.train import parallel, pictures, vae
 from visioncraft_mini.train.checkpoint import Training
 from visioncraft_mini.train.clock import Clock, Every
 from visioncraft_mini.train.optim import Average, Pair
-from visioncraft_mini.train.vae_train import averaged
+from visioncraft_mini.train.vae_train import CHECKPOINT, averaged
 from visioncraft_mini.train.words import codec_codes
 
 OUTER_WIDTH = 16
@@ -67,7 +67,7 @@ def _set_bilinear(conv: nn.Conv2d) -> None:
 def grow_loss(outer: AutoencoderKL, inner: AutoencoderKL, small: Tensor, encoder: bool) -> Tensor:
     """Picture loss of the new decoder at double size; with ``encoder``, its latents against the inner one's too."""
     large = pictures.doubled(small).contiguous(memory_format=torch.channels_last)
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(small.device.type, torch.bfloat16):
         with torch.no_grad():
             wanted = vae.encode_mean(inner, small)
         noisy = wanted + vae.LATENT_NOISE * torch.randn_like(wanted)
@@ -82,9 +82,9 @@ def grow_loss(outer: AutoencoderKL, inner: AutoencoderKL, small: Tensor, encoder
 def _start(run: Path, minutes: float, fresh: bool) -> Training[AutoencoderKL]:
     """A grown codec on its way; one that goes on trains its decoder alone, at a quarter of the rate."""
     torch.manual_seed(2)
-    outer = grow(averaged(run / "vae.pt")).to(memory_format=torch.channels_last)
+    outer = grow(averaged(run / CHECKPOINT)).to(parallel.device(), memory_format=torch.channels_last)
     if not fresh:
-        outer.load_state_dict(torch.load(run / GROWN, weights_only=True))
+        outer.load_state_dict(torch.load(run / GROWN, weights_only=True, map_location="cpu"))
         outer.encoder.requires_grad_(False)
     scale = 1.0 if fresh else 0.25
     pair = Pair(outer, muon=0.02 * scale, adam=2e-3 * scale)
@@ -93,7 +93,7 @@ def _start(run: Path, minutes: float, fresh: bool) -> Training[AutoencoderKL]:
 
 def _work(modules: Path, run: Path, minutes: float) -> None:
     fresh = not (run / GROWN).exists()
-    inner = averaged(run / "vae.pt").to(memory_format=torch.channels_last)
+    inner = averaged(run / CHECKPOINT).to(parallel.device(), memory_format=torch.channels_last)
     training = _start(run, minutes, fresh)
     codes, weights = codec_codes(modules)
     cutouts = pictures.load_cutouts(modules, codes)
@@ -102,7 +102,7 @@ def _work(modules: Path, run: Path, minutes: float) -> None:
     while progress < 1:
         # Whole pictures at the end: group norms see other statistics in a crop, and white paper turned slightly pink.
         count, side = (8, 64) if progress < 0.5 and fresh else (1, 256)
-        small = pictures.random_crops(cutouts, count, side, weights)
+        small = pictures.random_crops(cutouts, count, side, weights).to(parallel.device())
         loss = grow_loss(training.model, inner, small.contiguous(memory_format=torch.channels_last), fresh)
         warm = training.step if fresh else training.step + 100
         progress = training.advance(loss, count, vae.rate_at(progress, warm))
@@ -120,5 +120,5 @@ def train(modules: Path, run: Path, minutes: float, processes: int) -> None:
 def grown(path: Path) -> AutoencoderKL:
     """The grown codec of a file."""
     model = vae.new_vae((OUTER_WIDTH, *vae.WIDTHS))
-    model.load_state_dict(torch.load(path, weights_only=True))
+    model.load_state_dict(torch.load(path, weights_only=True, map_location="cpu"))
     return model.eval().requires_grad_(False)

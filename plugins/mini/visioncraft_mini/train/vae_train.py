@@ -7,25 +7,25 @@ import torch
 from diffusers import AutoencoderKL
 
 from visioncraft_mini.train import parallel, pictures, vae
-from visioncraft_mini.train.checkpoint import Training
+from visioncraft_mini.train.checkpoint import Training, read_pieces
 from visioncraft_mini.train.clock import Clock, Every
 from visioncraft_mini.train.optim import Average, Pair
 from visioncraft_mini.train.words import codec_codes, held_out_codes
 
-CHECKPOINT = "vae.pt"
+CHECKPOINT = "vae"
 
 
 def new_training(minutes: float) -> Training[AutoencoderKL]:
     """A fresh codec, the same in every process."""
     torch.manual_seed(0)
-    model = vae.new_vae().to(memory_format=torch.channels_last)
+    model = vae.new_vae().to(parallel.device(), memory_format=torch.channels_last)
     return Training(model, Pair(model, muon=0.02, adam=2e-3), Average(model, 0.995), Clock(minutes * 60))
 
 
 def averaged(path: Path) -> AutoencoderKL:
     """The averaged codec of a checkpoint."""
     model = vae.new_vae()
-    model.load_state_dict(torch.load(path, weights_only=True)["average"])
+    model.load_state_dict(read_pieces(path)["average"])
     return model.eval().requires_grad_(False)
 
 
@@ -39,7 +39,7 @@ def _work(modules: Path, run: Path, minutes: float) -> None:
     progress = parallel.shared_number(training.clock.progress)
     while progress < 1:
         phase = vae.phase_at(progress)
-        images = pictures.random_crops(cutouts, phase.batch, phase.side, weights)
+        images = pictures.random_crops(cutouts, phase.batch, phase.side, weights).to(parallel.device())
         loss, error = vae.step_loss(training.model, images.contiguous(memory_format=torch.channels_last))
         progress = training.advance(loss, phase.batch, vae.rate_at(progress, training.step))
         if parallel.rank() == 0 and report.due():
@@ -58,5 +58,5 @@ def _report(path: Path, modules: Path) -> None:
 
 
 def train(modules: Path, run: Path, minutes: float, processes: int) -> None:
-    """Train for ``minutes`` in all, restarts included; the checkpoint is ``run/vae.pt``."""
+    """Train for ``minutes`` in all, restarts included; the checkpoint is the folder ``run/vae``."""
     parallel.run(partial(_work, modules, run, minutes), processes)
