@@ -65,7 +65,7 @@ def visioncraft_status(settings: Settings) -> BackendStatus | Awaitable[BackendS
 
 @hookspec
 def visioncraft_key_checks(settings: Settings) -> Sequence[KeyCheck]:  # type: ignore[empty-body]
-    """How to ask cloud services whether a key is good; `POST /api-key` and `visioncraft api-key` do before they keep it.
+    """How to ask cloud services whether a key is good: done before one is kept.
 
     >>> async def ask(key: str) -> None:
     ...     if not key.startswith("sk-"):
