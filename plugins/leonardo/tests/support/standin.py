@@ -2,7 +2,8 @@
 
 A fault is one word or two, queued for a route (and a prompt): `reset` (nothing is done), `lost` (done, then reset),
 `429` or `429 <Retry-After>`, `502`, `502 after` (done, then 502), `json` (done, then broken JSON), `drip` (done, then a
-byte now and then), `truncated`, `hold` (done, then the answer waits), `redirect <url>`, `failed`, `moderation`.
+byte now and then), `truncated`, `hold` (done, then the answer waits), `hold before` (nothing is done),
+`redirect <url>`, `failed`, `moderation`.
 """
 
 from __future__ import annotations
@@ -70,7 +71,6 @@ FIELDS: dict[str, type | tuple[type, ...]] = {
     "enhancePrompt": bool,
 }
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_POSTS_A_MINUTE = 100
 Answer = tuple[int, Any]
 
 
@@ -99,6 +99,7 @@ class StandIn:
         self.asked: Counter[str] = Counter()
         self.most_pending = 0
         self.credits = 5000
+        self.posts_a_minute = 100
         self.answers: list[tuple[str, str, int, Any]] = []
         self.held, self.release = Event(), Event()
         self._left: dict[str, int] = {}
@@ -129,7 +130,7 @@ class StandIn:
         while self._posts and self._posts[0] < now - 60:
             self._posts.popleft()
         self._posts.append(now)
-        if len(self._posts) > _POSTS_A_MINUTE:
+        if len(self._posts) > self.posts_a_minute:
             return 429, {"error": "Too many requests"}
         check(body)
         if fault == "moderation":
@@ -315,6 +316,10 @@ class _App:
         self.standin.asked[route] += 1
         fault = self.standin.next_fault(route, self._prompt(route, argument, content))
         if fault == "reset":
+            send.__self__.transport.abort()
+        elif fault == "hold before":
+            self.standin.held.set()
+            await asyncio.to_thread(self.standin.release.wait)
             send.__self__.transport.abort()
         elif fault.startswith("redirect "):
             await _say(send, 302, b"", [(b"location", fault.split()[1].encode())])
