@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test check bench mini-data constraints clean
+.PHONY: help setup run test soak check bench mini-data constraints clean
 
 # The first of these that is Python 3.11 or newer.
 PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
@@ -38,7 +38,12 @@ run: $(RUN)  ## Serve on http://127.0.0.1:8000 (ARGS="--port 9000")
 
 test: $(DEV)  ## Run all tests (ARGS="-k gallery")
 	@scripts/install-browser.sh
+	@scripts/install-leonardo-client.sh
 	$(BIN)/python -m pytest $(ARGS)
+
+soak: $(DEV)  ## Run the long forms of tests that draw lots
+	VISIONCRAFT_LEONARDO_FAULTS=1000 VISIONCRAFT_LEONARDO_KILLS=20 $(BIN)/python -m pytest -o timeout=3600 -s \
+		plugins/leonardo/tests/test_money.py plugins/leonardo/tests/test_kill.py $(ARGS)
 
 check: $(DEV)  ## Lint, formatting and types
 	@# All of them run, whichever fails. mypy runs once for each distribution: their tests folders share module names.

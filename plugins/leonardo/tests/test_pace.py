@@ -48,5 +48,5 @@ def test_no_minute_sees_more_posts_than_leonardo_takes_and_none_is_wasted() -> N
         runner.run(all_of_them())
     busiest = max(bisect_left(sent, moment + 60) - number for number, moment in enumerate(sent))
     assert busiest <= 100
-    assert sent[9] == 0.0, "ten go at once"
+    assert sent[9] < 0.001, "ten go at once"
     assert sent[-1] < 300, "400 posts take little more than four minutes"
