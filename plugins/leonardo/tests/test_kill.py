@@ -30,9 +30,10 @@ def settings(tmp_path: Path, standin: StandIn) -> Path:
 
 
 def start(settings: Path, job_id: str, prompt: str) -> subprocess.Popen[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("VISIONCRAFT_")}
     return subprocess.Popen(
         [sys.executable, str(DRIVER), str(settings), job_id, prompt],
-        env={**os.environ, "LEONARDO_API_KEY": KEY},
+        env={**clean, "LEONARDO_API_KEY": KEY},
         stdout=subprocess.PIPE,
         text=True,
     )
