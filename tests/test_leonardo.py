@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ CANARY_END = KEY[-4:]
 def leonardo_house(folder: Path, base_url: str, **table: Any) -> House:
     """A house that draws on Leonardo.ai alone, with its key in the environment."""
     quick = {"poll_s": 0.01, "poll_max_s": 0.05, "reconcile_s": 0.5, "attempts": 3, "private_hosts": ["127.0.0.1"]}
-    tables = {
+    tables: dict[str, Mapping[str, Any]] = {
         "plugins": {"enabled": ["leonardo", "gallery_fs"]},
         "plugins.config.leonardo": {**quick, "base_url": base_url, **table},
     }

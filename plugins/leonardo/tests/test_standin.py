@@ -24,20 +24,20 @@ OPENAPI = HERE / "data" / "openapi.json"
 def test_the_official_python_client_creates_polls_lists_and_deletes(standin: StandIn) -> None:
     with LeonardoAiSDK(bearer_auth=KEY, server_url=standin.base_url) as client:
         made = client.image.create_generation(request={"prompt": "from python", "num_images": 1, "seed": 77})
-        job = made.object.sd_generation_job  # type: ignore[union-attr]
+        job = made.object.sd_generation_job
         assert job is not None and job.cost is not None
         states = []
         while "COMPLETE" not in states:
-            found = client.image.get_generation_by_id(id=str(job.generation_id)).object.generations_by_pk  # type: ignore[union-attr]
-            states.append(str(getattr(found.status, "value", found.status)))  # type: ignore[union-attr]
+            found = client.image.get_generation_by_id(id=str(job.generation_id)).object.generations_by_pk
+            states.append(str(getattr(found.status, "value", found.status)))
         assert states == ["PENDING", "COMPLETE"]
-        assert found.generated_images[0].url.endswith(".jpg")  # type: ignore[union-attr,index]
-        assert (found.seed, found.prompt) == (77, "from python")  # type: ignore[union-attr]
-        me = client.user.get_user_self().object.user_details[0]  # type: ignore[union-attr,index]
-        assert (me.user.id, me.api_concurrency_slots) == (USER, 10)  # type: ignore[union-attr]
-        listed = client.image.get_generations_by_user_id(user_id=USER).object.generations  # type: ignore[union-attr]
+        assert found.generated_images[0].url.endswith(".jpg")
+        assert (found.seed, found.prompt) == (77, "from python")
+        me = client.user.get_user_self().object.user_details[0]
+        assert (me.user.id, me.api_concurrency_slots) == (USER, 10)
+        listed = client.image.get_generations_by_user_id(user_id=USER).object.generations
         assert [each.id for each in listed or ()] == [job.generation_id]
-        models = client.models.list_platform_models().object.custom_models  # type: ignore[union-attr]
+        models = client.models.list_platform_models().object.custom_models
         assert [each.id for each in models or ()] == [OTHER_MODEL]
         client.image.delete_generation_by_id(id=str(job.generation_id))
         assert standin.deleted == [job.generation_id]
@@ -60,7 +60,7 @@ def test_the_official_python_client_meets_the_same_refusals(
         LeonardoAiSDK(bearer_auth=KEY, server_url=standin.base_url) as client,
         pytest.raises(errors.SDKError) as caught,
     ):
-        client.image.create_generation(request=body)  # type: ignore[arg-type]
+        client.image.create_generation(request=body)
     assert (caught.value.status_code, standin.generations) == (status, {})
     assert words in caught.value.body
 
