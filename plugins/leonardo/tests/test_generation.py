@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from standin import KEY, OTHER_MODEL, StandIn
+from rules import OTHER_MODEL, check
+from standin import KEY, StandIn
 from visioncraft import AuthenticationError, GenerationRequest, InvalidRequest, UpstreamError
 from visioncraft_leonardo.catalogue import ASPECT_RATIOS, MODELS, QUALITIES, STYLES, find_model
 from visioncraft_leonardo.generator import LeonardoGenerator
@@ -35,8 +36,6 @@ def test_a_jpeg_becomes_a_png_with_the_seed_and_the_cost(standin: StandIn, make:
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.slug)
 def test_every_choice_is_one_that_leonardo_takes(model: Any, style: str, quality: str, ask: Ask) -> None:
-    from standin import check
-
     for ratio in ASPECT_RATIOS:
         request = ask(leonardo_model=model.slug, preset_style=style, quality=quality, aspect_ratio=ratio)
         payload = build_payload(request, model)

@@ -14,7 +14,8 @@ import pytest
 import schemathesis
 from leonardo_ai_sdk import LeonardoAiSDK
 from leonardo_ai_sdk.models import errors
-from standin import KEY, OTHER_MODEL, USER, StandIn
+from rules import OTHER_MODEL
+from standin import KEY, USER, StandIn
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
