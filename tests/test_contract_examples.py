@@ -13,10 +13,11 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from harness import ROOT, Server, envelope_of
+from harness import ROOT, Server
 from markdown_it import MarkdownIt
 from PIL import Image
 from playwright.sync_api import Browser
+from standin import StandIn
 
 pytestmark = pytest.mark.usefixtures("real")
 
@@ -45,11 +46,14 @@ def test_the_first_curl_example_draws_a_picture() -> None:
     assert document["parameters"]["prompt"] == "A serene mountain landscape at sunrise"
 
 
-def test_the_leonardo_example_is_told_what_is_available(real: Server) -> None:
-    error = envelope_of(curl(examples("bash")[1]), "MODEL_NOT_AVAILABLE")
-    assert error["message"] == "Model 'leonardo-api' not available"
-    assert "visioncraft-mini" in error["available_models"]
-    assert error["available_models"] == list(real.get("/models").json()["local_models"])
+def test_the_leonardo_example_draws_a_picture_of_the_asked_shape(leonardo: StandIn) -> None:
+    document = json.loads(curl(examples("bash")[1]))
+    picture = Image.open(io.BytesIO(base64.b64decode(document["image"], validate=True)))
+    assert (picture.format, picture.size, document["model"]) == ("PNG", (1344, 768), "leonardo-api")
+    assert document["parameters"]["prompt"] == "A futuristic city with flying cars"
+    (sent,) = leonardo.orders
+    assert (sent["modelId"], sent["alchemy"]) == ("de7d3faf-762f-48e0-b3b7-9d0ac3a3fcf3", True)
+    assert sent["styleUUID"] == "a5632c7c-ddbb-4e2f-ba34-8456ab3ac436", "cinematic"
 
 
 def test_the_python_example_saves_its_picture(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from harness import ROOT, House, Server, free_port, listening
 from markdown_it import MarkdownIt
 from PIL import Image
+from standin import KEY, StandIn
 
 PAGES = ("README.md", "docs/api.md")
 SHOWN = ("toml", "text", "")
@@ -70,14 +71,21 @@ def environment(desk: Path, **further: str) -> dict[str, str]:
     return House(desk).environment() | {"PATH": path} | further
 
 
+def with_leonardo(leonardo: StandIn) -> dict[str, str]:
+    """The shell of a reader who has a key, where the stand-in takes Leonardo.ai's place."""
+    table = "VISIONCRAFT_PLUGINS__CONFIG__LEONARDO__"
+    hosts = {f"{table}BASE_URL": leonardo.base_url, f"{table}PRIVATE_HOSTS": '["127.0.0.1"]'}
+    return {**hosts, "LEONARDO_API_KEY": KEY}
+
+
 def is_plain(block: Block) -> bool:
     special = ("make ", "visioncraft serve", "models pull", "pip install")
     return block.language == "bash" and not any(word in block.text for word in special)
 
 
 @pytest.mark.parametrize("block", [b for page in PAGES for b in blocks(page) if is_plain(b)], ids=lambda b: b.text[:40])
-def test_a_shell_block_runs_as_it_stands(block: Block, desk: Path, real: Server) -> None:
-    outcome = run(desk, block.text, environment(desk))
+def test_a_shell_block_runs_as_it_stands(block: Block, desk: Path, real: Server, leonardo: StandIn) -> None:
+    outcome = run(desk, block.text, environment(desk, **with_leonardo(leonardo)))
     assert outcome.returncode == 0, outcome.stderr
     assert '"error":{' not in outcome.stdout
 

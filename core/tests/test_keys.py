@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import stat
 from pathlib import Path
 
 import pytest
-from visioncraft.errors import ConfigurationError, InvalidRequest, StorageError
+from visioncraft.errors import AuthenticationError, ConfigurationError, InvalidRequest, StorageError
+from visioncraft.hookspecs import hookimpl
 from visioncraft.keys import ApiKeys
+from visioncraft.plugins import PluginManager
+from visioncraft.runtime import keep_key
+from visioncraft.settings import Settings
+from visioncraft.types import KeyCheck
 
 KEY = "abcdefgh-1234-9721"
 
@@ -75,3 +81,58 @@ def test_a_failed_write_leaves_the_old_key_and_no_temporary_file(
         keys.set("leonardo-api", "another-key-0000")
     assert keys.get("leonardo-api") == KEY
     assert [entry.name for entry in tmp_path.iterdir()] == ["api_keys.json"]
+
+
+def test_a_given_key_comes_before_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEONARDO_API_KEY", "from-the-environment")
+    assert ApiKeys(tmp_path / "api_keys.json").get("leonardo-api", "given-in-hand") == "given-in-hand"
+
+
+class Asked:
+    """A plugin that asks a service which answers with `outcome`."""
+
+    def __init__(self, outcome: Exception | None, service: str = "leonardo-api") -> None:
+        self.outcome, self.service, self.keys = outcome, service, list[str]()
+
+    @hookimpl
+    def visioncraft_key_checks(self) -> list[KeyCheck]:
+        async def ask(key: str) -> None:
+            self.keys.append(key)
+            if self.outcome is not None:
+                raise self.outcome
+
+        return [KeyCheck(self.service, ask)]
+
+
+def keep(path: Path, plugin: Asked, key: str = KEY) -> tuple[str, bool]:
+    manager = PluginManager(Settings())
+    manager.register(plugin, "asked")
+    return asyncio.run(keep_key(manager, ApiKeys(path), "leonardo-api", key))
+
+
+def test_an_accepted_key_is_kept(tmp_path: Path) -> None:
+    plugin = Asked(None)
+    assert keep(tmp_path / "api_keys.json", plugin) == ("************9721", True)
+    assert plugin.keys == [KEY]
+
+
+def test_a_refused_key_is_not_kept(tmp_path: Path) -> None:
+    with pytest.raises(AuthenticationError):
+        keep(tmp_path / "api_keys.json", Asked(AuthenticationError("refused")))
+    assert not (tmp_path / "api_keys.json").exists()
+
+
+@pytest.mark.parametrize("plugin", [Asked(OSError(KEY)), Asked(None, "another-service")])
+def test_a_key_that_nobody_can_be_asked_about_is_kept_and_not_logged(
+    plugin: Asked, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert keep(tmp_path / "api_keys.json", plugin) == ("************9721", False)
+    assert ApiKeys(tmp_path / "api_keys.json").get("leonardo-api") == KEY
+    assert KEY not in caplog.text
+
+
+def test_what_is_no_key_is_not_asked_about(tmp_path: Path) -> None:
+    plugin = Asked(None)
+    with pytest.raises(InvalidRequest):
+        keep(tmp_path / "api_keys.json", plugin, "short")
+    assert plugin.keys == []

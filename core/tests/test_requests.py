@@ -65,3 +65,30 @@ def test_no_seed_draws_one_that_every_tool_can_hold() -> None:
 def test_null_means_the_default_and_a_given_value_stays() -> None:
     request = build_request(PLAIN, "a cat", width=None, seed=7, leonardo_model="Phoenix-1.0")
     assert (request.width, request.seed, request.leonardo_model) == (512, 7, "phoenix-1-0")
+
+
+CLOUD = ModelInfo(
+    id="cloud",
+    name="Cloud",
+    engine="e",
+    kind="cloud",
+    limits=Limits(max_resolution=(1536, 1536)),
+    catalogue={
+        "aspect_ratios": [{"id": "1:1", "resolution": [1024, 1024]}, {"id": "16:9", "resolution": [1344, 768]}],
+        "preset_styles": [{"id": "CREATIVE"}, {"id": "CINEMATIC"}],
+    },
+)
+
+
+def test_a_cloud_models_size_is_that_of_its_aspect_ratio() -> None:
+    request = build_request(CLOUD, "a cat", aspect_ratio="16:9", width=512, height=512)
+    assert (request.width, request.height) == (1344, 768)
+    assert build_request(CLOUD, "a cat").width == 1024
+
+
+def test_a_cloud_models_choices_are_those_of_its_catalogue() -> None:
+    assert build_request(CLOUD, "a cat", preset_style=" cinematic ", quality="any").preset_style == "CINEMATIC"
+    with pytest.raises(InvalidRequest) as caught:
+        build_request(CLOUD, "a cat", preset_style="CUBIST")
+    assert caught.value.details == {"field": "preset_style", "issue": "one of: CREATIVE, CINEMATIC"}
+    assert build_request(PLAIN, "a cat", preset_style="CUBIST").preset_style == "CUBIST", "others ignore it"

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from visioncraft.hookspecs import hookimpl
     from visioncraft.ids import image_filename, is_image_id, new_image_id
     from visioncraft.images import decode_png, encode_png, read_record, read_record_file, webp_thumbnail, with_record
+    from visioncraft.keys import ApiKeys
     from visioncraft.settings import PluginSettings, Settings
     from visioncraft.types import (
         BackendStatus,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
         GeneratedImage,
         GenerationRequest,
         ImageRecord,
+        KeyCheck,
         Limits,
         ModelInfo,
         Page,
@@ -68,6 +70,7 @@ _HOMES = {
     "hookspecs": ("hookimpl",),
     "ids": ("image_filename", "is_image_id", "new_image_id"),
     "images": ("decode_png", "encode_png", "read_record", "read_record_file", "webp_thumbnail", "with_record"),
+    "keys": ("ApiKeys",),
     "settings": ("PluginSettings", "Settings"),
     "contracts": ("Generator", "ImageStore", "Progress"),
     "types": (
@@ -76,6 +79,7 @@ _HOMES = {
         "GeneratedImage",
         "GenerationRequest",
         "ImageRecord",
+        "KeyCheck",
         "Limits",
         "ModelInfo",
         "Page",
@@ -86,6 +90,7 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "ApiKeys",
     "AuthenticationError",
     "BackendStatus",
     "ConfigurationError",
@@ -99,6 +104,7 @@ __all__ = [
     "InsufficientVRAM",
     "InvalidRequest",
     "JobCancelled",
+    "KeyCheck",
     "Limits",
     "ModelInfo",
     "ModelNotAvailable",

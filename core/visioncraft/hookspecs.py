@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pluggy
 
 from visioncraft.contracts import Generator, ImageStore
-from visioncraft.types import BackendStatus, ModelInfo
+from visioncraft.types import BackendStatus, KeyCheck, ModelInfo
 
 if TYPE_CHECKING:
     import click
@@ -60,6 +60,19 @@ def visioncraft_status(settings: Settings) -> BackendStatus | Awaitable[BackendS
     >>> @hookimpl
     ... def visioncraft_status(settings):
     ...     return BackendStatus(name="my-plugin", facts={"credits": 150})
+    """
+
+
+@hookspec
+def visioncraft_key_checks(settings: Settings) -> Sequence[KeyCheck]:  # type: ignore[empty-body]
+    """How to ask cloud services whether a key is good: done before one is kept.
+
+    >>> async def ask(key: str) -> None:
+    ...     if not key.startswith("sk-"):
+    ...         raise AuthenticationError("The service refused the key")
+    >>> @hookimpl
+    ... def visioncraft_key_checks(settings):
+    ...     return [KeyCheck("leonardo-api", ask)]
     """
 
 

@@ -1,4 +1,4 @@
-"""Cloud services' keys: the environment, then `api_keys.json`. Never logged, never shown but for their last four."""
+"""Cloud services' keys: a given one, the environment, then `api_keys.json`; shown by their last four, never logged."""
 
 from __future__ import annotations
 
@@ -31,21 +31,13 @@ class ApiKeys:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def get(self, service: str) -> str | None:
-        """The key to use: from the environment before the file. None when there is none."""
-        variable = SERVICES.get(service)
-        return (os.environ.get(variable) if variable else None) or self._read().get(service)
+    def get(self, service: str, explicit: str | None = None) -> str | None:
+        """The key to use: the one given here before the environment's before the file's. None when there is none."""
+        return explicit or from_environment(service) or self._read().get(service)
 
     def set(self, service: str, key: str) -> str:
         """Keep a key durably and answer its preview. Raises `InvalidRequest` and changes nothing if it is none."""
-        if service not in SERVICES:
-            raise InvalidRequest(
-                f"Unknown service '{service}'", field="service", issue=f"one of: {', '.join(sorted(SERVICES))}"
-            )
-        if not _KEY.fullmatch(key):
-            raise InvalidRequest(
-                "Invalid api_key provided", field="api_key", issue="8 to 512 visible ASCII characters without spaces"
-            )
+        check_shape(service, key)
         self._write({**self._read(), service: key})
         return preview(key)
 
@@ -77,6 +69,24 @@ class ApiKeys:
                 raise
         except OSError as error:
             raise StorageError(f"{self.path}: the key could not be kept: {error.strerror}") from error
+
+
+def from_environment(service: str) -> str | None:
+    """The key that the service's environment variable holds."""
+    variable = SERVICES.get(service)
+    return (os.environ.get(variable) if variable else None) or None
+
+
+def check_shape(service: str, key: str) -> None:
+    """Raises `InvalidRequest` for an unknown service, and for what cannot be a key."""
+    if service not in SERVICES:
+        raise InvalidRequest(
+            f"Unknown service '{service}'", field="service", issue=f"one of: {', '.join(sorted(SERVICES))}"
+        )
+    if not _KEY.fullmatch(key):
+        raise InvalidRequest(
+            "Invalid api_key provided", field="api_key", issue="8 to 512 visible ASCII characters without spaces"
+        )
 
 
 def preview(key: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import secrets
 import unicodedata
+from collections.abc import Mapping
 from typing import Any
 
 from visioncraft.errors import InvalidRequest
@@ -12,7 +13,8 @@ from visioncraft.types import GenerationRequest, Limits, ModelInfo, canonical_id
 
 MAX_PROMPT_CHARACTERS = 10_000
 MAX_SEED = 2**63 - 1
-_DRAWN_SEEDS = 2**32  # a seed any client's number type and any tool's seed field can hold
+_DRAWN_SEEDS = 2**31 - 10  # any client's number type and any tool's seed field hold them, Leonardo's Flux too
+_CATALOGUE = {"aspect_ratio": "aspect_ratios", "preset_style": "preset_styles", "quality": "quality_levels"}
 
 
 def build_request(model: ModelInfo, prompt: str, **fields: Any) -> GenerationRequest:
@@ -32,9 +34,27 @@ def build_request(model: ModelInfo, prompt: str, **fields: Any) -> GenerationReq
     given["seed"] = _seed(given.get("seed", -1))
     if "leonardo_model" in given:
         given["leonardo_model"] = canonical_id(given["leonardo_model"])
+    if model.kind == "cloud":
+        given |= _chosen(model, given)
     request = GenerationRequest(prompt=prompt, model=model, **given)
     _check_limits(request, model.limits)
     return request
+
+
+def _chosen(model: ModelInfo, given: Mapping[str, Any]) -> dict[str, Any]:
+    """A cloud model's choices as its catalogue spells them; its size is that of the aspect ratio."""
+    chosen: dict[str, Any] = {}
+    for field, kind in _CATALOGUE.items():
+        offered = {entry["id"]: entry for entry in (model.catalogue or {}).get(kind, ())}
+        wanted = given.get(field, GenerationRequest.__dataclass_fields__[field].default)
+        entry = next((each for name, each in offered.items() if name.lower() == wanted.strip().lower()), None)
+        if offered and entry is None:
+            raise _invalid(field, f"one of: {', '.join(offered)}")
+        if entry is not None:
+            chosen[field] = entry["id"]
+            if "resolution" in entry:
+                chosen["width"], chosen["height"] = entry["resolution"]
+    return chosen
 
 
 def _check_text(field: str, text: str, may_be_empty: bool = False) -> None:

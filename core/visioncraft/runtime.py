@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 
 from visioncraft import __version__, builtin
+from visioncraft.errors import AuthenticationError
 from visioncraft.jobs.ledger import Ledger
 from visioncraft.jobs.service import JobService
-from visioncraft.keys import ApiKeys
+from visioncraft.keys import ApiKeys, check_shape
 from visioncraft.plugins import PluginManager
 from visioncraft.pools import WorkerPool
 from visioncraft.pools.local import LocalPool
 from visioncraft.pools.processes import Home
 from visioncraft.registry import Registry
 from visioncraft.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 class Runtime(AbstractAsyncContextManager["Runtime"]):
@@ -61,6 +66,30 @@ class Runtime(AbstractAsyncContextManager["Runtime"]):
 
 def _homes(registry: Registry) -> dict[str, Home]:
     return {name: Home(registry.owner(name), generator) for name, generator in registry.generators.items()}
+
+
+async def keep_key(plugins: PluginManager, keys: ApiKeys, service: str, key: str) -> tuple[str, bool]:
+    """Keep a key unless its service refuses it; answers its preview, and whether the service was there to be asked.
+
+    Raises `AuthenticationError` for a refused key and `InvalidRequest` for what cannot be one; then nothing changes.
+    """
+    check_shape(service, key)
+    accepted = await _accepted(plugins, service, key)
+    return await asyncio.to_thread(keys.set, service, key), accepted
+
+
+async def _accepted(plugins: PluginManager, service: str, key: str) -> bool:
+    answers = await asyncio.to_thread(plugins.collect, "visioncraft_key_checks")
+    for check in (check for _, checks in answers for check in checks if check.service == service):
+        try:
+            await asyncio.wait_for(check.ask(key), plugins.settings.plugins.hook_timeout_s)
+        except AuthenticationError:
+            raise
+        except Exception as error:  # what went wrong stays unsaid: only its kind is sure to hold no secret
+            log.warning("%s: the key is kept unchecked (%s)", service, type(error).__name__)
+            return False
+        return True
+    return False
 
 
 def discovered(settings: Settings) -> PluginManager:

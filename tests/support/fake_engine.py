@@ -45,9 +45,18 @@ CATALOGUE: Mapping[str, Any] = {
             "description": "Universal model for all types of images",
         }
     },
-    "aspect_ratios": [{"id": "1:1", "name": "Square", "resolution": [1024, 1024]}],
-    "preset_styles": [{"id": "CREATIVE", "name": "Creative", "description": "Balanced creative output"}],
-    "quality_levels": [{"id": "standard", "name": "Standard", "description": "Good quality, faster generation"}],
+    "aspect_ratios": [
+        {"id": "1:1", "name": "Square", "resolution": [1024, 1024]},
+        {"id": "16:9", "name": "Widescreen", "resolution": [1344, 768]},
+    ],
+    "preset_styles": [
+        {"id": "CREATIVE", "name": "Creative", "description": "Balanced creative output"},
+        {"id": "CINEMATIC", "name": "Cinematic", "description": "As a still from a film"},
+    ],
+    "quality_levels": [
+        {"id": "standard", "name": "Standard", "description": "Good quality, faster generation"},
+        {"id": "high", "name": "High", "description": "Better quality, slower generation"},
+    ],
 }
 
 

@@ -19,6 +19,7 @@ from visioncraft.api.schemas.system import (
     RootAnswer,
     StatusAnswer,
 )
+from visioncraft.runtime import keep_key
 from visioncraft.status import system_status
 from visioncraft.types import ModelInfo
 
@@ -72,8 +73,11 @@ async def plugins(runtime: RuntimeDep) -> list[PluginAnswer]:
 
 @router.post("/api-key", responses=responses())
 async def api_key(body: ApiKeyBody, runtime: RuntimeDep) -> ApiKeyAnswer:
-    """Set or update the API key of a cloud service. It is kept in a file of mode 0600 and never shown again."""
-    shown = await asyncio.to_thread(runtime.keys.set, body.service, body.api_key)
+    """Set or update the API key of a cloud service. It is kept in a file of mode 0600 and never shown again.
+
+    A key that the service refuses is not kept; where the service cannot be asked, the key is.
+    """
+    shown, _ = await keep_key(runtime.plugins, runtime.keys, body.service, body.api_key)
     return ApiKeyAnswer(message="API key updated successfully", service=body.service, key_preview=shown)
 
 
