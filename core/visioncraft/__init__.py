@@ -31,18 +31,24 @@ if TYPE_CHECKING:
     from visioncraft.hookspecs import hookimpl
     from visioncraft.ids import image_filename, is_image_id, new_image_id
     from visioncraft.images import decode_png, encode_png, read_record, read_record_file, webp_thumbnail, with_record
+    from visioncraft.replay import replay
+    from visioncraft.search import search_terms
     from visioncraft.settings import PluginSettings, Settings
     from visioncraft.types import (
         BackendStatus,
         DeviceInfo,
+        GalleryQuery,
         GeneratedImage,
         GenerationRequest,
         ImageRecord,
         Limits,
+        Marks,
         ModelInfo,
         Page,
+        Sort,
         canonical_id,
         model_folder,
+        tag_key,
     )
 
 __version__ = "1.0.0"
@@ -68,19 +74,25 @@ _HOMES = {
     "hookspecs": ("hookimpl",),
     "ids": ("image_filename", "is_image_id", "new_image_id"),
     "images": ("decode_png", "encode_png", "read_record", "read_record_file", "webp_thumbnail", "with_record"),
+    "replay": ("replay",),
+    "search": ("search_terms",),
     "settings": ("PluginSettings", "Settings"),
     "contracts": ("Generator", "ImageStore", "Progress"),
     "types": (
         "BackendStatus",
         "DeviceInfo",
+        "GalleryQuery",
         "GeneratedImage",
         "GenerationRequest",
         "ImageRecord",
         "Limits",
+        "Marks",
         "ModelInfo",
         "Page",
+        "Sort",
         "canonical_id",
         "model_folder",
+        "tag_key",
     ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -90,6 +102,7 @@ __all__ = [
     "BackendStatus",
     "ConfigurationError",
     "DeviceInfo",
+    "GalleryQuery",
     "GeneratedImage",
     "GenerationFailed",
     "GenerationRequest",
@@ -100,6 +113,7 @@ __all__ = [
     "InvalidRequest",
     "JobCancelled",
     "Limits",
+    "Marks",
     "ModelInfo",
     "ModelNotAvailable",
     "NotFound",
@@ -110,6 +124,7 @@ __all__ = [
     "RateLimitExceeded",
     "ServiceUnavailable",
     "Settings",
+    "Sort",
     "StorageError",
     "UpstreamError",
     "VisionCraftError",
@@ -125,6 +140,9 @@ __all__ = [
     "probe_device",
     "read_record",
     "read_record_file",
+    "replay",
+    "search_terms",
+    "tag_key",
     "webp_thumbnail",
     "with_record",
 ]

@@ -42,7 +42,8 @@ class JobService:
         self._tasks: dict[Job, asyncio.Task[None]] = {}
 
     def submit(self, request: GenerationRequest, wants_png: bool = False) -> Job:
-        """Accept a job. Raises `RateLimitExceeded` past the queue's bound."""
+        """Accept a job. Raises `RateLimitExceeded` past the queue's bound, `StorageError` on a full disk."""
+        self._registry.store.check_room()
         lane = self._lane(request)
         if not lane.free and self.queued >= self._limits.capacity:
             raise RateLimitExceeded(
@@ -130,7 +131,8 @@ class JobService:
         if job.cancel_requested:
             raise JobCancelled
         job.stage = "storing"
-        return await asyncio.to_thread(self._store, _record(job, image, seconds), image.png)
+        generator = self._lane(job.request).generator.name
+        return await asyncio.to_thread(self._store, _record(job, image, seconds, generator), image.png)
 
     def _store(self, record: ImageRecord, png: bytes) -> tuple[ImageRecord, bytes]:
         whole = with_record(png, record)
@@ -153,7 +155,7 @@ def _checked(image: object, lane: Lane) -> GeneratedImage:
     return image
 
 
-def _record(job: Job, image: GeneratedImage, seconds: float) -> ImageRecord:
+def _record(job: Job, image: GeneratedImage, seconds: float, generator: str) -> ImageRecord:
     request = job.request
     image_id, now = new_image_id(), datetime.now(UTC)
     return ImageRecord(
@@ -169,5 +171,5 @@ def _record(job: Job, image: GeneratedImage, seconds: float) -> ImageRecord:
         vram_used=round(image.vram_used, 3),
         created_at=now,
         parameters=request.parameters(),
-        facts={"job": job.id, **image.facts},
+        facts={"job": job.id, "generator": generator, **image.facts},
     )

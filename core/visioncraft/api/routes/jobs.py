@@ -23,22 +23,23 @@ async def create_job(body: GenerateBody, response: Response, runtime: RuntimeDep
     """Queue a generation and answer at once; `Location` names the job."""
     job = await submit(body, runtime)
     response.headers["Location"] = f"/jobs/{job.id}"
-    return _answer(job, runtime)
+    return job_answer(job, runtime)
 
 
 @router.get("/{job_id}", responses=responses(404))
 async def get_job(job_id: str, runtime: RuntimeDep) -> JobAnswer:
     """Where a job stands."""
-    return _answer(runtime.jobs.get(job_id), runtime)
+    return job_answer(runtime.jobs.get(job_id), runtime)
 
 
 @router.delete("/{job_id}", responses=responses(404))
 async def cancel_job(job_id: str, runtime: RuntimeDep) -> JobAnswer:
     """Cancel a job: at once while it waits, within one step while it draws. An ended job stays as it is."""
-    return _answer(runtime.jobs.cancel(job_id), runtime)
+    return job_answer(runtime.jobs.cancel(job_id), runtime)
 
 
-def _answer(job: Job, runtime: Runtime) -> JobAnswer:
+def job_answer(job: Job, runtime: Runtime) -> JobAnswer:
+    """A job as clients see it."""
     return JobAnswer(
         id=job.id,
         status=job.state.value,
