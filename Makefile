@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test check bench mini-data constraints clean
+.PHONY: help setup run test soak check bench mini-data constraints clean
 
 # The first of these that is Python 3.11 or newer.
 PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
@@ -25,6 +25,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # setuptools warns of every editable install.
 INSTALL := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --no-build-isolation
 ARGS ?=
+# The tests that have a long form.
+SOAKED := plugins/gallery_fs/tests/test_gallery_proofs.py
 # Microsoft's Fluent Emoji and the words for them, at the versions that the shipped weights saw.
 MINI_DATA := @lobehub/fluent-emoji-3d@1.1.0 emojibase-data@17.0.0 emojilib@4.0.3
 
@@ -38,7 +40,12 @@ run: $(RUN)  ## Serve on http://127.0.0.1:8000 (ARGS="--port 9000")
 
 test: $(DEV)  ## Run all tests (ARGS="-k gallery")
 	@scripts/install-browser.sh
+	@scripts/install-strace.sh
 	$(BIN)/python -m pytest $(ARGS)
+
+soak: $(DEV)  ## Run the long forms of the tests: kills, failing disks, crowds
+	@scripts/install-strace.sh
+	VISIONCRAFT_SOAK=1 $(BIN)/python -m pytest -s $(SOAKED) $(ARGS)
 
 check: $(DEV)  ## Lint, formatting and types
 	@# All of them run, whichever fails. mypy runs once for each distribution: their tests folders share module names.

@@ -255,7 +255,9 @@ class PictureIndex:
 
 def _upsert() -> Any:
     added = insert(pictures)
-    changed: dict[str, Any] = {column.name: added.excluded[column.name] for column in pictures.columns if column.name != "id"}
+    changed: dict[str, Any] = {
+        column.name: added.excluded[column.name] for column in pictures.columns if column.name != "id"
+    }
     changed["sha256"] = func.coalesce(added.excluded.sha256, pictures.c.sha256)
     return added.on_conflict_do_update(index_elements=["id"], set_=changed)
 
