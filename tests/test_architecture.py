@@ -29,7 +29,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"registry"}),
     frozenset({"jobs"}),
     frozenset({"runtime"}),
-    frozenset({"status", "replay"}),
+    frozenset({"status", "drawing"}),
     frozenset({"api"}),
     frozenset({"app"}),
     frozenset({"cli"}),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from visioncraft.contracts import Generator, ImageStore, Progress
     from visioncraft.device import probe_device
+    from visioncraft.drawing import replay
     from visioncraft.errors import (
         AuthenticationError,
         ConfigurationError,
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from visioncraft.hookspecs import hookimpl
     from visioncraft.ids import image_filename, is_image_id, new_image_id
     from visioncraft.images import decode_png, encode_png, read_record, read_record_file, webp_thumbnail, with_record
-    from visioncraft.replay import replay
     from visioncraft.search import search_terms
     from visioncraft.settings import PluginSettings, Settings
     from visioncraft.types import (
@@ -55,6 +55,7 @@ __version__ = "1.0.0"
 
 _HOMES = {
     "device": ("probe_device",),
+    "drawing": ("replay",),
     "errors": (
         "AuthenticationError",
         "ConfigurationError",
@@ -74,7 +75,6 @@ _HOMES = {
     "hookspecs": ("hookimpl",),
     "ids": ("image_filename", "is_image_id", "new_image_id"),
     "images": ("decode_png", "encode_png", "read_record", "read_record_file", "webp_thumbnail", "with_record"),
-    "replay": ("replay",),
     "search": ("search_terms",),
     "settings": ("PluginSettings", "Settings"),
     "contracts": ("Generator", "ImageStore", "Progress"),

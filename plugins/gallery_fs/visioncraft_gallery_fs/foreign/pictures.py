@@ -58,6 +58,8 @@ def _found(texts: Mapping[str, str]) -> Found | None:
 
 def _texts(picture: Image.Image) -> dict[str, str]:
     texts = {name: value for name, value in picture.info.items() if isinstance(name, str) and isinstance(value, str)}
+    if picture.format == "PNG":
+        return texts
     comment = picture.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment)
     if isinstance(comment, bytes) and comment.startswith(b"UNICODE\0"):
         texts.setdefault("parameters", _utf16(comment[_COMMENT_HEAD:]))
