@@ -181,7 +181,8 @@ def test_several_pictures_are_deleted_at_once(fake: Server) -> None:
     answer = fake.post("/images/delete", {"ids": asked}).json()
     assert answer == {"deleted": [ids[0], ids[2]], "not_found": asked[3:]}
     assert [image["id"] for image in listed(fake)["images"]] == [ids[1]]
-    for body in ({}, {"ids": []}, {"ids": ["x"] * 1001}, {"ids": [5]}):
+    wrong: list[dict[str, list[object]]] = [{}, {"ids": []}, {"ids": ["x"] * 1001}, {"ids": [5]}]
+    for body in wrong:
         error_of(fake.post("/images/delete", body), 400, "VALIDATION_ERROR")
     assert fake.pictures() == 1
 

@@ -13,7 +13,7 @@ from visioncraft_gallery_fs.keys import first_key
 from visioncraft_gallery_fs.rows import INT64, microseconds
 from visioncraft_gallery_fs.schema import counts, picture_tags, pictures, words
 
-COUNT_AT_MOST = 10_000
+COUNT_AT_MOST = 1000
 """What no trigger counts is counted up to here, so that a word in a million prompts is as quick as a rare one."""
 
 _CURSOR = re.compile(r"(?P<sort>newest|oldest|rating)\.(?P<rating>[0-5])\.(?P<key>-?[0-9]{1,19})")

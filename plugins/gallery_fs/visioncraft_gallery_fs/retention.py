@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+
+from visioncraft import StorageError
 
 from visioncraft_gallery_fs.index import PictureIndex
 from visioncraft_gallery_fs.keys import first_key
 
+log = logging.getLogger("visioncraft.gallery_fs")
 _BATCH = 500
 _DAY_US = 86_400_000_000
 
@@ -28,10 +33,21 @@ class Retention:
     pictures: int = 0
     gigabytes: float = 0.0
 
-    @property
-    def bounded(self) -> bool:
-        """Whether there is anything to do."""
-        return bool(self.days or self.pictures or self.gigabytes)
+    def enforce(self, index: PictureIndex, delete: Callable[[list[str]], Sequence[str]]) -> None:
+        """Remove what is surplus. A failure is for the log: the save that led here has succeeded.
+
+        Parameters
+        ----------
+        delete: Removes pictures and answers those it removed; raises `StorageError`.
+        """
+        try:
+            while surplus := self.surplus(index):
+                removed = delete(surplus)
+                log.info("%s: %s old pictures removed, as keep_… in the settings say", index.file, len(removed))
+                if not removed:
+                    return
+        except StorageError as error:
+            log.warning("Old pictures are not removed: %s", error.message)
 
     def surplus(self, index: PictureIndex) -> list[str]:
         """Ids of pictures that are to go now, a batch at most."""

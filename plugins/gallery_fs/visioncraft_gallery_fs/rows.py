@@ -51,7 +51,8 @@ def marks_row(marks: Marks) -> dict[str, Any]:
 
 def to_record(row: Row[Any]) -> ImageRecord:
     """The record that a whole row holds."""
-    values = {name: row._mapping[name] for name in _RECORD}
+    cells = row._mapping
+    values = {name: cells[name] for name in _RECORD}
     marks = Marks(tuple(row.tags), row.favourite, row.rating, row.notes)
     moment = _EPOCH + timedelta(microseconds=row.created_at)
     return ImageRecord(**{**values, "created_at": moment, "marks": marks})

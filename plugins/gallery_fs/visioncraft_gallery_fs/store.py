@@ -20,12 +20,12 @@ from visioncraft import (
     NotFound,
     Page,
     StorageError,
-    image_filename,
     is_image_id,
 )
 
 from visioncraft_gallery_fs import files
 from visioncraft_gallery_fs.marks import drop_marks, write_marks
+from visioncraft_gallery_fs.naming import placed
 from visioncraft_gallery_fs.settings import GallerySettings
 from visioncraft_gallery_fs.thumbnails import Thumbnails
 
@@ -120,7 +120,9 @@ class GalleryStore(ImageStore):
         """
         from visioncraft_gallery_fs.rows import to_row
 
-        kept, path = self._place(record)
+        kept, path = placed(record)
+        if self._index.find(record.id) is not None:
+            raise StorageError(f"Picture {record.id} is already stored; a new picture needs a new id")
         row = to_row(kept, path, len(png), hashlib.sha256(png).hexdigest())
         target = self.root / path
         self._write(target, png)
@@ -232,18 +234,6 @@ class GalleryStore(ImageStore):
         for sentence in outcome.skipped:
             log.warning("Not indexed: %s", sentence)
 
-    def _place(self, record: ImageRecord) -> tuple[ImageRecord, str]:
-        """The record under the name it will have, and its path below the root."""
-        if not is_image_id(record.id):
-            raise StorageError(f"Picture id {record.id!r} is none of ours; take one from new_image_id()")
-        if self._index.find(record.id) is not None:
-            raise StorageError(f"Picture {record.id} is already stored; a new picture needs a new id")
-        path = _dated(record.filename)
-        if not files.PICTURE_PATH.fullmatch(path):
-            record = replace(record, filename=image_filename(record.id, record.created_at))
-            path = _dated(record.filename)
-        return record, path
-
     def _write(self, path: Path, data: bytes) -> None:
         try:
             self._folders.make(path.parent)
@@ -299,26 +289,13 @@ class GalleryStore(ImageStore):
         )
 
     def _retain(self) -> None:
-        """Remove what the settings call surplus. A failure is for the log: the save that led here has succeeded."""
+        """Remove what the settings call surplus."""
+        if not (self._settings.keep_days or self._settings.keep_pictures or self._settings.keep_gb):
+            return
         from visioncraft_gallery_fs.retention import Retention
 
         rules = Retention(self._settings.keep_days, self._settings.keep_pictures, self._settings.keep_gb)
-        try:
-            while rules.bounded and (surplus := rules.surplus(self._index)):
-                removed = self.delete_many(surplus)
-                log.info(
-                    "%s: %s old pictures removed, as keep_days, keep_pictures or keep_gb say", self.root, len(removed)
-                )
-                if not removed:
-                    break
-        except StorageError as error:
-            log.warning("Old pictures are not removed: %s", error.message)
-
-
-def _dated(filename: str) -> str:
-    """Where a picture of this name goes: `2026/11/23/generated_image_20261123_….png`."""
-    day = filename.removeprefix("generated_image_")
-    return f"{day[:4]}/{day[4:6]}/{day[6:8]}/{filename}"
+        rules.enforce(self._index, self.delete_many)
 
 
 def _not_found(image_id: str) -> NotFound:
