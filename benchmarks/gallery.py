@@ -12,21 +12,17 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from visioncraft import ImageRecord, encode_png, with_record
 from visioncraft.ids import image_filename, new_image_id
-from visioncraft_gallery_fs.index import PictureIndex, to_row
 from visioncraft_gallery_fs.store import GalleryStore
 
+from benchmarks import million
+
 SIDE = 1024
-PICTURES = 100_000
-PAGE = 50
-FAR = 1000 * PAGE - PAGE
-_BATCH = 5000
 
 Row = tuple[str, str, str]
 
@@ -36,7 +32,7 @@ def rows() -> list[Row]:
     pixels = _picture()
     # In the working folder, because the system's temporary folder may lie in memory, where an fsync costs nothing.
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-gallery-") as folder:
-        return [*_encoding(pixels), *_saving(pixels, Path(folder) / "save"), *_listing(Path(folder) / "list")]
+        return [*_encoding(pixels), *_saving(pixels, Path(folder) / "save"), *million.rows(Path(folder) / "million")]
 
 
 def _encoding(pixels: NDArray[np.uint8]) -> Iterator[Row]:
@@ -62,21 +58,6 @@ def _saving(pixels: NDArray[np.uint8], root: Path) -> Iterator[Row]:
     store.close()
     what = f"encode and save {SIDE}x{SIDE}: fsync of file and folder, row committed"
     yield what, f"{ours:.1f} ms", _times("Pillow's default save, no fsync,", peer, ours)
-
-
-def _listing(root: Path) -> Iterator[Row]:
-    store = _started(root)
-    index = PictureIndex.open(root / "index.sqlite3")
-    for start in range(0, PICTURES, _BATCH):
-        index.put([_row(number) for number in range(start, start + _BATCH)])
-    index.close()
-    first = _median_ms(lambda: store.list(PAGE), 30)
-    far = _median_ms(lambda: store.list(PAGE, FAR), 30)
-    model = _median_ms(lambda: store.list(PAGE, model="model-1"), 30)
-    store.close()
-    yield f"first page of {PAGE} at {PICTURES:,} pictures", f"{first:.1f} ms", ""
-    yield f"page {FAR // PAGE + 1:,} (offset {FAR:,})", f"{far:.1f} ms", f"{far / first:.1f} times the first page"
-    yield "first page of one model of three", f"{model:.1f} ms", f"{model / first:.1f} times the first page"
 
 
 def _started(root: Path) -> GalleryStore:
@@ -110,11 +91,6 @@ def _record(number: int) -> ImageRecord:
         parameters={"num_inference_steps": 20, "guidance_scale": 7.5, "width": SIDE, "height": SIDE},
         facts={"sampler": "euler_a", "dtype": "float16"},
     )
-
-
-def _row(number: int) -> dict[str, Any]:
-    record = _record(number)
-    return to_row(record, f"{record.created_at:%Y/%m/%d}/{record.filename}")
 
 
 def _pillow(pixels: NDArray[np.uint8], **options: int) -> bytes:

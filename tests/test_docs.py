@@ -102,7 +102,7 @@ def test_the_python_block_leaves_a_picture(desk: Path, real: Server) -> None:
     assert Image.open(desk / "star.png").size == (512, 512)
 
 
-@pytest.mark.parametrize("target", ["run", "test", "check", "bench"])
+@pytest.mark.parametrize("target", ["run", "test", "soak", "check", "bench"])
 def test_every_make_target_that_is_named_exists(target: str) -> None:
     assert f"make {target}" in (ROOT / "README.md").read_text("utf-8")
     subprocess.run(["make", "--dry-run", target], cwd=ROOT, check=True, capture_output=True)

@@ -76,6 +76,7 @@ def test_a_full_disk_is_503_until_there_is_room_again(house: House) -> None:
     if subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode:
         pytest.skip("this machine lets nobody mount a small disk of his own; the test before this one stands in")
     house.gallery.mkdir(parents=True)
+    house.tables["plugins.config.gallery_fs"] = {"min_free_mb": 0}
     mount = f'mount -t tmpfs -o size=2m tmpfs "{house.gallery}" && exec "$@"'
     house.prefix = ("unshare", "-rm", "sh", "-c", mount, "sh")
     with served(house) as server:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from visioncraft.contracts import Generator, ImageStore, Progress
     from visioncraft.device import probe_device
+    from visioncraft.drawing import replay
     from visioncraft.errors import (
         AuthenticationError,
         ConfigurationError,
@@ -32,25 +33,31 @@ if TYPE_CHECKING:
     from visioncraft.ids import image_filename, is_image_id, new_image_id
     from visioncraft.images import decode_png, encode_png, read_record, read_record_file, webp_thumbnail, with_record
     from visioncraft.keys import ApiKeys
+    from visioncraft.search import search_terms
     from visioncraft.settings import PluginSettings, Settings
     from visioncraft.types import (
         BackendStatus,
         DeviceInfo,
+        GalleryQuery,
         GeneratedImage,
         GenerationRequest,
         ImageRecord,
         KeyCheck,
         Limits,
+        Marks,
         ModelInfo,
         Page,
+        Sort,
         canonical_id,
         model_folder,
+        tag_key,
     )
 
 __version__ = "1.0.0"
 
 _HOMES = {
     "device": ("probe_device",),
+    "drawing": ("replay",),
     "errors": (
         "AuthenticationError",
         "ConfigurationError",
@@ -71,20 +78,25 @@ _HOMES = {
     "ids": ("image_filename", "is_image_id", "new_image_id"),
     "images": ("decode_png", "encode_png", "read_record", "read_record_file", "webp_thumbnail", "with_record"),
     "keys": ("ApiKeys",),
+    "search": ("search_terms",),
     "settings": ("PluginSettings", "Settings"),
     "contracts": ("Generator", "ImageStore", "Progress"),
     "types": (
         "BackendStatus",
         "DeviceInfo",
+        "GalleryQuery",
         "GeneratedImage",
         "GenerationRequest",
         "ImageRecord",
         "KeyCheck",
         "Limits",
+        "Marks",
         "ModelInfo",
         "Page",
+        "Sort",
         "canonical_id",
         "model_folder",
+        "tag_key",
     ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -95,6 +107,7 @@ __all__ = [
     "BackendStatus",
     "ConfigurationError",
     "DeviceInfo",
+    "GalleryQuery",
     "GeneratedImage",
     "GenerationFailed",
     "GenerationRequest",
@@ -106,6 +119,7 @@ __all__ = [
     "JobCancelled",
     "KeyCheck",
     "Limits",
+    "Marks",
     "ModelInfo",
     "ModelNotAvailable",
     "NotFound",
@@ -116,6 +130,7 @@ __all__ = [
     "RateLimitExceeded",
     "ServiceUnavailable",
     "Settings",
+    "Sort",
     "StorageError",
     "UpstreamError",
     "VisionCraftError",
@@ -131,6 +146,9 @@ __all__ = [
     "probe_device",
     "read_record",
     "read_record_file",
+    "replay",
+    "search_terms",
+    "tag_key",
     "webp_thumbnail",
     "with_record",
 ]

@@ -20,7 +20,7 @@ from visioncraft.api.guard import (
     TokenGuard,
     origin_pattern,
 )
-from visioncraft.api.routes import gallery, generate, jobs, system
+from visioncraft.api.routes import gallery, generate, images, jobs, system
 from visioncraft.runtime import Runtime
 from visioncraft.settings import Settings
 
@@ -51,7 +51,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     )
     app.state.runtime = house
     errors.install(app)
-    for routes in (system, generate, jobs, gallery):
+    for routes in (system, generate, jobs, gallery, images):
         app.include_router(routes.router)
     for info, routers in house.plugins.collect("visioncraft_routers"):
         for router in routers:
@@ -70,7 +70,7 @@ def _guard(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(
         CORSMiddleware,
         allow_origin_regex=origin_pattern(settings.server.cors_origins).pattern,
-        allow_methods=["GET", "POST", "DELETE"],
+        allow_methods=["GET", "POST", "PATCH", "DELETE"],
         allow_headers=["*"],
         expose_headers=["X-Job-Id", "X-Image-Id", "Location", "Retry-After", "ETag"],
         allow_private_network=True,

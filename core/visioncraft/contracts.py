@@ -6,8 +6,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Sequence
 from typing import ClassVar, Protocol
 
-from visioncraft.errors import GenerationFailed
-from visioncraft.types import BackendStatus, GeneratedImage, GenerationRequest, ImageRecord, ModelInfo, Page
+from visioncraft.errors import GenerationFailed, NotFound, StorageError
+from visioncraft.types import (
+    BackendStatus,
+    GalleryQuery,
+    GeneratedImage,
+    GenerationRequest,
+    ImageRecord,
+    Marks,
+    ModelInfo,
+    Page,
+)
+
+EVERYTHING = GalleryQuery()
 
 
 class Progress(Protocol):
@@ -110,12 +121,37 @@ class ImageStore(ABC):
         """The PNG's bytes, as they were saved. Raises `NotFound` or `StorageError`."""
 
     @abstractmethod
-    def list(self, limit: int, offset: int = 0, model: str | None = None) -> Page:
-        """A page, newest first."""
+    def list(self, limit: int, offset: int = 0, query: GalleryQuery = EVERYTHING, cursor: str | None = None) -> Page:
+        """A page of what the query finds, in its order.
+
+        Parameters
+        ----------
+        limit: At most so many.
+        offset: Pass over so many first, counted from the cursor where there is one.
+        cursor: A `Page.next_cursor` of the same query. While others save and delete, pages by cursor show no picture
+            twice and leave none out that is there all the while.
+
+        Raises `InvalidRequest` for a cursor that is none of this query's.
+        """
 
     @abstractmethod
     def delete(self, image_id: str) -> None:
         """Remove a picture for good. Raises `NotFound`."""
+
+    def delete_many(self, image_ids: Sequence[str]) -> Sequence[str]:
+        """Remove pictures for good; answers the ids of those that were there. Raises `StorageError`."""
+        return [image_id for image_id in image_ids if self._deleted(image_id)]
+
+    def mark(self, image_id: str, marks: Marks) -> ImageRecord:
+        """Keep what people say of a picture, in place of what they said before. Lasts as a save does.
+
+        Raises `NotFound`, and `StorageError` where the store cannot.
+        """
+        raise StorageError(f"The gallery '{self.name}' keeps no tags, ratings or notes")
+
+    def check_room(self) -> None:
+        """Called before a picture is drawn: raises `StorageError` where it could not be kept, as on a full disk."""
+        return
 
     @abstractmethod
     def count(self) -> int:
@@ -126,3 +162,10 @@ class ImageStore(ABC):
         from visioncraft.images import webp_thumbnail
 
         return webp_thumbnail(self.open(image_id))
+
+    def _deleted(self, image_id: str) -> bool:
+        try:
+            self.delete(image_id)
+        except NotFound:
+            return False
+        return True

@@ -26,6 +26,9 @@ MAX_TEXT = 2**24
 """The longest text chunk that is written or read, in bytes. A longer one in a foreign file is passed over."""
 
 _HEADER_END = 33  # the signature and IHDR, which always has 13 bytes of data
+_FIELDS = tuple(field.name for field in fields(ImageRecord) if field.name != "marks")
+"""What stands in the file: how the picture was made, which never changes. What people say of it lives elsewhere."""
+
 _KINDS: dict[str, type | tuple[type, ...]] = {
     "seed": int,
     "width": int,
@@ -43,19 +46,24 @@ def chunk(kind: bytes, data: bytes) -> bytes:
     return b"".join((len(data).to_bytes(4, "big"), kind, data, checksum.to_bytes(4, "big")))
 
 
-def with_record(png: bytes, record: ImageRecord) -> bytes:
+def with_record(png: bytes, record: ImageRecord, foreign: bool = False) -> bytes:
     """The same picture with `record` inside, in place of any record it had. The pixels' bytes are not touched.
+
+    Parameters
+    ----------
+    foreign: Another program wrote the file: leave its own text as it is and add only the record.
 
     Raises `StorageError` for bytes that are no PNG and for a record that JSON cannot hold.
     """
     head_end, kept = _HEADER_END, []
+    replaced = (KEYWORD,) if foreign else (KEYWORD, A1111_KEYWORD)
     for kind, start, end in _layout(png):
         if kind == b"IDAT":
             break
         head_end = end
-        if kind != b"IHDR" and _keyword(kind, png[start:end]) not in (KEYWORD, A1111_KEYWORD):
+        if kind != b"IHDR" and _keyword(kind, png[start:end]) not in replaced:
             kept.append(png[start:end])
-    text = _text_chunk(A1111_KEYWORD, a1111_parameters(record))
+    text = b"" if foreign else _text_chunk(A1111_KEYWORD, a1111_parameters(record))
     return b"".join((png[:_HEADER_END], text, _international(KEYWORD, _to_json(record)), *kept, png[head_end:]))
 
 
@@ -131,7 +139,7 @@ def _bounded(kind: bytes, data: bytes) -> bytes:
 
 def _to_json(record: ImageRecord) -> str:
     # The standard library's json on purpose: orjson refuses integers past 64 bits and lone surrogates.
-    values: dict[str, Any] = {field.name: getattr(record, field.name) for field in fields(ImageRecord)}
+    values: dict[str, Any] = {name: getattr(record, name) for name in _FIELDS}
     values |= {name: dict(values[name]) for name in ("parameters", "facts")}
     values["created_at"] = record.created_at.isoformat()
     try:
@@ -143,7 +151,7 @@ def _to_json(record: ImageRecord) -> str:
 def _from_json(text: bytes) -> ImageRecord:
     try:
         values = json.loads(text)
-        record = {field.name: values[field.name] for field in fields(ImageRecord)}
+        record = {name: values[name] for name in _FIELDS}
         wrong = [name for name, value in record.items() if not isinstance(value, _KINDS.get(name, str))]
         if wrong:
             raise ValueError(f"wrong type of {', '.join(wrong)}")

@@ -6,10 +6,11 @@ import math
 import secrets
 import unicodedata
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from visioncraft.errors import InvalidRequest
-from visioncraft.types import GenerationRequest, Limits, ModelInfo, canonical_id
+from visioncraft.types import GenerationRequest, ImageRecord, Limits, ModelInfo, canonical_id
 
 MAX_PROMPT_CHARACTERS = 10_000
 MAX_SEED = 2**63 - 1
@@ -17,18 +18,18 @@ _DRAWN_SEEDS = 2**31 - 10  # any client's number type and any tool's seed field 
 _CATALOGUE = {"aspect_ratio": "aspect_ratios", "preset_style": "preset_styles", "quality": "quality_levels"}
 
 
-def build_request(model: ModelInfo, prompt: str, **fields: Any) -> GenerationRequest:
+def build_request(model: ModelInfo, prompt: str, **asked: Any) -> GenerationRequest:
     """Validate against the model's limits and draw the seed.
 
     Parameters
     ----------
     model: Draws the picture; its limits decide.
     prompt: What to draw.
-    fields: Further fields of `GenerationRequest`; None means the field's default.
+    asked: Further fields of `GenerationRequest`; None means the field's default.
 
     Raises `InvalidRequest` that names the field and what would be right.
     """
-    given = {name: value for name, value in fields.items() if value is not None}
+    given = {name: value for name, value in asked.items() if value is not None}
     _check_text("prompt", prompt)
     _check_text("negative_prompt", given.get("negative_prompt", ""), may_be_empty=True)
     given["seed"] = _seed(given.get("seed", -1))
@@ -55,6 +56,22 @@ def _chosen(model: ModelInfo, given: Mapping[str, Any]) -> dict[str, Any]:
             if "resolution" in entry:
                 chosen["width"], chosen["height"] = entry["resolution"]
     return chosen
+
+
+def request_fields(record: ImageRecord) -> dict[str, Any]:
+    """What to ask for to have a picture drawn again: the fields of `POST /generate`, `model` among them.
+
+    The sampler is the one that drew it, named or not: a model's own may change with its version.
+    """
+    names = (field.name for field in fields(GenerationRequest) if field.name not in ("model", "job_id"))
+    given = {name: record.parameters[name] for name in names if name in record.parameters}
+    if "sampler" not in given and isinstance(record.facts.get("sampler"), str):
+        given["sampler"] = record.facts["sampler"]
+    size = {"width": record.width, "height": record.height}
+    return {**size, **given, "prompt": record.prompt, "negative_prompt": record.negative_prompt} | {
+        "model": record.model,
+        "seed": record.seed,
+    }
 
 
 def _check_text(field: str, text: str, may_be_empty: bool = False) -> None:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
+from dataclasses import replace
 from threading import Lock
 from typing import ClassVar
 
-from visioncraft.contracts import ImageStore
-from visioncraft.errors import NotFound, StorageError
-from visioncraft.types import ImageRecord, Page, canonical_id
+from visioncraft.contracts import EVERYTHING, ImageStore
+from visioncraft.errors import InvalidRequest, NotFound, StorageError
+from visioncraft.search import matches
+from visioncraft.types import GalleryQuery, ImageRecord, Marks, Page
+
+Place = tuple[int, int, str]
+_CURSOR = re.compile(
+    r"(?P<sort>newest|oldest|rating)\.(?P<rating>[0-5])\.(?P<moment>-?[0-9]{1,18})\.(?P<id>img_[0-9a-z]{26})"
+)
 
 
 class MemoryStore(ImageStore):
@@ -46,22 +54,32 @@ class MemoryStore(ImageStore):
         """The PNG's bytes, as they were saved. Raises `NotFound`."""
         return self._find(image_id)[1]
 
-    def list(self, limit: int, offset: int = 0, model: str | None = None) -> Page:
-        """A page, newest first. The cursor is the next offset, as text."""
+    def list(self, limit: int, offset: int = 0, query: GalleryQuery = EVERYTHING, cursor: str | None = None) -> Page:
+        """A page. The cursor is the order and the id of the last picture before it. Raises `InvalidRequest`."""
         with self._lock:
             records = [record for record, _ in self._pictures.values()]
-        if model is not None:
-            records = [record for record in records if canonical_id(record.model) == canonical_id(model)]
-        records.sort(key=lambda record: (record.created_at, record.id), reverse=True)
-        start = max(offset, 0)
-        end = start + max(limit, 0)
-        return Page(records[start:end], len(records), str(end) if end < len(records) else None)
+        records = [each for each in records if matches(each, query)]
+        records.sort(key=lambda each: _place(each, query), reverse=query.sort != "oldest")
+        start = _after([_place(each, query) for each in records], query, cursor) + max(offset, 0)
+        items = records[start : start + max(limit, 0)]
+        more = bool(items) and start + len(items) < len(records)
+        return Page(items, len(records), _cursor(items[-1], query) if more else None)
 
     def delete(self, image_id: str) -> None:
         """Forget a picture. Raises `NotFound`."""
         with self._lock:
             if self._pictures.pop(image_id, None) is None:
                 raise _not_found(image_id)
+
+    def mark(self, image_id: str, marks: Marks) -> ImageRecord:
+        """Keep what people say of a picture until it goes. Raises `NotFound`."""
+        with self._lock:
+            if image_id not in self._pictures:
+                raise _not_found(image_id)
+            record, png = self._pictures[image_id]
+            marked = replace(record, marks=marks)
+            self._pictures[image_id] = (marked, png)
+        return marked
 
     def count(self) -> int:
         """How many pictures there are."""
@@ -74,6 +92,31 @@ class MemoryStore(ImageStore):
                 return self._pictures[image_id]
             except KeyError:
                 raise _not_found(image_id) from None
+
+
+def _place(record: ImageRecord, query: GalleryQuery) -> Place:
+    """Where a record stands in the query's order, from its end that is shown last."""
+    rating = record.marks.rating if query.sort == "rating" else 0
+    return rating, int(record.created_at.timestamp() * 1e6), record.id
+
+
+def _cursor(record: ImageRecord, query: GalleryQuery) -> str:
+    return ".".join(map(str, (query.sort, *_place(record, query))))
+
+
+def _after(places: list[Place], query: GalleryQuery, cursor: str | None) -> int:
+    """Where the page after the cursor begins, whether or not the picture that it names is still there."""
+    if cursor is None:
+        return 0
+    match = _CURSOR.fullmatch(cursor)
+    if match is None or match["sort"] != query.sort:
+        raise InvalidRequest(
+            "Invalid cursor provided", field="cursor", issue="a next_cursor that a page of the same sort answered"
+        )
+    last = int(match["rating"]), int(match["moment"]), match["id"]
+    backwards = query.sort != "oldest"
+    passed = [place >= last if backwards else place <= last for place in places]
+    return sum(passed)
 
 
 def _not_found(image_id: str) -> NotFound:

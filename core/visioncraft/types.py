@@ -12,6 +12,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+Sort = Literal["newest", "oldest", "rating"]
+"""Orders of a gallery: by the time of making, or the best rated first and among these the newest."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -135,8 +138,26 @@ class GeneratedImage:
 
 
 @dataclass(frozen=True, slots=True)
+class Marks:
+    """What people say of a stored picture. Unlike everything else about it, this may change.
+
+    Parameters
+    ----------
+    tags: In the spelling of `tag_key`, sorted, each once.
+    favourite: Whether somebody starred it; retention spares it then.
+    rating: 0 for none, else 1 to 5.
+    notes: Free text.
+    """
+
+    tags: tuple[str, ...] = ()
+    favourite: bool = False
+    rating: int = 0
+    notes: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ImageRecord:
-    """A stored picture: everything but its pixels. The same facts stand inside the file.
+    """A stored picture: everything but its pixels. The same facts, all but `marks`, stand inside the file.
 
     Parameters
     ----------
@@ -148,6 +169,7 @@ class ImageRecord:
     created_at: With a time zone, UTC.
     parameters: All parameters used, as `/generate` answered them.
     facts: Whatever else the generator said.
+    marks: What people said of it since.
     """
 
     id: str
@@ -163,22 +185,62 @@ class ImageRecord:
     created_at: datetime
     parameters: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
+    marks: Marks = field(default_factory=Marks)
+
+    @property
+    def generator(self) -> str:
+        """The generator, or the program elsewhere, that drew it; empty where nobody said."""
+        return str(self.facts.get("generator", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryQuery:
+    """Which pictures, and in which order. What is None or empty does not restrict.
+
+    Parameters
+    ----------
+    text: Words that the prompt or the notes hold, all of them; `word*` for what begins so, `"two words"` side by side.
+    model: The model that drew it, in any spelling of its id.
+    generator: The generator that drew it.
+    width, height: Pixels.
+    seed: The seed that drew it.
+    since, until: Made at or after the one and before the other; with a time zone.
+    tags: All of these.
+    favourite: Starred, or not.
+    min_rating: Rated so or better.
+    sort: The order.
+    """
+
+    text: str = ""
+    model: str | None = None
+    generator: str | None = None
+    width: int | None = None
+    height: int | None = None
+    seed: int | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    tags: tuple[str, ...] = ()
+    favourite: bool | None = None
+    min_rating: int = 0
+    sort: Sort = "newest"
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a gallery, newest first.
+    """One page of a gallery.
 
     Parameters
     ----------
     items: The records of this page.
     total: How many the whole query has.
     next_cursor: What to pass for the page after this one; None at the end.
+    exact: Whether `total` is exact; a store may stop counting what a search finds, and then there are more.
     """
 
     items: Sequence[ImageRecord]
     total: int
     next_cursor: str | None = None
+    exact: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +291,11 @@ class KeyCheck:
 def canonical_id(model_id: str) -> str:
     """The one spelling by which model ids are compared: `phoenix-1.0` and `phoenix-1-0` are one model."""
     return model_id.strip().lower().replace(".", "-")
+
+
+def tag_key(tag: str) -> str:
+    """The one spelling of a tag: lower case, single spaces."""
+    return " ".join(tag.split()).casefold()
 
 
 def model_folder(package_file: str, *parts: str) -> str:

@@ -49,6 +49,12 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: _response(status) for status in sorted({*COMMON, *statuses})}
 
 
+def binary(media_type: str) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI's `responses` for a route that answers bytes and knows ETags."""
+    content = {media_type: {"schema": {"type": "string", "format": "binary"}}}
+    return {200: {"description": "The bytes", "content": content}, 304: {"description": "The client has them already"}}
+
+
 def customise(app: FastAPI, runtime: Runtime) -> None:
     """Have `/openapi.json` say what is true here: which model a request without one gets, and no 422."""
     generate = app.openapi

@@ -47,7 +47,7 @@ class PluginGroup(TyperGroup):
         if own is not None:
             return own
         if cmd_name == _GALLERY:
-            return PluginCommand(_GALLERY, help="Pictures on disk: list, reindex, path (from a gallery plugin).")
+            return PluginCommand(_GALLERY, help="Pictures on disk: list, import, check, … (from a gallery plugin).")
         if ctx.resilient_parsing or cmd_name.startswith("-"):
             return None
         self._add_plugin_commands(ctx)

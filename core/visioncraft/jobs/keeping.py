@@ -19,9 +19,13 @@ class Keeper:
     def __init__(self, store: ImageStore) -> None:
         self._store = store
 
-    async def keep(self, job: Job, image: GeneratedImage) -> tuple[ImageRecord, bytes]:
+    async def check_room(self) -> None:
+        """Raise `StorageError` where no further picture would fit, before anything is drawn."""
+        await asyncio.to_thread(self._store.check_room)
+
+    async def keep(self, job: Job, generator: str, image: GeneratedImage) -> tuple[ImageRecord, bytes]:
         """Store a job's picture; answers its record and the bytes as stored. Raises `StorageError`."""
-        return await asyncio.to_thread(self._save, record_of(job, image), image.png)
+        return await asyncio.to_thread(self._save, record_of(job, generator, image), image.png)
 
     async def kept(self, image_id: str) -> ImageRecord | None:
         """The record of a picture that an earlier server may have stored just before it ended."""
@@ -35,7 +39,7 @@ class Keeper:
         return self._store.save(record, whole), whole
 
 
-def record_of(job: Job, image: GeneratedImage) -> ImageRecord:
+def record_of(job: Job, generator: str, image: GeneratedImage) -> ImageRecord:
     """What is kept of a picture. Id, time and file name are the job's own: drawn again, it takes the same place."""
     if job.image_id is None:
         raise VisionCraftError(f"{job.id} was never started")
@@ -54,5 +58,5 @@ def record_of(job: Job, image: GeneratedImage) -> ImageRecord:
         vram_used=round(image.vram_used, 3),
         created_at=created_at,
         parameters=request.parameters(),
-        facts={"job": job.id, **image.facts},
+        facts={"job": job.id, "generator": generator, **image.facts},
     )

@@ -74,10 +74,11 @@ class JobService:
         """Accept a job: when this returns, it survives a crash of anything.
 
         The same `order.key` gives the same job. Raises `RateLimitExceeded` past the queue's bound, `StorageError` where
-        the ledger cannot be written, and `InvalidRequest` for a key that was used for something else.
+        the ledger cannot be written or the disk is full, `InvalidRequest` for a key that was used for something else.
         """
         if order.key is not None and (known := await self._under_key(order)):
             return self._held(known, wants_png)
+        await self._keeper.check_room()
         lane = self._lane(request)
         self._admit(lane)
         job_id = new_job_id()
@@ -313,7 +314,7 @@ class JobService:
             with suppress(StorageError):  # said again, and kept, when the job ends
                 await known
         job.stage = "storing"
-        record, job.png = await self._keeper.keep(job, image)
+        record, job.png = await self._keeper.keep(job, lane.generator, image)
         lane.learn(job)
         if not job.waiting_for_png:
             job.png = None

@@ -30,7 +30,7 @@ def store(root: Path) -> Iterator[GalleryStore]:
     opened.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def draw() -> Callable[..., Drawn]:
     """`draw(second=3, model="mini")`: a record and the file's bytes; pictures are ten seconds from midnight."""
 

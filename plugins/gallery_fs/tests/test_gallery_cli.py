@@ -33,7 +33,9 @@ def run_visioncraft(settings: Settings, *arguments: str) -> subprocess.Completed
 def run_gallery(root: Path, *arguments: str) -> int:
     """`visioncraft gallery …` in this process, as the core runs a plugin's command; answers the exit status."""
     with pytest.raises(SystemExit) as ended:
-        gallery_group(lambda: GalleryStore(root)).main(args=list(arguments), prog_name="visioncraft gallery")
+        gallery_group(lambda: GalleryStore(root), Settings()).main(
+            args=list(arguments), prog_name="visioncraft gallery"
+        )
     return int(ended.value.code or 0)
 
 
@@ -132,14 +134,13 @@ def test_reindex_says_what_it_found(
 def test_reindex_finds_damage_that_a_start_overlooks(
     store: GalleryStore, root: Path, draw: Draw, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store.save(*draw(prompt="the oldest of them all"))
-    for second in range(1, 60):
-        store.save(*draw(second, prompt="a long prompt " * 40))
+    for second in range(60):
+        store.save(*draw(second, prompt="the thirtieth" if second == 30 else "a long prompt " * 40))
     before = store.list(100)
     store.close()
     file, aside = root / "index.sqlite3", root / "index.sqlite3.damaged"
     content = bytearray(file.read_bytes())
-    page = content.index(b"the oldest of them all") // 4096 * 4096  # SQLite's own page size
+    page = content.index(b"the thirtieth") // 4096 * 4096  # SQLite's own page size
     content[page : page + 4096] = b"\xff" * 4096
     file.write_bytes(content)
     store.start()

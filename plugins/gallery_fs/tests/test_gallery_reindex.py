@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from visioncraft import ImageRecord, StorageError
+from visioncraft import GalleryQuery, ImageRecord, StorageError
 from visioncraft_gallery_fs import reindex
 from visioncraft_gallery_fs.store import GalleryStore
 
@@ -33,7 +33,7 @@ def test_a_lost_index_is_rebuilt_at_the_start_exactly_as_it_was(
     with caplog.at_level(logging.WARNING):
         again = reopened(root)
     assert again.list(100) == before
-    assert again.list(100, model="MODEL-1").total == 3
+    assert again.list(100, query=GalleryQuery(model="MODEL-1")).total == 3
     assert "the index was missing or damaged and was rebuilt: 7 pictures, 0 files skipped" in caplog.text
     again.close()
 

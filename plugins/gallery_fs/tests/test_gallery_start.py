@@ -12,6 +12,7 @@ from PIL import Image
 from visioncraft import ConfigurationError, ImageRecord, StorageError
 from visioncraft.ids import new_image_id
 from visioncraft_gallery_fs.files import STALE_AFTER_S
+from visioncraft_gallery_fs.settings import GallerySettings
 from visioncraft_gallery_fs.store import GalleryStore
 
 Draw = Callable[..., tuple[ImageRecord, bytes]]
@@ -31,7 +32,7 @@ def test_a_thumbnail_is_made_once_and_kept(store: GalleryStore, root: Path, draw
 def test_a_thumbnail_is_of_the_side_the_settings_ask_for(root: Path, draw: Draw) -> None:
     record, png = draw()
     for side in (32, 16):
-        store = GalleryStore(root, thumbnail_side=side)
+        store = GalleryStore(root, GallerySettings(thumbnail_side=side))
         store.start()
         if not store.count():
             store.save(record, png)

@@ -1,39 +1,81 @@
-"""`visioncraft gallery`: what the index knows, and filling it again."""
+"""`visioncraft gallery`: what the index knows, filling it again, and what comes in from elsewhere."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from visioncraft import ImageRecord
+from visioncraft import (
+    GalleryQuery,
+    ImageRecord,
+    Settings,
+    StorageError,
+    is_image_id,
+    read_record,
+    read_record_file,
+    tag_key,
+)
+from visioncraft import replay as draw_again
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from visioncraft_gallery_fs.importing import Imported
     from visioncraft_gallery_fs.store import GalleryStore
 
 LimitOption = Annotated[int, typer.Option(min=1, help="How many pictures to show.")]
 ModelOption = Annotated[str | None, typer.Option(help="Only pictures that this model drew.")]
+SearchOption = Annotated[str, typer.Option("--search", "-q", help="Only pictures with these words in prompt or notes.")]
+TagOption = Annotated[list[str] | None, typer.Option(help="Only pictures with this tag; may be repeated.")]
+FolderArgument = Annotated[Path, typer.Argument(exists=True, file_okay=False, help="With all folders below it.")]
+PictureArgument = Annotated[str, typer.Argument(help="A picture's id, or a PNG file with its record inside.")]
+OutputOption = Annotated[Path | None, typer.Option("--output", "-o", dir_okay=False, help="A file to write it to.")]
 
 
-def gallery_group(gallery: Callable[[], GalleryStore]) -> Any:
+def gallery_group(gallery: Callable[[], GalleryStore], settings: Settings) -> Any:
     """The group, which the core runs through its `main`: typer's groups are not of the hook's own click.
 
     Parameters
     ----------
     gallery: Gives a store that is not started; called when a command runs.
+    settings: For what is drawn again.
     """
     app = typer.Typer(
         name="gallery", help="Pictures on disk.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
     )
 
     @app.command("list")
-    def list_pictures(limit: LimitOption = 20, model: ModelOption = None) -> None:
+    def list_pictures(
+        limit: LimitOption = 20, model: ModelOption = None, search: SearchOption = "", tag: TagOption = None
+    ) -> None:
         """List the newest pictures."""
         with _started(gallery) as store:
-            page = store.list(limit, model=model)
+            page = store.list(limit, query=GalleryQuery(search, model, tags=tuple(map(tag_key, tag or ()))))
             _print_table(page.items, page.total)
+
+    @app.command("import")
+    def import_folder(folder: FolderArgument) -> None:
+        """Take in pictures of AUTOMATIC1111, ComfyUI, InvokeAI or VisionCraft, with their parameters.
+
+        The folder stays as it is. Started again, it goes on where it was cut off.
+        """
+        with _started(gallery) as store:
+            _import(store, folder)
+
+    @app.command()
+    def replay(picture: PictureArgument, output: OutputOption = None) -> None:
+        """Draw a picture again from what stands inside its file: same model and version, same picture."""
+        _replay(settings, _record_of(gallery, picture), output)
+
+    @app.command()
+    def check() -> None:
+        """Verify every file's hash, and that files and index agree. The exit status is 1 where they do not."""
+        with _started(gallery) as store:
+            _check(store)
 
     @app.command()
     def reindex() -> None:
@@ -66,17 +108,83 @@ def _started(gallery: Callable[[], GalleryStore], fill: bool = True) -> Iterator
 
 
 def _reindex(store: GalleryStore) -> None:
+    with _progress() as progress:
+        task = progress.add_task("Reading pictures", total=None)
+        outcome = store.reindex(lambda done, total: progress.update(task, completed=done, total=total))
+    _print_skipped(outcome.skipped)
+    gone = f", {outcome.removed} rows without a file removed" if outcome.removed else ""
+    typer.echo(f"{outcome.indexed} pictures indexed{gone}")
+
+
+def _check(store: GalleryStore) -> None:
+    with _progress() as progress:
+        task = progress.add_task("Checking pictures", total=None)
+        findings = store.check(lambda done, total: progress.update(task, completed=done, total=total))
+    for sentence in findings.problems:
+        typer.echo(_printable(sentence), err=True)
+    noted = f", {findings.noted} of them for the first time" if findings.noted else ""
+    typer.echo(f"{findings.whole} pictures are whole{noted}; {len(findings.problems)} problems")
+    if findings.problems:
+        raise typer.Exit(1)
+
+
+def _import(store: GalleryStore, folder: Path) -> None:
+    from visioncraft_gallery_fs.importing import Imported, import_files, picture_files
+
+    tally, cut_off = Imported(), False
+    with _progress() as progress:
+        files = picture_files(folder)
+        try:
+            for _ in progress.track(import_files(store, files, tally), len(files), description="Importing pictures"):
+                store.check_room()
+        except KeyboardInterrupt:
+            cut_off = True
+    _print_skipped(tally.skipped)
+    typer.echo(_summary(tally))
+    if cut_off:
+        typer.echo("Cut off; the same command goes on from here", err=True)
+        raise typer.Exit(130)
+
+
+def _summary(tally: Imported) -> str:
+    programs = ", ".join(f"{count} of {program}" for program, count in sorted(tally.added.items()))
+    added = f"{tally.added.total()} pictures imported" + (f" ({programs})" if programs else "")
+    return f"{added}, {tally.known} were here already, {len(tally.skipped)} files skipped"
+
+
+def _record_of(gallery: Callable[[], GalleryStore], picture: str) -> ImageRecord:
+    if is_image_id(picture):
+        with _started(gallery) as store:
+            return read_record(store.open(picture)) or store.get(picture)
+    record = read_record_file(Path(picture))
+    if record is None:
+        raise StorageError(f"{picture}: no VisionCraft record inside; 'visioncraft gallery import' takes in others")
+    return record
+
+
+def _replay(settings: Settings, record: ImageRecord, output: Path | None) -> None:
+    drawn, png = draw_again(settings, record)
+    if output is not None:
+        try:
+            output.write_bytes(png)
+        except OSError as error:
+            raise StorageError(
+                f"{output} cannot be written: {error.strerror}, but the gallery has {drawn.id}"
+            ) from error
+    typer.echo(f"{drawn.id}: drawn by {drawn.model}, {drawn.width}x{drawn.height}, seed {drawn.seed}")
+
+
+def _progress() -> Progress:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("Reading pictures", total=None)
-        outcome = store.reindex(lambda done, total: progress.update(task, completed=done, total=total))
-    for sentence in outcome.skipped:
+    return Progress(*columns, console=Console(stderr=True))
+
+
+def _print_skipped(sentences: Sequence[str]) -> None:
+    for sentence in sentences:
         typer.echo(f"Skipped {_printable(sentence)}", err=True)
-    gone = f", {outcome.removed} rows without a file removed" if outcome.removed else ""
-    typer.echo(f"{outcome.indexed} pictures indexed{gone}")
 
 
 def _print_table(records: Sequence[ImageRecord], total: int) -> None:

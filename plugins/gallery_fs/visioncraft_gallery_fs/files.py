@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -61,20 +62,24 @@ class Folders:
             self._durable.add(folder)
 
 
-def write_durably(path: Path, data: bytes) -> None:
-    """Write a new file that is on disk, whole, when this returns; on failure nothing is left of it. Raises `OSError`.
+def write_durably(path: Path, data: bytes, replace: bool = False) -> None:
+    """Write a file that is on disk, whole, when this returns; on failure nothing is left of it. Raises `OSError`.
 
-    The temporary file's name follows from the file's own and must not exist, so two writers of one name exclude each
-    other, in different processes too.
+    A new file's temporary name follows from its own and must not exist, so two writers of one name exclude each other,
+    in different processes too.
+
+    Parameters
+    ----------
+    replace: Take the place of a file that is there. It then stays as it was until the new one is whole.
     """
-    temporary = path.with_name(f".{path.name}{_TEMPORARY}")
+    temporary = _replacement_of(path) if replace else path.with_name(f".{path.name}{_TEMPORARY}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        if os.path.lexists(path):
+        if not replace and os.path.lexists(path):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
         temporary.rename(path)
     except BaseException:
@@ -83,7 +88,8 @@ def write_durably(path: Path, data: bytes) -> None:
     try:
         sync_folder(path.parent)
     except BaseException:
-        remove_quietly(path)
+        if not replace:  # what was there before is gone already, and the new one is whole
+            remove_quietly(path)
         raise
 
 
@@ -117,11 +123,24 @@ def prove_writable(root: Path) -> None:
         raise ConfigurationError(f"{root}: the gallery cannot be written: {reason(error)}") from error
 
 
-def sweep(root: Path, newest_days: int = 3) -> int:
+def check_room(root: Path, least_mb: int) -> None:
+    """Raise `StorageError` where less than `least_mb` (2**20 bytes) is free below `root`, or nothing can be told."""
+    try:
+        free = shutil.disk_usage(root).free
+    except OSError as error:
+        raise StorageError(f"{root}: the gallery cannot be reached: {reason(error)}") from error
+    if free < least_mb * 2**20:
+        raise StorageError(
+            f"{root}: the disk is full: {free / 2**20:.0f} MiB are free, new pictures need {least_mb} (min_free_mb); "
+            f"{_NEXT_STEPS[errno.ENOSPC]}"
+        )
+
+
+def sweep(root: Path, newest_days: int | None = 3) -> int:
     """Remove temporary files that a crash left in the newest folders; returns how many.
 
     Only the newest ones, because a server that was killed was writing into the last of them, and a walk through years
-    of pictures would delay every start.
+    of pictures would delay every start. None means all of them.
     """
     thumbnails = (day for side in _subfolders(root / ".thumbnails") for day in islice(_days(side), newest_days))
     folders = [root, *islice(_days(root), newest_days), *thumbnails]
@@ -150,6 +169,16 @@ def inside(root: Path, path: str) -> Path:
     return root / path
 
 
+def strange_files(root: Path) -> Iterator[Path]:
+    """Files in the dated folders that are neither pictures nor what belongs to one; links too."""
+    for day in _days(root):
+        for path in sorted(day.iterdir()):
+            shaped = PICTURE_PATH.fullmatch(relative(root, path.with_suffix(".png")))
+            ours = shaped and (path.suffix == ".png" or (path.suffix == ".json" and path.with_suffix(".png").exists()))
+            if (not ours or path.is_symlink()) and not path.name.endswith(_TEMPORARY):
+                yield path
+
+
 def relative(root: Path, path: Path) -> str:
     """A path below `root` as the index writes it, with `/` on every system."""
     return path.relative_to(root).as_posix()
@@ -159,6 +188,10 @@ def reason(error: OSError) -> str:
     """What the system said, and what to do about it."""
     said = error.strerror or str(error)
     return f"{said}; {_NEXT_STEPS.get(error.errno or 0, f'check the disk {_MOVE}')}"
+
+
+def _replacement_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}-{time.monotonic_ns()}{_TEMPORARY}")
 
 
 def _days(root: Path) -> Iterator[Path]:

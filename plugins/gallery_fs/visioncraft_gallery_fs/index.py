@@ -1,7 +1,7 @@
-"""The index: one SQLite table with every field of every record.
+"""The index: an SQLite database with every field of every record.
 
-Everything in it also stands in the pictures' files, so an index that is damaged, missing or of another layout is
-thrown away and filled again; there are no migrations.
+Everything in it also stands in the pictures' files and beside them, so an index that is damaged, missing or of another
+layout is thrown away and filled again; there are no migrations.
 """
 
 from __future__ import annotations
@@ -9,39 +9,24 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any, Self
 
-from sqlalchemy import (
-    JSON,
-    Column,
-    Connection,
-    Float,
-    Index,
-    Integer,
-    MetaData,
-    Row,
-    String,
-    Table,
-    create_engine,
-    delete,
-    event,
-    func,
-    insert,
-    select,
-)
+from sqlalchemy import Connection, create_engine, delete, event, func, select, update
+from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import StatementError
-from visioncraft import ImageRecord, StorageError, canonical_id
+from visioncraft import GalleryQuery, ImageRecord, Marks, Page, StorageError
 
-LAYOUT = 1
-"""The table's layout, kept in SQLite's `user_version` once the index is known to be complete."""
+from visioncraft_gallery_fs import query as sql
+from visioncraft_gallery_fs import schema
+from visioncraft_gallery_fs.keys import give_keys
+from visioncraft_gallery_fs.rows import INT64, marks_row, to_record
+from visioncraft_gallery_fs.schema import LAYOUT, counts, pictures
 
 BUSY_TIMEOUT_S = 10.0
-_INT64 = 2**63
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _REINDEX = "stop the server and run 'visioncraft gallery reindex'"
 _NEXT_STEPS = {
@@ -49,28 +34,6 @@ _NEXT_STEPS = {
     sqlite3.SQLITE_READONLY: "give this user write permission",
     sqlite3.SQLITE_BUSY: "another process holds it; try again",
 }
-
-_pictures = Table(
-    "pictures",
-    MetaData(),
-    Column("id", String, primary_key=True),
-    Column("path", String, nullable=False),
-    Column("filename", String, nullable=False),
-    Column("prompt", String, nullable=False),
-    Column("negative_prompt", String, nullable=False),
-    Column("model", String, nullable=False),
-    Column("model_key", String, nullable=False),
-    Column("seed", Integer, nullable=False),
-    Column("width", Integer, nullable=False),
-    Column("height", Integer, nullable=False),
-    Column("generation_time", Float, nullable=False),
-    Column("vram_used", Float, nullable=False),
-    Column("created_at", Integer, nullable=False),
-    Column("parameters", JSON, nullable=False),
-    Column("facts", JSON, nullable=False),
-)
-Index("pictures_by_time", _pictures.c.created_at, _pictures.c.id)
-Index("pictures_by_model", _pictures.c.model_key, _pictures.c.created_at, _pictures.c.id)
 
 
 class DamagedIndex(StorageError):
@@ -81,27 +44,27 @@ class IndexFull(StorageError):
     """There is no room on the disk for the change."""
 
 
-def to_row(record: ImageRecord, path: str) -> dict[str, Any]:
-    """A record as the table holds it. Raises `StorageError` for one that SQLite cannot hold.
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What walks through the index need to know of a picture.
 
     Parameters
     ----------
-    path: The file's path below the gallery's folder, with `/`.
+    key: Its place in time.
+    id: Its id.
+    path: Its file's path below the gallery's folder.
+    size: The file's bytes.
+    sha256: Of the file as it was saved, where that is known.
     """
-    for name in ("seed", "width", "height"):
-        if not -_INT64 <= getattr(record, name) < _INT64:
-            raise StorageError(f"Picture {record.id}: {name} {getattr(record, name)} does not fit into 64 bits")
-    for name in ("prompt", "negative_prompt", "model"):
-        if any("\ud800" <= character <= "\udfff" for character in getattr(record, name)):
-            raise StorageError(f"Picture {record.id}: {name} holds half of a surrogate pair; send whole characters")
-    return {
-        **{column.name: getattr(record, column.name, None) for column in _pictures.columns},
-        "path": path,
-        "model_key": canonical_id(record.model),
-        "created_at": _microseconds(record.created_at),
-        "parameters": dict(record.parameters),
-        "facts": dict(record.facts),
-    }
+
+    key: int
+    id: str
+    path: str
+    size: int
+    sha256: str | None
+
+
+_ENTRY = select(pictures.c.key, pictures.c.id, pictures.c.path, pictures.c.bytes, pictures.c.sha256)
 
 
 class PictureIndex:
@@ -140,8 +103,8 @@ class PictureIndex:
         return index
 
     def _prepare(self, thorough: bool = False) -> None:
-        """Make the table where needed. Counting reads a whole index and the newest row, so damage mostly shows here."""
-        with self._explained(), self._engine.connect() as connection:
+        """Make the tables where needed. The newest and the oldest row are read, so that gross damage shows here."""
+        with self._reading() as connection:
             connection.exec_driver_sql("PRAGMA journal_mode=WAL")
             if thorough:
                 found = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one())
@@ -149,16 +112,15 @@ class PictureIndex:
                     raise DamagedIndex(f"{self.file}: {found}")
         with self._write() as connection:
             if _layout(connection) not in (0, LAYOUT):
-                _pictures.drop(connection, checkfirst=True)
-                connection.exec_driver_sql("PRAGMA user_version=0")
-            _pictures.create(connection, checkfirst=True)
-        self.count()
-        self.page(1, 0, None)
+                schema.clear(connection)
+            schema.create(connection)
+        for sort in ("newest", "oldest"):
+            self.page(GalleryQuery(sort=sort), 1, 0, None)
 
     @property
     def complete(self) -> bool:
         """Whether it was ever filled to the end; a fresh one was not."""
-        with self._explained(), self._engine.connect() as connection:
+        with self._reading() as connection:
             return _layout(connection) == LAYOUT
 
     def mark_complete(self) -> None:
@@ -167,49 +129,112 @@ class PictureIndex:
             connection.exec_driver_sql(f"PRAGMA user_version={LAYOUT}")
 
     def put(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Insert rows, in place of those of the same ids, and bring them to disk: one fsync for all of them."""
+        """Insert rows, in place of those of the same ids, and bring them to disk: one fsync for all of them.
+
+        A hash that is None leaves the one that is there.
+        """
         if rows:
             with self._write() as connection:
-                connection.execute(insert(_pictures).prefix_with("OR REPLACE"), list(rows))
+                connection.execute(_UPSERT, give_keys(connection, rows))
 
-    def remove(self, ids: Sequence[str]) -> int:
-        """Delete rows; returns how many there were."""
+    def remove(self, ids: Sequence[str]) -> list[str]:
+        """Delete rows, all or none; returns the ids of those there were."""
         with self._write() as connection:
-            return sum(connection.execute(delete(_pictures).where(_pictures.c.id == each)).rowcount for each in ids)
+            return [each for each in ids if connection.execute(delete(pictures).where(pictures.c.id == each)).rowcount]
+
+    def mark(self, image_id: str, marks: Marks) -> bool:
+        """Change a picture's marks; returns whether there is such a picture."""
+        with self._write() as connection:
+            changed = update(pictures).where(pictures.c.id == image_id).values(marks_row(marks))
+            return bool(connection.execute(changed).rowcount)
+
+    def note_hashes(self, hashes: dict[str, tuple[str, int]]) -> None:
+        """Write down SHA-256 and size of files, by the pictures' ids."""
+        with self._write() as connection:
+            for image_id, (digest, size) in hashes.items():
+                found = update(pictures).where(pictures.c.id == image_id)
+                connection.execute(found.values(sha256=digest, bytes=size))
 
     def find(self, image_id: str) -> tuple[ImageRecord, str] | None:
         """A record and its file's path below the gallery's folder; None when there is none."""
-        with self._explained(), self._engine.connect() as connection:
-            row = connection.execute(select(_pictures).where(_pictures.c.id == image_id)).one_or_none()
-        return None if row is None else (_to_record(row), row.path)
+        with self._reading() as connection:
+            row = connection.execute(select(pictures).where(pictures.c.id == image_id)).one_or_none()
+            return None if row is None else (to_record(row), row.path)
 
-    def page(self, limit: int, offset: int, model: str | None) -> tuple[Sequence[ImageRecord], int]:
-        """Records newest first, and how many the whole query has."""
-        query, total = select(_pictures), select(func.count()).select_from(_pictures)
-        if model is not None:
-            query, total = (each.where(_pictures.c.model_key == canonical_id(model)) for each in (query, total))
-        query = query.order_by(_pictures.c.created_at.desc(), _pictures.c.id.desc())
-        with self._explained(), self._engine.connect() as connection:
-            rows = connection.execute(query.limit(_clamped(limit)).offset(_clamped(offset))).all()
-            return [_to_record(row) for row in rows], connection.execute(total).scalar_one()
+    def entry(self, image_id: str) -> Entry | None:
+        """Path, size and hash of a picture; None when there is none."""
+        with self._reading() as connection:
+            row = connection.execute(_ENTRY.where(pictures.c.id == image_id)).one_or_none()
+            return None if row is None else Entry(*row)
+
+    def imported_from(self, sha256: str) -> str | None:
+        """The id of the picture that was imported from a file with this hash."""
+        with self._reading() as connection:
+            return connection.execute(select(pictures.c.id).where(pictures.c.origin == sha256).limit(1)).scalar()
+
+    def page(self, query: GalleryQuery, limit: int, offset: int, cursor: str | None) -> Page:
+        """A page of what the query finds. Raises `InvalidRequest` for a cursor that is none of this query's."""
+        keys = sql.page_of_keys(query, limit + 1 if limit < INT64 - 1 else limit, offset, cursor)
+        with self._reading() as connection:
+            rows = connection.execute(sql.whole_rows(query, keys)).all() if limit > 0 else []
+            total, exact = _total(connection, query)
+            shown = rows[:limit]
+            last = shown[-1] if len(rows) > limit else None
+            next_cursor = None if last is None else sql.cursor_after(query, last.key, last.rating)
+            return Page([to_record(row) for row in shown], total, next_cursor, exact)
+
+    def entries(self, after: int | None = None, limit: int = 1000) -> Sequence[Entry]:
+        """Pictures in the order of time, the oldest first, from behind the key `after`."""
+        found = _ENTRY.order_by(pictures.c.key).limit(limit)
+        with self._reading() as connection:
+            rows = connection.execute(found if after is None else found.where(pictures.c.key > after))
+            return [Entry(*row) for row in rows]
+
+    def oldest(self, before: int | None, limit: int) -> Sequence[Entry]:
+        """The oldest pictures that nobody starred, made before the key `before` where there is one."""
+        found = _ENTRY.where(pictures.c.favourite.is_(False)).order_by(pictures.c.key).limit(limit)
+        with self._reading() as connection:
+            rows = connection.execute(found if before is None else found.where(pictures.c.key < before))
+            return [Entry(*row) for row in rows]
 
     def ids(self) -> set[str]:
         """Every id."""
-        with self._explained(), self._engine.connect() as connection:
-            return set(connection.execute(select(_pictures.c.id)).scalars())
+        with self._reading() as connection:
+            return set(connection.execute(select(pictures.c.id)).scalars())
 
     def count(self) -> int:
-        """How many records there are."""
-        with self._explained(), self._engine.connect() as connection:
-            return connection.execute(select(func.count()).select_from(_pictures)).scalar_one()
+        """How many records there are, as triggers counted."""
+        return self._sum("all")
+
+    def size(self) -> int:
+        """Bytes that all pictures' files take together."""
+        return self._sum("bytes")
+
+    def damage(self) -> list[str]:
+        """What SQLite's own integrity check finds; empty where all is well."""
+        with self._reading() as connection:
+            found = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA integrity_check(10)")]
+            return [] if found == ["ok"] else found
 
     def close(self) -> None:
         """Close every connection; SQLite folds its log into the file with the last one."""
         self._engine.dispose()
 
+    def _sum(self, facet: str) -> int:
+        with self._reading() as connection:
+            kept = select(func.coalesce(func.sum(counts.c.n), 0)).where(counts.c.facet == facet)
+            return int(connection.execute(kept).scalar_one())
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with self._explained(), self._engine.connect() as connection:
+            yield connection
+
     @contextmanager
     def _write(self) -> Iterator[Connection]:
         with self._explained(), self._writing, self._engine.begin() as connection:
+            # At once: a transaction that reads first and then finds another writer ahead of it cannot wait.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
             yield connection
 
     @contextmanager
@@ -228,6 +253,26 @@ class PictureIndex:
             raise DamagedIndex(f"{where} is damaged: {error}; {_REINDEX}") from error
 
 
+def _upsert() -> Any:
+    added = insert(pictures)
+    changed: dict[str, Any] = {
+        column.name: added.excluded[column.name] for column in pictures.columns if column.name != "id"
+    }
+    changed["sha256"] = func.coalesce(added.excluded.sha256, pictures.c.sha256)
+    return added.on_conflict_do_update(index_elements=["id"], set_=changed)
+
+
+_UPSERT = _upsert()
+
+
+def _total(connection: Connection, query: GalleryQuery) -> tuple[int, bool]:
+    kept = sql.kept_count(query)
+    if kept is not None:
+        return int(connection.execute(kept).scalar_one()), True
+    found = int(connection.execute(sql.bounded_count(query)).scalar_one())
+    return min(found, sql.COUNT_AT_MOST), found <= sql.COUNT_AT_MOST
+
+
 def _configure(connection: sqlite3.Connection, _record: object) -> None:
     # FULL brings every commit to disk before it returns; WAL alone would do so only at checkpoints.
     connection.execute("PRAGMA synchronous=FULL")
@@ -241,17 +286,3 @@ def _set_aside(file: Path) -> None:
     file.replace(file.with_name(f"{file.name}.damaged"))
     for leftover in ("-wal", "-shm"):
         file.with_name(file.name + leftover).unlink(missing_ok=True)
-
-
-def _clamped(number: int) -> int:
-    return min(max(number, 0), _INT64 - 1)
-
-
-def _microseconds(moment: datetime) -> int:
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return (aware - _EPOCH) // timedelta(microseconds=1)
-
-
-def _to_record(row: Row[Any]) -> ImageRecord:
-    values = {name: value for name, value in row._mapping.items() if name not in ("path", "model_key")}
-    return ImageRecord(**{**values, "created_at": _EPOCH + timedelta(microseconds=row.created_at)})

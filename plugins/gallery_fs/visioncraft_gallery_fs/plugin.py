@@ -19,7 +19,7 @@ NAME = "gallery_fs"
 def gallery(settings: Settings) -> GalleryStore:
     """The store these settings describe, not started. Raises `ConfigurationError` for a wrong table."""
     table = settings.plugin(NAME, GallerySettings)
-    return GalleryStore(gallery_root(settings, table), thumbnail_side=table.thumbnail_side)
+    return GalleryStore(gallery_root(settings, table), table)
 
 
 @hookimpl
@@ -33,4 +33,4 @@ def visioncraft_commands(settings: Settings) -> Sequence[click.Command]:
     """`visioncraft gallery`."""
     from visioncraft_gallery_fs.commands import gallery_group
 
-    return [gallery_group(lambda: gallery(settings))]
+    return [gallery_group(lambda: gallery(settings), settings)]

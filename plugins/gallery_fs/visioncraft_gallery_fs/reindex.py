@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from visioncraft import StorageError, is_image_id, read_record_file
+from visioncraft import Marks, StorageError, is_image_id, read_record_file
 
 from visioncraft_gallery_fs.files import picture_files, relative
-from visioncraft_gallery_fs.index import PictureIndex, to_row
+from visioncraft_gallery_fs.index import PictureIndex
+from visioncraft_gallery_fs.marks import read_marks
+from visioncraft_gallery_fs.rows import to_row
 
 _BATCH = 500
 
@@ -23,7 +25,7 @@ class Outcome:
     ----------
     indexed: Pictures in the index now.
     removed: Rows whose picture is gone.
-    skipped: One sentence for each file that looks like a picture and could not be read as one.
+    skipped: One sentence for each file that looks like a picture, or a picture's marks, and could not be read as such.
     """
 
     indexed: int
@@ -53,7 +55,7 @@ def rebuild(root: Path, index: PictureIndex, report: Callable[[int, int], None] 
             report(done, len(files))
     removed = index.remove(sorted(before - found))
     index.mark_complete()
-    return Outcome(len(found), removed, skipped)
+    return Outcome(len(found), len(removed), skipped)
 
 
 def _batches(files: Sequence[Path]) -> Iterator[tuple[int, Sequence[Path]]]:
@@ -66,7 +68,7 @@ def _rows(root: Path, batch: Sequence[Path], found: set[str], skipped: list[str]
     rows = []
     for path in batch:
         try:
-            row = _row(root, path)
+            row = _row(root, path, skipped)
             if row["id"] in found:
                 raise StorageError(f"{path}: a copy of picture {row['id']}, which is already indexed")
         except StorageError as error:
@@ -77,10 +79,27 @@ def _rows(root: Path, batch: Sequence[Path], found: set[str], skipped: list[str]
     return rows
 
 
-def _row(root: Path, path: Path) -> dict[str, Any]:
+def _row(root: Path, path: Path, skipped: list[str]) -> dict[str, Any]:
     record = read_record_file(path)
     if record is None:
         raise StorageError(f"{path}: no VisionCraft record inside")
     if not is_image_id(record.id):
         raise StorageError(f"{path}: its record's id {record.id!r} is none of ours")
-    return to_row(replace(record, filename=path.name), relative(root, path))
+    record = replace(record, filename=path.name, marks=_marks(path, skipped))
+    return to_row(record, relative(root, path), _size(path))
+
+
+def _marks(path: Path, skipped: list[str]) -> Marks:
+    """A picture whose marks cannot be read is listed all the same, without them."""
+    try:
+        return read_marks(path)
+    except StorageError as error:
+        skipped.append(error.message)
+        return Marks()
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be read: {error.strerror}") from error

@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, ClassVar
 
 from visioncraft import (
     ConfigurationError,
+    GalleryQuery,
     ImageRecord,
     ImageStore,
+    Marks,
     NotFound,
     Page,
     StorageError,
-    image_filename,
     is_image_id,
-    webp_thumbnail,
 )
 
 from visioncraft_gallery_fs import files
+from visioncraft_gallery_fs.marks import drop_marks, write_marks
+from visioncraft_gallery_fs.naming import placed
+from visioncraft_gallery_fs.settings import GallerySettings
+from visioncraft_gallery_fs.thumbnails import Thumbnails
 
 if TYPE_CHECKING:
+    from visioncraft_gallery_fs.checking import Findings
     from visioncraft_gallery_fs.index import PictureIndex
     from visioncraft_gallery_fs.reindex import Outcome
 
 log = logging.getLogger("visioncraft.gallery_fs")
+_EVERYTHING = GalleryQuery()
 
 
 class GalleryStore(ImageStore):
@@ -39,15 +47,17 @@ class GalleryStore(ImageStore):
     Parameters
     ----------
     root: The gallery's folder, absolute.
-    thumbnail_side: Longest side of a thumbnail, in pixels.
+    settings: Its bounds and the size of thumbnails; `settings.root` does not count.
     """
 
     name: ClassVar[str] = "gallery_fs"
 
-    def __init__(self, root: Path, thumbnail_side: int = 256) -> None:
+    def __init__(self, root: Path, settings: GallerySettings | None = None) -> None:
         self.root = root
-        self._side = thumbnail_side
+        self._settings = settings or GallerySettings()
         self._folders = files.Folders(root)
+        self._thumbnails = Thumbnails(root, self._settings.thumbnail_side, self._write)
+        self._marking = Lock()
         self._opened: PictureIndex | None = None
 
     def start(self) -> None:
@@ -61,6 +71,7 @@ class GalleryStore(ImageStore):
                 self._log_rebuilt(self.reindex())
         except StorageError as error:
             raise ConfigurationError(error.message) from error
+        self._retain()
 
     def prepare(self, thorough: bool = False) -> None:
         """As `start`, but leave an incomplete index incomplete; `thorough` looks for damage in every part of it."""
@@ -95,16 +106,24 @@ class GalleryStore(ImageStore):
         except OSError as error:
             raise StorageError(f"{error.filename or self.root}: {files.reason(error)}") from error
 
+    def check(self, report: Callable[[int, int], None] | None = None) -> Findings:
+        """Compare files and index; `report(done, total)` counts pictures. Raises `StorageError`."""
+        from visioncraft_gallery_fs.checking import check
+
+        return check(self.root, self._index, report)
+
     def save(self, record: ImageRecord, png: bytes) -> ImageRecord:
         """Keep a picture, byte for byte. When this returns, file and row survive a power cut.
 
         A `filename` that is not of the shape `image_filename` gives is replaced by one that is. On failure nothing
         stays behind. Raises `StorageError` that names the path and the next step.
         """
-        from visioncraft_gallery_fs.index import to_row
+        from visioncraft_gallery_fs.rows import to_row
 
-        kept, path = self._place(record)
-        row = to_row(kept, path)
+        kept, path = placed(record)
+        if self._index.find(record.id) is not None:
+            raise StorageError(f"Picture {record.id} is already stored; a new picture needs a new id")
+        row = to_row(kept, path, len(png), hashlib.sha256(png).hexdigest())
         target = self.root / path
         self._write(target, png)
         try:
@@ -115,6 +134,7 @@ class GalleryStore(ImageStore):
                 self._index.remove([kept.id])
             files.remove_quietly(target)
             raise
+        self._retain()
         return kept
 
     def get(self, image_id: str) -> ImageRecord:
@@ -131,29 +151,61 @@ class GalleryStore(ImageStore):
         except OSError as error:
             raise self._unreadable(image_id, path, error) from error
 
-    def list(self, limit: int, offset: int = 0, model: str | None = None) -> Page:
-        """A page, newest first, from the index alone. The cursor is the next offset, as text."""
-        records, total = self._index.page(limit, offset, model)
-        end = max(offset, 0) + len(records)
-        return Page(records, total, str(end) if records and end < total else None)
+    def list(self, limit: int, offset: int = 0, query: GalleryQuery = _EVERYTHING, cursor: str | None = None) -> Page:
+        """A page from the index alone. Raises `InvalidRequest` for a cursor that is none of this query's."""
+        return self._index.page(query, limit, offset, cursor)
 
     def delete(self, image_id: str) -> None:
-        """Remove row, file and thumbnails. Raises `NotFound`, or `StorageError` when the disk refuses.
+        """Remove row, file, marks and thumbnails. Raises `NotFound`, or `StorageError` when the disk refuses."""
+        if not self.delete_many([image_id]):
+            raise _not_found(image_id)
 
-        The row goes first: a crash then leaves a file without a row, never a row without a file. Where the file cannot
-        be removed the row comes back. Only on a full disk the file makes room for the row's change first.
+    def delete_many(self, image_ids: Sequence[str]) -> Sequence[str]:
+        """Remove pictures; answers the ids of those there were. Raises `StorageError` when the disk refuses.
+
+        The rows go first: a crash then leaves files without rows, never a row without a file. Where a file cannot be
+        removed its row comes back. Only on a full disk the files make room for the rows' change first.
         """
         from visioncraft_gallery_fs.index import IndexFull
 
-        record, path = self._find(image_id)
+        found = {image_id: self._index.find(image_id) for image_id in image_ids if is_image_id(image_id)}
+        known = [(record, files.inside(self.root, path)) for record, path in filter(None, found.values())]
+        ids = [record.id for record, _ in known]
         try:
-            known = self._index.remove([image_id])
+            removed = set(self._index.remove(ids))
         except IndexFull:
-            self._remove_file(record, path)
-            known = self._index.remove([image_id])
-        if not known:
-            raise _not_found(image_id)
-        self._remove_file(record, path)
+            self._remove_files(known)
+            return self._index.remove(ids)
+        gone = [(record, path) for record, path in known if record.id in removed]
+        self._remove_files(gone)
+        return [record.id for record, _ in gone]
+
+    def mark(self, image_id: str, marks: Marks) -> ImageRecord:
+        """Keep what people say of a picture, beside it and in the index. Raises `NotFound` or `StorageError`."""
+        record, path = self._find(image_id)
+        self._check_there(image_id, path)
+        with self._marking:
+            try:
+                write_marks(path, marks)
+            except OSError as error:
+                raise StorageError(f"{path}: its marks cannot be written: {files.reason(error)}") from error
+            if not self._index.mark(image_id, marks):
+                drop_marks(path)
+                raise _not_found(image_id)
+        return replace(record, marks=marks)
+
+    def check_room(self) -> None:
+        """Raise `StorageError` where the disk is so full that a picture drawn now might not be kept."""
+        files.check_room(self.root, self._settings.min_free_mb)
+
+    def has_import(self, sha256: str) -> bool:
+        """Whether a picture was imported from a file with this SHA-256, in hexadecimal."""
+        return self._index.imported_from(sha256) is not None
+
+    def hash_of(self, image_id: str) -> str | None:
+        """SHA-256 of a picture's file as it was saved, or as it is where nobody wrote that down; None without one."""
+        entry = self._index.entry(image_id)
+        return None if entry is None else entry.sha256 or hashlib.sha256(self.open(image_id)).hexdigest()
 
     def count(self) -> int:
         """How many pictures there are."""
@@ -162,18 +214,10 @@ class GalleryStore(ImageStore):
     def thumbnail(self, image_id: str) -> bytes:
         """A WebP of the picture, made on first ask and kept. Raises `NotFound` or `StorageError`."""
         _, path = self._find(image_id)
-        cached = self._thumbnails(path, str(self._side))
         self._check_there(image_id, path)
-        with suppress(OSError):
-            return cached.read_bytes()
-        webp = webp_thumbnail(self.open(image_id), self._side)
-        try:
-            self._write(cached, webp)
-        except StorageError as error:
-            # Somebody else was faster, or the disk is full; the thumbnail is in hand all the same.
-            log.debug("Thumbnail not kept: %s", error)
+        webp = self._thumbnails.get(path, lambda: self.open(image_id))
         if self._index.find(image_id) is None:
-            self._drop_thumbnails(path)
+            self._thumbnails.drop(path)
             raise _not_found(image_id)
         return webp
 
@@ -189,18 +233,6 @@ class GalleryStore(ImageStore):
             log.warning("%s: the index was missing or damaged and was rebuilt: %s", self.root, told)
         for sentence in outcome.skipped:
             log.warning("Not indexed: %s", sentence)
-
-    def _place(self, record: ImageRecord) -> tuple[ImageRecord, str]:
-        """The record under the name it will have, and its path below the root."""
-        if not is_image_id(record.id):
-            raise StorageError(f"Picture id {record.id!r} is none of ours; take one from new_image_id()")
-        if self._index.find(record.id) is not None:
-            raise StorageError(f"Picture {record.id} is already stored; a new picture needs a new id")
-        path = _dated(record.filename)
-        if not files.PICTURE_PATH.fullmatch(path):
-            record = replace(record, filename=image_filename(record.id, record.created_at))
-            path = _dated(record.filename)
-        return record, path
 
     def _write(self, path: Path, data: bytes) -> None:
         try:
@@ -231,35 +263,39 @@ class GalleryStore(ImageStore):
         if self._index.file.exists():
             with suppress(StorageError):  # "not found" is true whether the row can be dropped now or later
                 self._index.remove([image_id])
-            self._drop_thumbnails(path)
+            drop_marks(path)
+            self._thumbnails.drop(path)
         return _not_found(image_id)
 
-    def _remove_file(self, record: ImageRecord, path: Path) -> None:
-        from visioncraft_gallery_fs.index import to_row
+    def _remove_files(self, pictures: Sequence[tuple[ImageRecord, Path]]) -> None:
+        for number, (_, path) in enumerate(pictures):
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                self._put_back(pictures[number:])
+                raise StorageError(f"{path}: cannot be deleted: {files.reason(error)}") from error
+            drop_marks(path)
+            self._thumbnails.drop(path)
+        for folder in {path.parent for _, path in pictures}:
+            with suppress(OSError):  # the names are gone; a power cut may bring files back, which no row names
+                files.sync_folder(folder)
 
-        try:
-            path.unlink(missing_ok=True)
-            if path.parent.is_dir():  # the whole folder may have been removed by hand
-                files.sync_folder(path.parent)
-        except OSError as error:
-            if path.is_file():
-                self._index.put([to_row(record, files.relative(self.root, path))])
-            raise StorageError(f"{path}: cannot be deleted: {files.reason(error)}") from error
-        self._drop_thumbnails(path)
+    def _put_back(self, pictures: Sequence[tuple[ImageRecord, Path]]) -> None:
+        from visioncraft_gallery_fs.rows import to_row
 
-    def _thumbnails(self, picture: Path, side: str) -> Path:
-        return (self.root / ".thumbnails" / side / picture.relative_to(self.root)).with_suffix(".webp")
+        there = [(record, path) for record, path in pictures if path.is_file()]
+        self._index.put(
+            [to_row(record, files.relative(self.root, path), path.stat().st_size) for record, path in there]
+        )
 
-    def _drop_thumbnails(self, picture: Path) -> None:
-        for folder in (self.root / ".thumbnails").glob("*"):
-            with suppress(OSError):
-                self._thumbnails(picture, folder.name).unlink(missing_ok=True)
+    def _retain(self) -> None:
+        """Remove what the settings call surplus."""
+        if not (self._settings.keep_days or self._settings.keep_pictures or self._settings.keep_gb):
+            return
+        from visioncraft_gallery_fs.retention import Retention
 
-
-def _dated(filename: str) -> str:
-    """Where a picture of this name goes: `2026/11/23/generated_image_20261123_….png`."""
-    day = filename.removeprefix("generated_image_")
-    return f"{day[:4]}/{day[4:6]}/{day[6:8]}/{filename}"
+        rules = Retention(self._settings.keep_days, self._settings.keep_pictures, self._settings.keep_gb)
+        rules.enforce(self._index, self.delete_many)
 
 
 def _not_found(image_id: str) -> NotFound:

@@ -199,7 +199,7 @@ _ON_PICTURE = ("", "", "reset", "truncated", "503", "lost")
 
 async def _weathered(seed: int, standin: StandIn, make: Make, ask: Ask, told: Any) -> tuple[int, Any]:
     """A job in random weather: faults, and up to three ends of the server amid it, each followed by a new start."""
-    dice = random.Random(seed)  # noqa: S311
+    dice = random.Random(seed)
     prompt = f"sequence {seed}"
     request = ask(prompt, seed=seed)
     for route, faults in (("order", _ON_ORDER), ("generation", _ON_LOOK), ("picture", _ON_PICTURE)):

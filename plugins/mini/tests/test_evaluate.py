@@ -46,7 +46,7 @@ def test_the_phrasings_ask_for_every_concept() -> None:
 
 def test_the_grammar_covers_what_the_captioner_writes() -> None:
     captioner = object.__new__(Captioner)
-    captioner.random = random.Random(0)  # noqa: S311
+    captioner.random = random.Random(0)
     captioner.tags, captioner.strangers = {}, ["carpet"]
     grammar = caption_grammar()
     for concept in all_concepts():

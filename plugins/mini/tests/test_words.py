@@ -53,7 +53,7 @@ def test_a_recolourable_concept_has_a_name_without_a_colour() -> None:
 
 def bare_captioner() -> Captioner:
     captioner = object.__new__(Captioner)
-    captioner.random = random.Random(0)  # noqa: S311
+    captioner.random = random.Random(0)
     captioner.tags, captioner.strangers = {}, ["carpet"]
     return captioner
 

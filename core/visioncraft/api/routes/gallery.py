@@ -1,68 +1,49 @@
-"""`/gallery` and `/images`: what was drawn."""
+"""`/gallery`: pages, searches and exports of what was drawn."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import pybase64
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import StreamingResponse
 
 from visioncraft.api.deps import RuntimeDep
-from visioncraft.api.openapi import responses
-from visioncraft.api.schemas.gallery import GalleryAnswer, GalleryEntry
+from visioncraft.api.export import zipped
+from visioncraft.api.openapi import binary, responses
+from visioncraft.api.schemas.gallery import Filters, GalleryAnswer, GalleryEntry, GalleryPage
 from visioncraft.contracts import ImageStore
 from visioncraft.errors import NotFound, StorageError
-from visioncraft.ids import is_image_id
 from visioncraft.types import ImageRecord
 
 log = logging.getLogger(__name__)
 router = APIRouter(tags=["gallery"])
 
-_IMMUTABLE = "private, max-age=31536000, immutable"  # a picture's bytes never change under its id
-_LARGEST_OFFSET = 2**53
-
-
-def _binary(media_type: str) -> dict[int | str, dict[str, Any]]:
-    content = {media_type: {"schema": {"type": "string", "format": "binary"}}}
-    return {200: {"description": "The picture", "content": content}, 304: {"description": "The client has it already"}}
-
 
 @router.get("/gallery", response_model_exclude_unset=True, responses=responses())
-async def gallery(
-    runtime: RuntimeDep,
-    limit: Annotated[int, Query(ge=1, le=500, description="Maximum number of images to return")] = 50,
-    offset: Annotated[int, Query(ge=0, le=_LARGEST_OFFSET, description="Number of images to skip")] = 0,
-    model: Annotated[str | None, Query(max_length=200, description="Filter by model used")] = None,
-    image_data: Annotated[bool, Query(description="Whether each entry carries its picture as base64")] = True,
-) -> GalleryAnswer:
-    """The stored pictures, newest first."""
+async def gallery(runtime: RuntimeDep, page: Annotated[GalleryPage, Query()]) -> GalleryAnswer:
+    """The stored pictures, newest first unless `sort` says otherwise; filters narrow them down together."""
     store = runtime.registry.store
-    page = await asyncio.to_thread(store.list, limit, offset, model)
-    entries = await asyncio.to_thread(_with_data, store, page.items) if image_data else [entry(r) for r in page.items]
-    return GalleryAnswer(images=entries, total_count=page.total, limit=limit, offset=offset)
+    found = await asyncio.to_thread(store.list, page.limit, page.offset, page.query(), page.cursor)
+    whole = await asyncio.to_thread(_with_data, store, found.items) if page.image_data else map(entry, found.items)
+    return GalleryAnswer(
+        images=list(whole),
+        total_count=found.total,
+        limit=page.limit,
+        offset=page.offset,
+        total_is_exact=found.exact,
+        next_cursor=found.next_cursor,
+    )
 
 
-@router.get("/images/{image_id}", response_class=Response, responses=responses(404) | _binary("image/png"))
-async def image(image_id: str, runtime: RuntimeDep, if_none_match: Annotated[str | None, Header()] = None) -> Response:
-    """The PNG itself, with its parameters inside: the same bytes as the file and as `/generate` answered."""
-    return await _picture(runtime.registry.store, "open", image_id, "image/png", if_none_match)
-
-
-@router.get("/images/{image_id}/thumbnail", response_class=Response, responses=responses(404) | _binary("image/webp"))
-async def thumbnail(
-    image_id: str, runtime: RuntimeDep, if_none_match: Annotated[str | None, Header()] = None
-) -> Response:
-    """A WebP of at most 256 pixels a side."""
-    return await _picture(runtime.registry.store, "thumbnail", image_id, "image/webp", if_none_match)
-
-
-@router.delete("/images/{image_id}", status_code=204, responses=responses(404))
-async def delete_image(image_id: str, runtime: RuntimeDep) -> None:
-    """Remove a picture for good, its file and its thumbnail too."""
-    await asyncio.to_thread(runtime.registry.store.delete, _checked(image_id))
+@router.get("/gallery/export", response_class=Response, responses=responses() | binary("application/zip"))
+async def export(runtime: RuntimeDep, chosen: Annotated[Filters, Query()]) -> Response:
+    """All pictures that the filters find, as a zip that begins to arrive at once: files, and their marks as JSON."""
+    headers = {"Content-Disposition": 'attachment; filename="visioncraft-gallery.zip"'}
+    return StreamingResponse(zipped(runtime.registry.store, chosen.query()), 200, headers, "application/zip")
 
 
 def entry(record: ImageRecord) -> GalleryEntry:
@@ -79,6 +60,11 @@ def entry(record: ImageRecord) -> GalleryEntry:
         width=record.width,
         height=record.height,
         created_at=record.created_at,
+        generator=record.generator,
+        tags=list(record.marks.tags),
+        favourite=record.marks.favourite,
+        rating=record.marks.rating,
+        notes=record.marks.notes,
         url=f"/images/{record.id}",
         thumbnail_url=f"/images/{record.id}/thumbnail",
     )
@@ -94,19 +80,3 @@ def _filled(store: ImageStore, shown: GalleryEntry) -> GalleryEntry:
     except (NotFound, StorageError) as error:  # one file gone by hand must not take the page with it
         log.warning("%s: %s", shown.id, error.message)
     return shown
-
-
-async def _picture(store: ImageStore, what: str, image_id: str, media_type: str, known: str | None) -> Response:
-    """The bytes with an ETag; 304 where the client has them already."""
-    headers = {"ETag": f'"{_checked(image_id)}-{what}"', "Cache-Control": _IMMUTABLE}
-    if known is not None and (headers["ETag"] in known or known.strip() == "*"):
-        await asyncio.to_thread(store.get, image_id)
-        return Response(status_code=304, headers=headers)
-    content = await asyncio.to_thread(getattr(store, what), image_id)
-    return Response(content, headers=headers, media_type=media_type)
-
-
-def _checked(image_id: str) -> str:
-    if not is_image_id(image_id):
-        raise NotFound("No such picture: the id is not one of this server's")
-    return image_id

@@ -36,7 +36,7 @@ async def create_job(
     """Queue a generation and answer at once; `Location` names the job. What is accepted outlives a crash."""
     job = await submit(body, request, runtime, idempotency_key)
     response.headers["Location"] = f"/jobs/{job.id}"
-    return _answer(job, runtime)
+    return job_answer(job, runtime)
 
 
 @router.get("/jobs", responses=responses())
@@ -46,7 +46,7 @@ async def list_jobs(
     status: Annotated[JobState | None, Query(description="Only those in this state")] = None,
 ) -> JobList:
     """The newest jobs, those that ended too until they are forgotten."""
-    return JobList(jobs=[_answer(job, runtime) for job in await runtime.jobs.latest(limit, status)])
+    return JobList(jobs=[job_answer(job, runtime) for job in await runtime.jobs.latest(limit, status)])
 
 
 async def _find(job_id: str, runtime: RuntimeDep) -> Job:
@@ -59,7 +59,7 @@ JobDep = Annotated[Job, Depends(_find)]
 @router.get("/jobs/{job_id}", responses=responses(404))
 async def get_job(job: JobDep, runtime: RuntimeDep) -> JobAnswer:
     """Where a job stands."""
-    return _answer(job, runtime)
+    return job_answer(job, runtime)
 
 
 @router.get("/jobs/{job_id}/events", response_class=EventSourceResponse, responses=responses(404))
@@ -77,7 +77,7 @@ async def watch_job(
 @router.delete("/jobs/{job_id}", responses=responses(404))
 async def cancel_job(job: JobDep, runtime: RuntimeDep) -> JobAnswer:
     """Cancel a job: at once while it waits, within one step while it draws. An ended job stays as it is."""
-    return _answer(await runtime.jobs.cancel(job.id), runtime)
+    return job_answer(await runtime.jobs.cancel(job.id), runtime)
 
 
 @router.get("/queue", responses=responses())
@@ -114,7 +114,8 @@ async def watch_all(socket: WebSocket) -> None:
         await socket.close()
 
 
-def _answer(job: Job, runtime: Runtime) -> JobAnswer:
+def job_answer(job: Job, runtime: Runtime) -> JobAnswer:
+    """A job as clients see it."""
     return JobAnswer(
         id=job.id,
         status=job.state.value,

@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from visioncraft.api.schemas.fields import Text, Whole
+from visioncraft.types import GalleryQuery, Marks, Sort, tag_key
+
+
+def _whole_characters(text: str) -> str:
+    if any("\ud800" <= character <= "\udfff" for character in text) or "\0" in text:
+        raise ValueError("holds half of a surrogate pair or a NUL; send whole characters")
+    return text
+
+
+def _tag(text: str) -> str:
+    spelled = tag_key(_whole_characters(text))
+    if not spelled:
+        raise ValueError("a tag holds at least one letter")
+    return spelled
+
+
+_INT64 = 2**63
+Tag = Annotated[Text, Field(min_length=1, max_length=100), AfterValidator(_tag)]
 
 
 class GalleryEntry(BaseModel):
@@ -21,15 +42,106 @@ class GalleryEntry(BaseModel):
     width: int
     height: int
     created_at: datetime
+    generator: str = Field(description="The generator that drew it; empty where that is not known")
+    tags: list[str]
+    favourite: bool
+    rating: int = Field(description="0 for none, else 1 to 5")
+    notes: str
     url: str = Field(description="The PNG itself", examples=["/images/img_01kb0v7m3qj4x5n6p7r8s9t0ab"])
     thumbnail_url: str
     image_data: str | None = Field(None, description="Base64-encoded PNG; absent with image_data=false")
 
 
 class GalleryAnswer(BaseModel):
-    """A page of the gallery, newest first."""
+    """A page of the gallery."""
 
     images: list[GalleryEntry]
     total_count: int
     limit: int
     offset: int
+    total_is_exact: bool = Field(description="False where counting stopped: there are more than total_count")
+    next_cursor: str | None = Field(description="Pass it as `cursor` for the page after this one; null at the end")
+
+
+class Filters(BaseModel):
+    """Which pictures of the gallery; what is left out does not restrict."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    model: str | None = Field(None, max_length=200, description="Filter by model used")
+    q: str | None = Field(
+        None, max_length=500, description='Words of prompt or notes; `word*` begins so, `"two words"` side by side'
+    )
+    generator: str | None = Field(None, max_length=200, description="The generator that drew it")
+    width: int | None = Field(None, ge=1, lt=_INT64, description="Pixels")
+    height: int | None = Field(None, ge=1, lt=_INT64, description="Pixels")
+    seed: int | None = Field(None, ge=-_INT64, lt=_INT64, description="The seed that drew it")
+    since: datetime | None = Field(None, description="Made at this time or later; without a time zone it is UTC")
+    until: datetime | None = Field(None, description="Made before this time")
+    tag: list[Tag] = Field([], max_length=20, description="Has this tag; several may be given, and all must fit")
+    favourite: bool | None = Field(None, description="Starred, or not")
+    min_rating: int = Field(0, ge=0, le=5, description="Rated so or better")
+    sort: Sort = Field("newest", description="newest, oldest, or rating: the best rated first")
+
+    def query(self) -> GalleryQuery:
+        """As stores take it."""
+        return GalleryQuery(
+            text=self.q or "",
+            model=self.model,
+            generator=self.generator,
+            width=self.width,
+            height=self.height,
+            seed=self.seed,
+            since=_in_utc(self.since),
+            until=_in_utc(self.until),
+            tags=tuple(self.tag),
+            favourite=self.favourite,
+            min_rating=self.min_rating,
+            sort=self.sort,
+        )
+
+
+class GalleryPage(Filters):
+    """`GET /gallery`: which pictures, and which page of them."""
+
+    limit: int = Field(50, ge=1, le=500, description="Maximum number of images to return")
+    offset: int = Field(0, ge=0, le=2**53, description="Number of images to skip")
+    cursor: str | None = Field(None, max_length=200, description="The next_cursor of the page before, with its filters")
+    image_data: bool = Field(True, description="Whether each entry carries its picture as base64")
+
+
+class MarksBody(BaseModel):
+    """What to say of a picture. What is left out or null stays as it is."""
+
+    model_config = ConfigDict(extra="ignore", json_schema_extra={"examples": [{"tags": ["fruit"], "rating": 5}]})
+
+    tags: list[Tag] | None = Field(None, max_length=100, description="All its tags, kept in lower case")
+    favourite: bool | None = Field(None, strict=True)
+    rating: Whole | None = Field(None, ge=0, le=5, description="0 for none, else 1 to 5")
+    notes: Annotated[Text, AfterValidator(_whole_characters)] | None = Field(None, max_length=10_000)
+
+    def changed(self, marks: Marks) -> Marks:
+        """The marks with what this body says in place of what they said."""
+        return Marks(
+            tags=marks.tags if self.tags is None else tuple(sorted(set(self.tags))),
+            favourite=marks.favourite if self.favourite is None else self.favourite,
+            rating=marks.rating if self.rating is None else self.rating,
+            notes=marks.notes if self.notes is None else self.notes,
+        )
+
+
+class SelectionBody(BaseModel):
+    """Which pictures."""
+
+    ids: list[Text] = Field(min_length=1, max_length=1000, examples=[["img_01kb0v7m3qj4x5n6p7r8s9t0ab"]])
+
+
+class DeletedAnswer(BaseModel):
+    """Which pictures are gone now, and which were not there."""
+
+    deleted: list[str]
+    not_found: list[str]
+
+
+def _in_utc(moment: datetime | None) -> datetime | None:
+    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment

@@ -1,0 +1,265 @@
+"""A million rows, 100,000 of them with real files, behind a real server; InvokeAI's way on the same rows beside it.
+
+The peer is InvokeAI's `images` table with its indexes and queries (invokeai/app/services/image_records/
+image_records_sqlite.py): LIMIT and OFFSET, COUNT(*) for every page, LIKE over the metadata for a search.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+from urllib.parse import urlparse
+
+import httpx
+import numpy as np
+import psutil  # type: ignore[import-untyped]
+from visioncraft import ImageRecord, Marks, encode_png, image_filename, new_image_id, with_record
+from visioncraft_gallery_fs.index import PictureIndex
+from visioncraft_gallery_fs.rows import to_row
+from visioncraft_gallery_fs.store import GalleryStore
+
+from benchmarks.serving import server
+
+PICTURES = 1_000_000
+FILES = 100_000
+PAGE = 50
+FAR = 500_000
+CALLS = 400
+TARGET_MS = 5.0
+TARGET_FAR_MS = 50.0
+TARGET_GROWTH_MIB = 50.0
+_BATCH = 5000
+_NOUNS = ("castle", "fox", "harbour", "lighthouse", "mountain", "orchard", "portrait", "robot", "street", "teapot")
+_RARE = tuple(f"{first}{second}" for first in ("amber", "birch", "cobalt", "dune") for second in range(2500))
+
+_SMALL = encode_png(np.zeros((64, 64, 3), dtype=np.uint8))
+
+Row = tuple[str, str, str]
+
+
+def rows(folder: Path) -> Iterator[Row]:
+    """Over HTTP, without picture data: (what, ours, InvokeAI's way and the target)."""
+    root = folder / "gallery"
+    seconds = _fill(root, folder / "invokeai.db")
+    yield f"filling an index with {PICTURES:,} rows", f"{seconds:.0f} s", ""
+    settings = f"[plugins.config.gallery_fs]\nroot = {json.dumps(str(root))}\n"
+    with server(settings) as (client, start), closing(sqlite3.connect(folder / "invokeai.db")) as peer:
+        yield f"visioncraft serve until its first answer at {PICTURES:,}", f"{start:.2f} s", ""
+        yield from _measured(client, peer)
+    yield from _saving(root, folder)
+    yield from _rebuilding(root)
+
+
+def _measured(client: httpx.Client, peer: sqlite3.Connection) -> Iterator[Row]:
+    process = _process_of(client)
+    _get(client, "")
+    before = process.memory_info().rss
+    chance = Random(2026)  # noqa: S311 - a benchmark's dice
+    page, words = "first page of 50", [chance.choice(_RARE) for _ in range(CALLS)]
+    yield _line(page, [_get(client, "") for _ in range(CALLS)], _peer_page(peer, 0, 40), TARGET_MS)
+    cursors = [f"newest.0.{_microsecond(chance.randrange(PICTURES)) * 1024}" for _ in range(CALLS)]
+    keyset = [_get(client, f"&cursor={cursor}") for cursor in cursors]
+    yield _line("any page by cursor", keyset, _peer_page(peer, PICTURES // 2, 5), TARGET_MS)
+    far = [_get(client, f"&offset={FAR}") for _ in range(40)]
+    yield _line(f"offset {FAR:,}", far, _peer_page(peer, FAR, 5), TARGET_FAR_MS)
+    rare = [_get(client, f"&q={word}") for word in words]
+    yield _line("search, a word in 100 prompts", rare, _peer_search(peer, words[:5]), TARGET_MS)
+    common = [_get(client, f"&q={chance.choice(_NOUNS)}") for _ in range(CALLS)]
+    yield _line("search, a word in 100,000 prompts", common, _peer_search(peer, _NOUNS[:5]), TARGET_MS)
+    both = [_get(client, f"&q={word}+{chance.choice(_NOUNS)}") for word in words]
+    yield _line("search, two words", both, None, TARGET_MS)
+    model = [_get(client, f"&model=model-{chance.randrange(3)}") for _ in range(CALLS)]
+    yield _line("first page of one model of three", model, None, TARGET_MS)
+    tag = [_get(client, "&tag=kept&min_rating=3") for _ in range(40)]
+    yield _line("a tag in 10,000 and a rating", tag, None, None)
+    growth = (process.memory_info().rss - before) / 2**20
+    yield "memory the server gained meanwhile", f"{growth:.1f} MiB", f"target at most {TARGET_GROWTH_MIB:g} MiB"
+
+
+def _saving(root: Path, folder: Path) -> Iterator[Row]:
+    """A picture of 1024x1024 that is encoded already, into the full gallery; beside it the disk's own share."""
+    store = GalleryStore(root)
+    store.start()
+    pixels = np.random.default_rng(0).integers(0, 256, (1024, 1024, 3), dtype=np.uint8) // 8
+    png = encode_png(pixels.astype(np.uint8))
+
+    def save() -> None:
+        record = replace(_record(PICTURES), created_at=datetime.now(UTC), filename="")
+        store.save(record, with_record(png, record))
+
+    def plain() -> None:
+        with (folder / "plain.png").open("wb") as stream:
+            stream.write(png)
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    ours, peer = _timed([save] * 60), _timed([plain] * 60)
+    store.close()
+    told = f"p50 {_percentile(ours, 50):.1f} ms, p99 {_percentile(ours, 99):.1f} ms"
+    against = f"write and fsync of the same bytes alone p50 {_percentile(peer, 50):.1f} ms; target at most 10 ms"
+    yield f"a save of {len(png) / 2**20:.1f} MiB at {PICTURES:,}, encoding not counted", told, against
+
+
+def _rebuilding(root: Path) -> Iterator[Row]:
+    (root / "index.sqlite3").unlink()
+    store = GalleryStore(root)
+    began = time.perf_counter()
+    store.start()
+    seconds, files = time.perf_counter() - began, store.count()
+    store.close()
+    yield f"a start without an index: {files:,} files read again", f"{seconds:.1f} s", ""
+
+
+def _line(what: str, ours: list[float], peer: list[float] | None, target: float | None) -> Row:
+    told = f"p50 {_percentile(ours, 50):.2f} ms, p99 {_percentile(ours, 99):.2f} ms"
+    against = [f"InvokeAI's query alone {_percentile(peer, 50):.1f} ms"] if peer else []
+    against += [f"target p99 at most {target:g} ms"] if target else []
+    return f"{what} at {PICTURES:,}", told, "; ".join(against)
+
+
+def _percentile(times: list[float], percent: int) -> float:
+    return sorted(times)[min(len(times) - 1, len(times) * percent // 100)]
+
+
+def _get(client: httpx.Client, query: str) -> float:
+    """Milliseconds of one page over HTTP, which has what it should have."""
+    began = time.perf_counter()
+    answer = client.get(f"/gallery?image_data=false&limit={PAGE}{query}")
+    elapsed = (time.perf_counter() - began) * 1000
+    if answer.raise_for_status().json()["images"] == []:
+        raise RuntimeError(f"nothing found for {query}")
+    return elapsed
+
+
+def _process_of(client: httpx.Client) -> psutil.Process:
+    port = urlparse(str(client.base_url)).port
+    found = (each.pid for each in psutil.net_connections("tcp") if each.status == "LISTEN" and each.laddr[1] == port)
+    return psutil.Process(next(pid for pid in found if pid))
+
+
+def _peer_page(peer: sqlite3.Connection, offset: int, calls: int) -> list[float]:
+    order = "ORDER BY starred DESC, created_at DESC LIMIT ? OFFSET ?"
+
+    def page() -> None:
+        peer.execute(f"SELECT * FROM images WHERE {_PEER_WHERE} {order}", (PAGE, offset)).fetchall()  # noqa: S608
+        peer.execute(f"SELECT COUNT(*) FROM images WHERE {_PEER_WHERE}").fetchone()  # noqa: S608
+
+    return _timed([page] * calls)
+
+
+def _peer_search(peer: sqlite3.Connection, words: tuple[str, ...] | list[str]) -> list[float]:
+    where = f"{_PEER_WHERE} AND (metadata LIKE ? OR created_at LIKE ?)"
+    order = "ORDER BY starred DESC, created_at DESC LIMIT ? OFFSET 0"
+
+    def search(word: str) -> Callable[[], None]:
+        like = (f"%{word}%",) * 2
+
+        def work() -> None:
+            peer.execute(f"SELECT * FROM images WHERE {where} {order}", (*like, PAGE)).fetchall()  # noqa: S608
+            peer.execute(f"SELECT COUNT(*) FROM images WHERE {where}", like).fetchone()  # noqa: S608
+
+        return work
+
+    return _timed([search(word) for word in words])
+
+
+def _timed(works: list[Callable[[], None]]) -> list[float]:
+    times = []
+    for work in works:
+        began = time.perf_counter()
+        work()
+        times.append((time.perf_counter() - began) * 1000)
+    return times
+
+
+_PEER_WHERE = "is_intermediate = 0 AND image_category = 'general'"
+_PEER_SCHEMA = """
+CREATE TABLE images (image_name TEXT NOT NULL PRIMARY KEY, image_origin TEXT NOT NULL, image_category TEXT NOT NULL,
+  width INTEGER NOT NULL, height INTEGER NOT NULL, session_id TEXT, node_id TEXT, metadata TEXT,
+  is_intermediate BOOLEAN DEFAULT FALSE, created_at DATETIME NOT NULL, updated_at DATETIME NOT NULL,
+  deleted_at DATETIME, starred BOOLEAN DEFAULT FALSE);
+CREATE UNIQUE INDEX idx_images_image_name ON images(image_name);
+CREATE INDEX idx_images_image_origin ON images(image_origin);
+CREATE INDEX idx_images_image_category ON images(image_category);
+CREATE INDEX idx_images_created_at ON images(created_at);
+CREATE INDEX idx_images_starred ON images(starred);
+"""
+
+
+def _fill(root: Path, peer_file: Path) -> float:
+    """Write the same records into both; answers the seconds that ours took."""
+    root.mkdir(parents=True)
+    index, seconds = PictureIndex.open(root / "index.sqlite3"), 0.0
+    with closing(sqlite3.connect(peer_file)) as peer:
+        peer.executescript(_PEER_SCHEMA)
+        for start in range(0, PICTURES, _BATCH):
+            records = [_record(number) for number in range(start, start + _BATCH)]
+            began = time.perf_counter()
+            index.put([to_row(each, f"{each.created_at:%Y/%m/%d}/{each.filename}", 2_000_000) for each in records])
+            seconds += time.perf_counter() - began
+            if start >= PICTURES - FILES:
+                _write_files(root, records)
+            peer.executemany(f"INSERT INTO images VALUES ({','.join('?' * 13)})", map(_peer_row, records))  # noqa: S608
+            peer.commit()
+    index.mark_complete()
+    index.close()
+    return seconds
+
+
+def _write_files(root: Path, records: list[ImageRecord]) -> None:
+    """As saves leave them, without the fsyncs."""
+    for record in records:
+        path = root / f"{record.created_at:%Y/%m/%d}" / record.filename
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(with_record(_SMALL, record))
+
+
+def _microsecond(number: int) -> int:
+    return 1_600_000_000_000_000 + number * 100_000_000
+
+
+def _record(number: int) -> ImageRecord:
+    image_id = new_image_id()
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=_microsecond(number))
+    noun, rare = _NOUNS[number // len(_RARE) % len(_NOUNS)], _RARE[number * 7 % len(_RARE)]
+    return ImageRecord(
+        id=image_id,
+        filename=image_filename(image_id, moment),
+        prompt=f"A beautiful {noun} in {rare} light, 35 mm, highly detailed, number {number}",
+        negative_prompt="blurry, low quality",
+        model=f"model-{number % 3}",
+        seed=number,
+        width=1024,
+        height=1024,
+        generation_time=12.34,
+        vram_used=4.2,
+        created_at=moment,
+        parameters={"num_inference_steps": 20, "guidance_scale": 7.5, "width": 1024, "height": 1024},
+        facts={"sampler": "euler_a", "dtype": "float16", "generator": "local_sd"},
+        marks=Marks(("kept",) if number % 100 == 0 else (), number % 1000 == 0, number % 6 if number % 10 == 0 else 0),
+    )
+
+
+def _peer_row(record: ImageRecord) -> tuple[Any, ...]:
+    metadata = {"positive_prompt": record.prompt, "negative_prompt": record.negative_prompt, "seed": record.seed}
+    metadata |= {"model": {"name": record.model}, "steps": 20, "cfg_scale": 7.5, "scheduler": "euler_a"}
+    moment = f"{record.created_at:%Y-%m-%d %H:%M:%S}.000"
+    described = (record.width, record.height, None, None, json.dumps(metadata), False, moment, moment, None)
+    return (record.filename, "internal", "general", *described, record.marks.favourite)
+
+
+if __name__ == "__main__":
+    import tempfile
+
+    with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-million-") as place:
+        for cells in rows(Path(place)):
+            print(" | ".join(cells), flush=True)

@@ -1,0 +1,111 @@
+"""`/images`: single pictures, and chosen ones."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Request, Response
+from pydantic import ValidationError
+
+from visioncraft.api.deps import RuntimeDep
+from visioncraft.api.openapi import binary, responses
+from visioncraft.api.routes.gallery import entry
+from visioncraft.api.routes.generate import submit
+from visioncraft.api.routes.jobs import job_answer
+from visioncraft.api.schemas.gallery import DeletedAnswer, GalleryEntry, MarksBody, SelectionBody
+from visioncraft.api.schemas.generation import GenerateBody
+from visioncraft.api.schemas.jobs import JobAnswer
+from visioncraft.contracts import ImageStore
+from visioncraft.errors import InvalidRequest, NotFound
+from visioncraft.ids import is_image_id
+from visioncraft.metadata import read_record
+from visioncraft.requests import request_fields
+from visioncraft.types import ImageRecord
+
+router = APIRouter(tags=["gallery"])
+
+_IMMUTABLE = "private, max-age=31536000, immutable"  # a picture's bytes never change under its id
+
+
+@router.get("/images/{image_id}", response_class=Response, responses=responses(404) | binary("image/png"))
+async def image(image_id: str, runtime: RuntimeDep, if_none_match: Annotated[str | None, Header()] = None) -> Response:
+    """The PNG itself, with its parameters inside: the same bytes as the file and as `/generate` answered."""
+    return await _picture(runtime.registry.store, "open", image_id, "image/png", if_none_match)
+
+
+@router.get("/images/{image_id}/thumbnail", response_class=Response, responses=responses(404) | binary("image/webp"))
+async def thumbnail(
+    image_id: str, runtime: RuntimeDep, if_none_match: Annotated[str | None, Header()] = None
+) -> Response:
+    """A WebP of at most 256 pixels a side."""
+    return await _picture(runtime.registry.store, "thumbnail", image_id, "image/webp", if_none_match)
+
+
+@router.delete("/images/{image_id}", status_code=204, responses=responses(404))
+async def delete_image(image_id: str, runtime: RuntimeDep) -> None:
+    """Remove a picture for good, its file and its thumbnail too."""
+    await asyncio.to_thread(runtime.registry.store.delete, _checked(image_id))
+
+
+@router.patch("/images/{image_id}", response_model_exclude_unset=True, responses=responses(404))
+async def mark_image(image_id: str, body: MarksBody, runtime: RuntimeDep) -> GalleryEntry:
+    """Change a picture's tags, star, rating or notes. Its file stays as it is."""
+    store = runtime.registry.store
+    record = await asyncio.to_thread(store.get, _checked(image_id))
+    return entry(await asyncio.to_thread(store.mark, image_id, body.changed(record.marks)))
+
+
+@router.post("/images/{image_id}/replay", status_code=202, responses=responses(404, 429))
+async def replay_image(image_id: str, request: Request, response: Response, runtime: RuntimeDep) -> JobAnswer:
+    """Draw a picture again from what stands inside its file: same model and version, same picture.
+
+    Queues a job and answers at once, as `POST /jobs` does.
+    """
+    record = await asyncio.to_thread(_record_inside, runtime.registry.store, _checked(image_id))
+    job = await submit(_body(record), request, runtime, None)
+    response.headers["Location"] = f"/jobs/{job.id}"
+    return job_answer(job, runtime)
+
+
+@router.post("/images/delete", responses=responses())
+async def delete_images(body: SelectionBody, runtime: RuntimeDep) -> DeletedAnswer:
+    """Remove several pictures for good."""
+    ids = list(dict.fromkeys(body.ids))
+    there = [image_id for image_id in ids if is_image_id(image_id)]
+    deleted = list(await asyncio.to_thread(runtime.registry.store.delete_many, there))
+    return DeletedAnswer(deleted=deleted, not_found=[image_id for image_id in ids if image_id not in set(deleted)])
+
+
+def _record_inside(store: ImageStore, image_id: str) -> ImageRecord:
+    return read_record(store.open(image_id)) or store.get(image_id)
+
+
+def _body(record: ImageRecord) -> GenerateBody:
+    """What to ask for. Raises `InvalidRequest` where a picture from elsewhere does not say enough."""
+    try:
+        return GenerateBody.model_validate(request_fields(record))
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        field = str(problem["loc"][0])
+        raise InvalidRequest(
+            f"Picture {record.id} cannot be drawn again",
+            field=field,
+            issue=f"its file says otherwise: {problem['msg']}",
+        ) from error
+
+
+async def _picture(store: ImageStore, what: str, image_id: str, media_type: str, known: str | None) -> Response:
+    """The bytes with an ETag; 304 where the client has them already."""
+    headers = {"ETag": f'"{_checked(image_id)}-{what}"', "Cache-Control": _IMMUTABLE}
+    if known is not None and (headers["ETag"] in known or known.strip() == "*"):
+        await asyncio.to_thread(store.get, image_id)
+        return Response(status_code=304, headers=headers)
+    content = await asyncio.to_thread(getattr(store, what), image_id)
+    return Response(content, headers=headers, media_type=media_type)
+
+
+def _checked(image_id: str) -> str:
+    if not is_image_id(image_id):
+        raise NotFound("No such picture: the id is not one of this server's")
+    return image_id

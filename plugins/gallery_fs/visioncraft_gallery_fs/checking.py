@@ -1,0 +1,122 @@
+"""`visioncraft gallery check`: whether the files are what was saved, and the index says what the files say."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+
+from visioncraft import StorageError, read_record
+
+from visioncraft_gallery_fs import files
+from visioncraft_gallery_fs.index import Entry, PictureIndex
+from visioncraft_gallery_fs.marks import read_marks
+
+
+@dataclass(slots=True)
+class Findings:
+    """What a check found.
+
+    Parameters
+    ----------
+    whole: Pictures whose file is what was saved, or, where that was not known, whole by the PNG's own checksums.
+    noted: How many of these had no hash yet: their index was rebuilt. They have one now.
+    problems: One sentence for each thing that is wrong, with what to do about it.
+    """
+
+    whole: int = 0
+    noted: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+def check(root: Path, index: PictureIndex, report: Callable[[int, int], None] | None = None) -> Findings:
+    """Look at every file once, while others may go on saving, reading and deleting.
+
+    Parameters
+    ----------
+    report: Called with (pictures checked, pictures in all) as it goes.
+
+    Raises `StorageError` when the index cannot be used.
+    """
+    findings = Findings()
+    findings.problems += [f"{index.file}: {said}; run 'visioncraft gallery reindex'" for said in index.damage()]
+    known: set[str] = set()
+    after: int | None = None
+    total = index.count()
+    while batch := index.entries(after):
+        _check_batch(root, index, batch, findings)
+        known.update(entry.path for entry in batch)
+        after = batch[-1].key
+        if report is not None:
+            report(len(known), max(total, len(known)))
+    _check_strangers(root, index, known, findings)
+    return findings
+
+
+def _check_batch(root: Path, index: PictureIndex, batch: Sequence[Entry], findings: Findings) -> None:
+    hashes: dict[str, tuple[str, int]] = {}
+    for entry in batch:
+        try:
+            digest, size = _checked(files.inside(root, entry.path), entry)
+            read_marks(root / entry.path)
+        except StorageError as error:
+            if index.entry(entry.id) is not None:  # else somebody deleted it just now
+                findings.problems.append(error.message)
+        else:
+            findings.whole += 1
+            if entry.sha256 is None:
+                hashes[entry.id] = digest, size
+    findings.noted += len(hashes)
+    if hashes:
+        index.note_hashes(hashes)
+
+
+def _checked(path: Path, entry: Entry) -> tuple[str, int]:
+    """The file's hash and size. Raises `StorageError` that says what is wrong."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise StorageError(f"{path}: removed by hand; 'visioncraft gallery reindex' drops its row") from error
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be read: {files.reason(error)}") from error
+    digest = hashlib.sha256(content).hexdigest()
+    if entry.sha256 is None:
+        _check_chunks(path, content)
+    elif entry.sha256 != digest:
+        raise StorageError(f"{path}: not the bytes that were saved (SHA-256 differs); restore it from a copy")
+    return digest, len(content)
+
+
+def _check_chunks(path: Path, content: bytes) -> None:
+    from PIL import Image
+
+    try:
+        record = read_record(content)
+        with Image.open(BytesIO(content), formats=["PNG"]) as picture:
+            picture.verify()
+    except StorageError as error:
+        raise StorageError(f"{path}: {error.message}") from error
+    except (OSError, SyntaxError, ValueError, zlib.error) as error:
+        raise StorageError(f"{path}: damaged: {error}") from error
+    if record is None:
+        raise StorageError(f"{path}: no VisionCraft record inside")
+
+
+def _check_strangers(root: Path, index: PictureIndex, known: set[str], findings: Findings) -> None:
+    for path in files.picture_files(root):
+        relative = files.relative(root, path)
+        if relative not in known and path.exists() and not _listed_since(index, path):
+            findings.problems.append(f"{path}: not in the index; 'visioncraft gallery reindex' lists it if it is whole")
+    findings.problems += [f"{path}: a foreign file; move it elsewhere" for path in files.strange_files(root)]
+
+
+def _listed_since(index: PictureIndex, path: Path) -> bool:
+    """Whether the picture was saved while the check ran."""
+    try:
+        record = read_record(path.read_bytes())
+    except (OSError, StorageError):
+        return False
+    return record is not None and index.entry(record.id) is not None and record.filename == path.name

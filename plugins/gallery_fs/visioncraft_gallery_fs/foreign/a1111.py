@@ -1,0 +1,61 @@
+"""AUTOMATIC1111's web UI and its kin (Forge, SD.Next): the text chunk `parameters`, in a JPEG the EXIF comment.
+
+The prompt, then `Negative prompt: …` on a line of its own, then one line of `Name: value` pairs; a value with a comma
+or a colon is quoted as JSON quotes (https://github.com/AUTOMATIC1111/stable-diffusion-webui/wiki/Features#png-info).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+
+from visioncraft_gallery_fs.foreign.found import Found, model_name, settings, whole
+
+_PAIR = re.compile(r'\s*(?P<name>\w[\w \-/]*?):\s*(?P<value>"(?:[^"\\]|\\.)*"|[^,]*)(?:,|$)')
+_NEGATIVE = "Negative prompt:"
+_KNOWN = {"Steps", "Sampler", "Schedule type", "CFG scale", "Seed", "Model", "Size"}
+
+
+def read(texts: Mapping[str, str]) -> Found | None:
+    """What the text says; None where there is none of this kind."""
+    text = texts.get("parameters")
+    if not text:
+        return None
+    head, _, last = text.strip().rpartition("\n")
+    pairs = _pairs(last)
+    if "Steps" not in pairs:
+        return None
+    prompt, negative = _prompts(head)
+    schedule = pairs.get("Schedule type", "")
+    sampler = pairs.get("Sampler", "") + (f" {schedule}" if schedule not in ("", "Automatic", "Normal") else "")
+    return Found(
+        "automatic1111",
+        prompt,
+        negative,
+        model_name(pairs.get("Model")),
+        whole(pairs.get("Seed")) or 0,
+        settings(pairs["Steps"], pairs.get("CFG scale"), sampler),
+        {name: value for name, value in pairs.items() if name not in _KNOWN},
+    )
+
+
+def _prompts(head: str) -> tuple[str, str]:
+    """Split where a line begins with `Negative prompt:`, the last such one: a prompt may speak of it too."""
+    lines = head.split("\n")
+    starts = [number for number, line in enumerate(lines) if line.startswith(_NEGATIVE)]
+    if not starts:
+        return head.strip(), ""
+    negative = "\n".join(lines[starts[-1] :]).removeprefix(_NEGATIVE)
+    return "\n".join(lines[: starts[-1]]).strip(), negative.strip()
+
+
+def _pairs(line: str) -> dict[str, str]:
+    return {match["name"]: _unquoted(match["value"].strip()) for match in _PAIR.finditer(line)}
+
+
+def _unquoted(value: str) -> str:
+    try:
+        return str(json.loads(value)) if value.startswith('"') else value
+    except ValueError:
+        return value

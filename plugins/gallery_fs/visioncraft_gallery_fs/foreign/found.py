@@ -1,0 +1,71 @@
+"""What a reader found: the one shape that all readers answer in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+_INT64 = 2**63
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """How another program drew a picture.
+
+    Parameters
+    ----------
+    program: `automatic1111`, `comfyui` or `invokeai`.
+    prompt, negative_prompt: As it says.
+    model: The checkpoint by its file's name without a folder and an ending; empty where it is not named.
+    seed: 0 where it is not named.
+    parameters: Further fields of `POST /generate`, of the right types.
+    facts: Whatever else is worth keeping, JSON-serialisable.
+    """
+
+    program: str
+    prompt: str
+    negative_prompt: str = ""
+    model: str = ""
+    seed: int = 0
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def whole(value: object) -> int | None:
+    """A whole number of at most 64 bits, however it is written; None for anything else."""
+    number = real(value)
+    if number is None or not -_INT64 <= number < _INT64:
+        return None
+    return int(str(value)) if str(value).lstrip("-").isdigit() else int(number)
+
+
+def real(value: object) -> float | None:
+    """A finite number, however it is written; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if abs(number) < float("inf") else None
+
+
+def settings(steps: object, guidance: object, sampler: object) -> dict[str, Any]:
+    """The parameters that every program names, those that are there."""
+    named = {
+        "num_inference_steps": whole(steps),
+        "guidance_scale": real(guidance),
+        "sampler": sampler if isinstance(sampler, str) and sampler else None,
+    }
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def model_name(name: object) -> str:
+    """A checkpoint's name as people know it: `sd15/dreamshaper_8.safetensors` is `dreamshaper_8`."""
+    if not isinstance(name, str):
+        return ""
+    last = name.replace("\\", "/").rsplit("/", 1)[-1]
+    for ending in (".safetensors", ".ckpt", ".sft", ".gguf", ".pt"):
+        last = last.removesuffix(ending)
+    return last

@@ -1,0 +1,130 @@
+"""Taking in pictures that were drawn elsewhere, or by another of our galleries."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from visioncraft import (
+    ImageRecord,
+    Marks,
+    StorageError,
+    image_filename,
+    is_image_id,
+    new_image_id,
+    read_record,
+    with_record,
+)
+
+from visioncraft_gallery_fs.foreign.found import Found
+from visioncraft_gallery_fs.foreign.pictures import ENDINGS, ForeignPicture, read_picture
+from visioncraft_gallery_fs.marks import read_marks
+
+if TYPE_CHECKING:
+    from visioncraft_gallery_fs.store import GalleryStore
+
+_UNKNOWN_MODEL = "unknown"
+
+
+@dataclass(slots=True)
+class Imported:
+    """What an import did.
+
+    Parameters
+    ----------
+    added: New pictures, by the program that drew them.
+    known: Files whose picture the gallery had already.
+    skipped: One sentence for each file that was not taken.
+    """
+
+    added: Counter[str] = field(default_factory=Counter)
+    known: int = 0
+    skipped: list[str] = field(default_factory=list)
+
+
+def picture_files(folder: Path) -> list[Path]:
+    """Every picture's file in a folder and below, in a steady order. Symbolic links are not followed."""
+    found = (Path(place, name) for place, _, names in os.walk(folder) for name in names)
+    return sorted(path for path in found if path.suffix.lower() in ENDINGS and not path.is_symlink())
+
+
+def import_files(store: GalleryStore, files: list[Path], tally: Imported) -> Iterator[None]:
+    """Take in files one by one and count them in `tally`; yields after each.
+
+    A picture lasts as soon as its turn is over, and a file whose content was taken before is passed over, so that an
+    import that was cut off goes on where it ended when it is started again.
+    """
+    for file in files:
+        try:
+            program = _take(store, file)
+        except StorageError as error:
+            tally.skipped.append(error.message if str(file) in error.message else f"{file}: {error.message}")
+        else:
+            tally.added.update([program] if program else [])
+            tally.known += program is None
+        yield
+
+
+def _take(store: GalleryStore, file: Path) -> str | None:
+    """Import one file; answers the program that drew it, None for a picture that is there already."""
+    try:
+        content, modified = file.read_bytes(), file.stat().st_mtime
+    except OSError as error:
+        raise StorageError(f"{file}: cannot be read: {error.strerror}") from error
+    digest = hashlib.sha256(content).hexdigest()
+    if store.has_import(digest):
+        return None
+    own = read_record(content) if content.startswith(b"\x89PNG") else None
+    if own is not None and is_image_id(own.id):
+        return _take_own(store, file, own, content, digest)
+    picture = read_picture(content)
+    if picture.found is None:
+        raise StorageError(f"{file}: no parameters of a program that is known inside")
+    record = _record(picture, picture.found, file, modified, digest)
+    store.save(record, with_record(picture.png, record, foreign=True))
+    return picture.found.program
+
+
+def _take_own(store: GalleryStore, file: Path, record: ImageRecord, content: bytes, digest: str) -> str | None:
+    """A picture of ours keeps its id and its bytes, and brings its marks along."""
+    known = store.hash_of(record.id)
+    if known is not None:
+        if known != digest:
+            raise StorageError(f"{file}: the gallery has {record.id} with other content; not imported")
+        return None
+    read_picture(content)
+    kept = store.save(record, content)
+    marks = read_marks(file)
+    if marks != Marks():
+        store.mark(kept.id, marks)
+    return "visioncraft"
+
+
+def _record(picture: ForeignPicture, found: Found, file: Path, modified: float, digest: str) -> ImageRecord:
+    image_id, moment = new_image_id(), datetime.fromtimestamp(modified, UTC)
+    record = ImageRecord(
+        id=image_id,
+        filename=image_filename(image_id, moment),
+        prompt=_whole_characters(found.prompt),
+        negative_prompt=_whole_characters(found.negative_prompt),
+        model=_whole_characters(found.model) or _UNKNOWN_MODEL,
+        seed=found.seed,
+        width=picture.width,
+        height=picture.height,
+        generation_time=0.0,
+        vram_used=0.0,
+        created_at=moment,
+        parameters={**found.parameters, "width": picture.width, "height": picture.height},
+        facts={**found.facts, "generator": found.program, "imported": {"sha256": digest, "file": file.name}},
+    )
+    return replace(record, parameters={"prompt": record.prompt, **record.parameters})
+
+
+def _whole_characters(text: str) -> str:
+    return text.encode("utf-8", "replace").decode().replace("\0", " ")

@@ -1,0 +1,126 @@
+"""The index's layout: one row for each picture, words to search, and counts that triggers keep.
+
+A row's key is its place in time (see `keys.py`), so that "newest first" is the order of the table itself, of every
+index on it and of the full-text index, and no query ever sorts.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Connection,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    column,
+    table,
+)
+
+LAYOUT = 2
+"""Kept in SQLite's `user_version` once the index is known to be complete."""
+
+METADATA = MetaData()
+
+pictures = Table(
+    "pictures",
+    METADATA,
+    Column("key", Integer, primary_key=True),
+    Column("id", String, nullable=False, unique=True),
+    Column("path", String, nullable=False),
+    Column("filename", String, nullable=False),
+    Column("prompt", String, nullable=False),
+    Column("negative_prompt", String, nullable=False),
+    Column("model", String, nullable=False),
+    Column("model_key", String, nullable=False),
+    Column("generator", String, nullable=False),
+    Column("seed", Integer, nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+    Column("generation_time", Float, nullable=False),
+    Column("vram_used", Float, nullable=False),
+    Column("created_at", Integer, nullable=False),  # microseconds since 1970
+    Column("parameters", JSON, nullable=False),
+    Column("facts", JSON, nullable=False),
+    Column("tags", JSON, nullable=False),
+    Column("favourite", Boolean(create_constraint=False), nullable=False),
+    Column("rating", Integer, nullable=False),
+    Column("notes", String, nullable=False),
+    Column("bytes", Integer, nullable=False),
+    Column("sha256", String),  # of the file as it was saved; None until a check where the index was rebuilt
+    Column("origin", String),  # SHA-256 of the file that it was imported from
+)
+
+# SQLite ends every index with the key, so each of these is in the order of time too.
+Index("pictures_in_order", pictures.c.key)  # narrow: what passes over 500,000 rows reads this and not the table
+Index("pictures_by_model", pictures.c.model_key)
+Index("pictures_by_generator", pictures.c.generator)
+Index("pictures_by_size", pictures.c.width, pictures.c.height)
+Index("pictures_by_seed", pictures.c.seed)
+Index("pictures_by_rating", pictures.c.rating)
+Index("pictures_by_favourite", pictures.c.favourite)
+Index("pictures_by_origin", pictures.c.origin, sqlite_where=pictures.c.origin.is_not(None))
+
+picture_tags = table("picture_tags", column("tag", String), column("key", Integer))
+counts = table("counts", column("facet", String), column("value"), column("n", Integer))
+words = table("pictures_text", column("rowid", Integer), column("pictures_text", String))
+
+_FACETS = "('all', '', {sign}1), ('bytes', '', {sign}{row}.bytes), ('model', {row}.model_key, {sign}1), " + (
+    "('generator', {row}.generator, {sign}1), ('size', {row}.width || 'x' || {row}.height, {sign}1), "
+    "('favourite', {row}.favourite, {sign}1), ('rating', {row}.rating, {sign}1)"
+)
+_COUNT = "INSERT INTO counts VALUES {values} ON CONFLICT DO UPDATE SET n = n + excluded.n;"
+_PLUS = _COUNT.format(values=_FACETS.format(sign="", row="new"))
+_MINUS = _COUNT.format(values=_FACETS.format(sign="-", row="old"))
+_COUNT_TAG = _COUNT.format(values="('tag', {row}.tag, {sign}1)")
+_ADD_WORDS = "INSERT INTO pictures_text (rowid, prompt, notes) VALUES (new.key, new.prompt, new.notes);"
+_DROP_WORDS = (
+    "INSERT INTO pictures_text (pictures_text, rowid, prompt, notes) VALUES ('delete', old.key, old.prompt, old.notes);"
+)
+_ADD_TAGS = "INSERT INTO picture_tags SELECT value, new.key FROM json_each(new.tags);"
+_DROP_TAGS = "DELETE FROM picture_tags WHERE key = old.key AND tag IN (SELECT value FROM json_each(old.tags));"
+
+_STATEMENTS = (
+    "CREATE TABLE IF NOT EXISTS counts (facet TEXT, value, n INTEGER, PRIMARY KEY (facet, value)) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS picture_tags (tag TEXT, key INTEGER, PRIMARY KEY (tag, key)) WITHOUT ROWID",
+    # The text itself stays in the table: https://sqlite.org/fts5.html#external_content_tables
+    "CREATE VIRTUAL TABLE IF NOT EXISTS pictures_text USING fts5(prompt, notes, content='pictures', "
+    "content_rowid='key', tokenize='unicode61 remove_diacritics 2')",
+    f"CREATE TRIGGER IF NOT EXISTS picture_added AFTER INSERT ON pictures BEGIN {_PLUS} {_ADD_WORDS} {_ADD_TAGS} END",
+    f"CREATE TRIGGER IF NOT EXISTS picture_gone AFTER DELETE ON pictures BEGIN {_MINUS} {_DROP_WORDS} {_DROP_TAGS} END",
+    f"CREATE TRIGGER IF NOT EXISTS picture_changed AFTER UPDATE ON pictures BEGIN {_MINUS} {_PLUS} END",
+    "CREATE TRIGGER IF NOT EXISTS words_changed AFTER UPDATE ON pictures "
+    "WHEN (old.key, old.prompt, old.notes) IS NOT (new.key, new.prompt, new.notes) "
+    f"BEGIN {_DROP_WORDS} {_ADD_WORDS} END",
+    "CREATE TRIGGER IF NOT EXISTS tags_changed AFTER UPDATE ON pictures "
+    f"WHEN (old.key, old.tags) IS NOT (new.key, new.tags) BEGIN {_DROP_TAGS} {_ADD_TAGS} END",
+    "CREATE TRIGGER IF NOT EXISTS tag_added AFTER INSERT ON picture_tags "
+    f"BEGIN {_COUNT_TAG.format(row='new', sign='')} END",
+    "CREATE TRIGGER IF NOT EXISTS tag_gone AFTER DELETE ON picture_tags "
+    f"BEGIN {_COUNT_TAG.format(row='old', sign='-')} END",
+)
+
+
+def create(connection: Connection) -> None:
+    """Make what is not there yet."""
+    METADATA.create_all(connection)
+    for statement in _STATEMENTS:
+        connection.exec_driver_sql(statement)
+
+
+def clear(connection: Connection) -> None:
+    """Drop everything, of whatever layout: the files fill a fresh one."""
+    found = connection.exec_driver_sql(
+        "SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 'view', 'table')"
+    )
+    # Triggers and the full-text table first: dropping it takes its own shadow tables along.
+    kinds = sorted(found.all(), key=lambda row: (row.type == "table", not row.name.endswith("_text"), row.name))
+    for kind, name in kinds:
+        if not name.startswith("sqlite_"):
+            quoted = name.replace('"', '""')
+            connection.exec_driver_sql(f'DROP {kind.upper()} IF EXISTS "{quoted}"')
+    connection.exec_driver_sql("PRAGMA user_version=0")

@@ -1,0 +1,233 @@
+"""The gallery over HTTP beyond the contract: cursors, searches, marks, exports, bulk deletes, replays."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from harness import House, Server, error_of, served
+from PIL import Image
+
+SMALL = {"width": 64, "height": 64}
+
+
+@pytest.fixture(autouse=True)
+def _empty(fake: Server) -> Iterator[None]:
+    """Each test has the gallery to itself."""
+    yield
+    while ids := [image["id"] for image in listed(fake, "limit=500")["images"]]:
+        assert fake.post("/images/delete", {"ids": ids}).json()["not_found"] == []
+
+
+def listed(server: Server, query: str = "") -> dict[str, Any]:
+    answer = server.get(f"/gallery?image_data=false&{query}")
+    assert answer.status_code == 200, answer.text
+    document: dict[str, Any] = answer.json()
+    return document
+
+
+def drawn(server: Server, prompt: str = "red apple", **fields: object) -> str:
+    answer = server.draw(prompt, **{**SMALL, **fields})
+    assert answer.status_code == 200, answer.text
+    return str(answer.headers["x-image-id"])
+
+
+def test_cursors_lead_through_the_gallery_while_it_grows(fake: Server) -> None:
+    ids = [drawn(fake, f"number {number}") for number in range(7)]
+    page, seen = listed(fake, "limit=3"), []
+    while True:
+        seen += [image["id"] for image in page["images"]]
+        if page["next_cursor"] is None:
+            break
+        drawn(fake, "newer")
+        page = listed(fake, f"limit=3&cursor={page['next_cursor']}")
+    assert seen == ids[::-1]
+    assert listed(fake, "limit=3&sort=oldest")["images"][0]["id"] == ids[0]
+
+
+def test_words_filters_and_orders_narrow_the_gallery_down(fake: Server) -> None:
+    apple, pear = (
+        drawn(fake, "a red apple", seed=5),
+        drawn(fake, "a green pear", model="fake-few-steps", num_inference_steps=2, guidance_scale=1, seed=6),
+    )
+    fake.client.patch(f"/images/{apple}", json={"tags": ["Fruit "], "rating": 2})
+    fake.client.patch(f"/images/{pear}", json={"tags": ["fruit", "tree"], "rating": 5, "favourite": True})
+    expected = {
+        "q=apple": [apple],
+        "q=app*": [apple],
+        "q=%22green+pear%22": [pear],
+        "q=a": [pear, apple],
+        "tag=FRUIT": [pear, apple],
+        "tag=fruit&tag=tree": [pear],
+        "favourite=true": [pear],
+        "favourite=false": [apple],
+        "min_rating=3": [pear],
+        "sort=rating": [pear, apple],
+        "sort=oldest": [apple, pear],
+        "seed=5": [apple],
+        "width=64&height=64": [pear, apple],
+        "width=63": [],
+        "generator=fake_engine": [pear, apple],
+        "generator=nobody": [],
+        "model=fake-few-steps": [pear],
+        "since=2020-01-01": [pear, apple],
+        "since=2020-01-01T00:00:00Z&until=2021-01-01T00:00:00Z": [],
+    }
+    for query, ids in expected.items():
+        page = listed(fake, query)
+        assert [image["id"] for image in page["images"]] == ids, query
+        assert (page["total_count"], page["total_is_exact"]) == (len(ids), True), query
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("cursor=x", "cursor"),
+        ("cursor=oldest.0.5", "cursor"),
+        ("sort=best", "sort"),
+        ("min_rating=6", "min_rating"),
+        ("since=yesterday", "since"),
+        (f"seed={2**63}", "seed"),
+        ("tag=%20", "tag.0"),
+        ("q=" + "q" * 501, "q"),
+        ("favourite=perhaps", "favourite"),
+    ],
+)
+def test_a_query_that_makes_no_sense_is_refused_by_field(query: str, field: str, fake: Server) -> None:
+    for route in ("/gallery", "/gallery/export"):
+        if field == "cursor" and route != "/gallery":
+            continue
+        details = error_of(fake.get(f"{route}?{query}"), 400, "VALIDATION_ERROR")["details"]
+        assert details["field"] == field
+
+
+def test_marks_are_changed_one_by_one_and_the_picture_is_not(fake: Server) -> None:
+    picture = drawn(fake)
+    before = fake.get(f"/images/{picture}")
+    answer = fake.client.patch(f"/images/{picture}", json={"tags": ["b", "A", "a"], "notes": "mine, 苹果"})
+    assert answer.status_code == 200
+    entry = fake.client.patch(f"/images/{picture}", json={"rating": 4.0, "favourite": True, "notes": None}).json()
+    said = {"tags": ["a", "b"], "favourite": True, "rating": 4, "notes": "mine, 苹果"}
+    assert {name: entry[name] for name in said} == said
+    assert {name: listed(fake)["images"][0][name] for name in said} == said
+    after = fake.get(f"/images/{picture}")
+    assert (after.content, after.headers["etag"]) == (before.content, before.headers["etag"])
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"rating": 6}, "rating"),
+        ({"rating": "5"}, "rating"),
+        ({"favourite": 1}, "favourite"),
+        ({"tags": "fruit"}, "tags"),
+        ({"tags": [" "]}, "tags.0"),
+        ({"tags": ["x" * 101]}, "tags.0"),
+        ({"notes": "n" * 10_001}, "notes"),
+        ({"notes": "\ud800"}, "notes"),
+    ],
+)
+def test_marks_that_make_no_sense_are_refused_and_change_nothing(body: object, field: str, fake: Server) -> None:
+    picture = drawn(fake)
+    content = json.dumps(body).encode()
+    answer = fake.client.patch(f"/images/{picture}", content=content, headers={"Content-Type": "application/json"})
+    assert error_of(answer, 400, "VALIDATION_ERROR")["details"]["field"] == field
+    image = listed(fake)["images"][0]
+    assert (image["tags"], image["favourite"], image["rating"], image["notes"]) == ([], False, 0, "")
+
+
+def test_marks_of_no_picture_are_not_found(fake: Server) -> None:
+    answer = fake.client.patch("/images/img_01kb0v7m3qj4x5n6p7r8s9t0ab", json={"rating": 1})
+    error_of(answer, 404, "NOT_FOUND")
+
+
+def test_an_export_is_a_zip_of_what_the_filters_find(fake: Server) -> None:
+    ids = [drawn(fake, f"export {number}") for number in range(3)]
+    drawn(fake, "another")
+    fake.client.patch(f"/images/{ids[1]}", json={"tags": ["kept"]})
+    with fake.client.stream("GET", "/gallery/export?q=export") as answer:
+        assert answer.headers["content-type"] == "application/zip"
+        assert "content-length" not in answer.headers
+        content = answer.read()
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert archive.testzip() is None
+        names = archive.namelist()
+        pictures = {archive.read(name) for name in names if name.endswith(".png")}
+        (marks,) = (json.loads(archive.read(name)) for name in names if name.endswith(".json"))
+    assert pictures == {fake.get(f"/images/{each}").content for each in ids}
+    assert marks["tags"] == ["kept"]
+    assert zipfile.ZipFile(io.BytesIO(fake.get("/gallery/export?q=nothing").content)).namelist() == []
+
+
+def test_an_export_unpacked_is_a_gallery(fake: Server, tmp_path_factory: pytest.TempPathFactory) -> None:
+    picture = drawn(fake)
+    entry = fake.client.patch(f"/images/{picture}", json={"rating": 3, "tags": ["x"]}).json()
+    house = House(tmp_path_factory.mktemp("other"), {"plugins": {"enabled": ["fake_engine", "gallery_fs"]}})
+    house.install("visioncraft-fake-engine", "fake_engine")
+    with zipfile.ZipFile(io.BytesIO(fake.get("/gallery/export").content)) as archive:
+        archive.extractall(house.gallery)
+    with served(house) as other:
+        assert listed(other)["images"] == [entry]
+        assert other.get(f"/images/{picture}").content == fake.get(f"/images/{picture}").content
+
+
+def test_several_pictures_are_deleted_at_once(fake: Server) -> None:
+    ids = [drawn(fake) for _ in range(3)]
+    asked = [ids[0], ids[2], ids[0], "img_01kb0v7m3qj4x5n6p7r8s9t0ab", "../x"]
+    answer = fake.post("/images/delete", {"ids": asked}).json()
+    assert answer == {"deleted": [ids[0], ids[2]], "not_found": asked[3:]}
+    assert [image["id"] for image in listed(fake)["images"]] == [ids[1]]
+    wrong: list[dict[str, list[object]]] = [{}, {"ids": []}, {"ids": ["x"] * 1001}, {"ids": [5]}]
+    for body in wrong:
+        error_of(fake.post("/images/delete", body), 400, "VALIDATION_ERROR")
+    assert fake.pictures() == 1
+
+
+def test_a_replay_draws_the_same_picture_from_what_is_inside_the_file(fake: Server) -> None:
+    first = fake.draw("noise", **SMALL, seed=77, negative_prompt="n", num_inference_steps=16, guidance_scale=3.5)
+    picture = first.headers["x-image-id"]
+    answer = fake.post(f"/images/{picture}/replay")
+    assert answer.status_code == 202
+    job = fake.ended(answer.json()["id"])
+    assert answer.headers["location"] == f"/jobs/{job['id']}"
+    again = job["image"]
+    assert again["id"] != picture
+    assert {**job["parameters"]} == first.json()["parameters"]
+    assert (job["seed"], job["model"]) == (77, "fake")
+    assert pixels(fake, again["id"]) == pixels(fake, picture)
+
+
+def pixels(server: Server, picture: str) -> bytes:
+    with Image.open(io.BytesIO(server.get(f"/images/{picture}").content)) as image:
+        return image.tobytes()
+
+
+def test_a_replay_on_the_command_line_draws_the_same_picture(house: House) -> None:
+    with served(house) as server:
+        picture = server.draw("noise", **SMALL, seed=5).headers["x-image-id"]
+        expected = pixels(server, picture)
+    (file,) = house.gallery.rglob("*.png")
+    for named in (picture, str(file)):
+        done = house.command("gallery", "replay", named, "-o", str(house.folder / "again.png"))
+        assert done.returncode == 0, done.stderr
+        assert "drawn by fake, 64x64, seed 5" in done.stdout
+        with Image.open(house.folder / "again.png") as again:
+            assert again.tobytes() == expected
+    assert len(list(house.gallery.rglob("*.png"))) == 3
+    for named in ("img_01kb0v7m3qj4x5n6p7r8s9t0ab", str(house.folder / "settings.toml")):
+        done = house.command("gallery", "replay", named)
+        assert done.returncode == 1 and done.stderr.count("\n") == 1 and done.stderr.startswith("Error: ")
+
+
+def test_a_full_disk_refuses_before_anything_is_drawn(house: House) -> None:
+    house.tables["plugins.config.gallery_fs"] = {"min_free_mb": 2**40}
+    with served(house) as server:
+        for answer in (server.draw("red apple", **SMALL), server.post("/jobs", {"prompt": "red apple"})):
+            message = error_of(answer, 503, "SERVICE_UNAVAILABLE")["message"]
+            assert "the disk is full" in message and "free some space" in message
+        assert server.get("/fake/seen").json() == []
+        assert server.get("/gallery").status_code == 200
