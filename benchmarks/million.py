@@ -21,7 +21,7 @@ from urllib.parse import urlparse
 
 import httpx
 import numpy as np
-import psutil  # type: ignore[import-untyped]
+import psutil
 from visioncraft import ImageRecord, Marks, encode_png, image_filename, new_image_id, with_record
 from visioncraft_gallery_fs.index import PictureIndex
 from visioncraft_gallery_fs.rows import to_row
@@ -52,7 +52,7 @@ def rows(folder: Path) -> Iterator[Row]:
     seconds = _fill(root, folder / "invokeai.db")
     yield f"filling an index with {PICTURES:,} rows", f"{seconds:.0f} s", ""
     settings = f"[plugins.config.gallery_fs]\nroot = {json.dumps(str(root))}\n"
-    with server(settings) as (client, start), closing(sqlite3.connect(folder / "invokeai.db")) as peer:
+    with server(settings) as (client, _, start), closing(sqlite3.connect(folder / "invokeai.db")) as peer:
         yield f"visioncraft serve until its first answer at {PICTURES:,}", f"{start:.2f} s", ""
         yield from _measured(client, peer)
     yield from _saving(root, folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import Any
@@ -26,7 +26,7 @@ def gate() -> str:
     return f"live-gate-{next(_gates)}"
 
 
-def events(server: Server, job: str, after: str | None = None) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def events(server: Server, job: str, after: str | None = None) -> Generator[tuple[str, str, dict[str, Any]], None, None]:
     """Name, id and data of each Server-Sent Event, as they come."""
     headers = {"Last-Event-ID": after} if after else {}
     with server.client.stream("GET", f"/jobs/{job}/events", headers=headers) as answer:

@@ -175,12 +175,17 @@ def _hang() -> None:
     Event().wait()
 
 
+def _grow() -> None:
+    _hoard.append(bytearray(b"x" * 2**30))
+    _hang()
+
+
 _ENDS: Mapping[str, Callable[[], Any]] = {
     "dies": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "crashes": lambda: os.kill(os.getpid(), signal.SIGSEGV),
     "babbles": _write_garbage,
     "hangs": _hang,
-    "grows": lambda: _hoard.append(bytearray(b"x" * 2**30)) or _hang(),
+    "grows": _grow,
 }
 _hoard: list[bytearray] = []
 

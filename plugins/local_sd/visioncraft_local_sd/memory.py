@@ -93,7 +93,7 @@ def free_gb(device: str) -> float:
 
         free, _ = torch.cuda.mem_get_info()
         return (free + torch.cuda.memory_reserved() - torch.cuda.memory_allocated()) / GB
-    import psutil  # type: ignore[import-untyped]
+    import psutil
 
     return float(min(psutil.virtual_memory().available, _cgroup_free()) / GB)
 
