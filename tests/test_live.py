@@ -26,7 +26,9 @@ def gate() -> str:
     return f"live-gate-{next(_gates)}"
 
 
-def events(server: Server, job: str, after: str | None = None) -> Generator[tuple[str, str, dict[str, Any]], None, None]:
+def events(
+    server: Server, job: str, after: str | None = None
+) -> Generator[tuple[str, str, dict[str, Any]], None, None]:
     """Name, id and data of each Server-Sent Event, as they come."""
     headers = {"Last-Event-ID": after} if after else {}
     with server.client.stream("GET", f"/jobs/{job}/events", headers=headers) as answer:

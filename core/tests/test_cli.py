@@ -195,12 +195,11 @@ def test_ctrl_c_cancels_a_picture_and_keeps_nothing(house: House) -> None:
         [COMMAND, "generate", "endless", "-o", "apple.png"],
         cwd=house.folder,
         env=house.environment,
-        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
     with drawing:
-        assert drawing.stdout and drawing.stdout.readline() == "drawing\n"
+        assert drawing.stderr and drawing.stderr.readline() == "drawing\n"
         drawing.send_signal(signal.SIGINT)
         _, said = drawing.communicate(timeout=60)
     assert drawing.returncode == 130 and "Cancelled" in said and "Traceback" not in said

@@ -103,7 +103,7 @@ def refused(folder: Path, *options: str, **more: str) -> str:
     return done.stderr.splitlines()[-1]
 
 
-def test_ending_cancels_the_picture_and_its_client_hears_so(tmp_path: Path) -> None:
+def test_ending_interrupts_the_picture_and_its_client_hears_that_it_goes_on_later(tmp_path: Path) -> None:
     install(tmp_path, "endless", ENDLESS)
     os.mkfifo(tmp_path / "drawing")  # opening it waits for the generator
     with serving(tmp_path) as server, ThreadPoolExecutor(1) as client:
@@ -112,7 +112,9 @@ def test_ending_cancels_the_picture_and_its_client_hears_so(tmp_path: Path) -> N
         with (tmp_path / "drawing").open() as drawing:
             assert drawing.read() == "yes"
         code, said = server.end(signal.SIGTERM)
-        assert asked.result(60).json()["error"]["code"] == "CANCELLED"
+        answer = asked.result(60)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "SERVICE_UNAVAILABLE")
+        assert "goes on when it is back" in answer.json()["error"]["message"]
     assert code == 0 and "Traceback" not in said
 
 

@@ -42,8 +42,8 @@ def birth(python: Path | None, theirs: socket.socket) -> Birth:
     Ctrl-C in a terminal is the server's to handle.
     """
     descriptor = theirs.fileno()
-    # -P: whatever lies in the current folder is no module of ours.
-    command = [str(python or sys.executable), "-P", "-m", "visioncraft.worker", str(descriptor), str(os.getpid())]
+    # -u: what a generator prints shows at once. -P: whatever lies in the current folder is no module of ours.
+    command = [str(python or sys.executable), "-u", "-P", "-m", "visioncraft.worker", str(descriptor), str(os.getpid())]
     unwanted = _SECRETS | _OWN if python else _SECRETS
     environment = {name: value for name, value in os.environ.items() if name not in unwanted}
     return Birth(command, {"pass_fds": (descriptor,), "start_new_session": True, "env": environment})

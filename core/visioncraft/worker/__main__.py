@@ -15,6 +15,7 @@ def main() -> None:
     """Serve, or say in the first message why not."""
     descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
     _die_with(parent)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a generator prints is no command's output
     connection = socket.socket(fileno=descriptor)
     from visioncraft.worker.session import serve
 
