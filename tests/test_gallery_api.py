@@ -206,6 +206,13 @@ def pixels(server: Server, picture: str) -> bytes:
         return image.tobytes()
 
 
+def test_a_replay_by_the_embedded_model_is_the_same_to_the_last_pixel(real: Server) -> None:
+    asked = {"prompt": "red apple", "model": "visioncraft-mini", "seed": 7, "width": 256, "height": 256}
+    picture = real.post("/generate", asked).headers["x-image-id"]
+    job = real.ended(real.post(f"/images/{picture}/replay").json()["id"])
+    assert pixels(real, job["image"]["id"]) == pixels(real, picture)
+
+
 def test_a_replay_on_the_command_line_draws_the_same_picture(house: House) -> None:
     with served(house) as server:
         picture = server.draw("noise", **SMALL, seed=5).headers["x-image-id"]

@@ -61,12 +61,10 @@ def _chosen(model: ModelInfo, given: Mapping[str, Any]) -> dict[str, Any]:
 def request_fields(record: ImageRecord) -> dict[str, Any]:
     """What to ask for to have a picture drawn again: the fields of `POST /generate`, `model` among them.
 
-    The sampler is the one that drew it, named or not: a model's own may change with its version.
+    A sampler only where one was asked for: the model's own, by its name, need not be set up as the model has it.
     """
     names = (field.name for field in fields(GenerationRequest) if field.name not in ("model", "job_id"))
     given = {name: record.parameters[name] for name in names if name in record.parameters}
-    if "sampler" not in given and isinstance(record.facts.get("sampler"), str):
-        given["sampler"] = record.facts["sampler"]
     size = {"width": record.width, "height": record.height}
     return {**size, **given, "prompt": record.prompt, "negative_prompt": record.negative_prompt} | {
         "model": record.model,

@@ -93,3 +93,13 @@ def test_a_start_removes_what_a_crash_left_and_nothing_else(root: Path) -> None:
     store.close()
     assert not [path for path in stale if path.exists()]
     assert fresh.exists() and foreign.exists()
+
+
+def test_a_reindex_removes_what_crashes_left_in_folders_of_any_age(store: GalleryStore, root: Path) -> None:
+    for day in range(1, 9):
+        left = root / f"2019/01/0{day}/.left.json.1-2.tmp"
+        left.parent.mkdir(parents=True)
+        left.write_bytes(b"half")
+        os.utime(left, (0, left.stat().st_mtime - STALE_AFTER_S - 1))
+    store.reindex()
+    assert not list(root.rglob("*.tmp"))

@@ -101,6 +101,7 @@ class GalleryStore(ImageStore):
         """Rebuild the index from the files alone; `report(done, total)` counts files. Raises `StorageError`."""
         from visioncraft_gallery_fs.reindex import rebuild
 
+        files.sweep(self.root, newest_days=None)
         try:
             return rebuild(self.root, self._index, report)
         except OSError as error:
