@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +18,8 @@ from PIL import Image
 from standin import KEY, StandIn, standing_in
 
 CANARY_END = KEY[-4:]
+KILLS = int(os.environ.get("VISIONCRAFT_LEONARDO_KILLS", "1"))
+"""How often a server is killed at each place; the long form is `make soak`."""
 
 
 def leonardo_house(folder: Path, base_url: str, **table: Any) -> House:
@@ -186,3 +189,39 @@ def test_an_order_is_not_made_again_by_a_client_that_hangs_up(cloud: Server, sta
     while not (made := standin.of("hung up")) or made[0]["id"] not in standin.deleted:
         assert cloud.get("/health").status_code == 200
     assert len(standin.of("hung up")) == 1
+
+
+@pytest.mark.parametrize("route", ["order", "generation", "picture"])
+def test_a_killed_server_goes_on_with_what_it_ordered_and_orders_nothing_twice(tmp_path: Path, route: str) -> None:
+    with standing_in(StandIn(side=64)) as upstream:
+        house = leonardo_house(tmp_path, upstream.base_url)
+        for number in range(KILLS):
+            prompt = f"server killed at {route} {number}"
+            upstream.held.clear()
+            upstream.release.clear()
+            upstream.fault(route, "hold", prompt=prompt)
+            with served(house) as server:
+                job = server.submit(prompt, model="leonardo-api")
+                assert upstream.held.wait(60), "the order never got there"
+                server.process.kill()
+                server.process.wait(30)
+                upstream.release.set()
+            with served(house) as server:
+                done = server.ended(job)
+                assert (done["status"], server.pictures()) == ("succeeded", number + 1)
+        assert upstream.asked["order"] == len(upstream.generations) == KILLS
+
+
+def test_a_server_that_ends_in_order_leaves_the_order_upstream_and_polls_it_later(tmp_path: Path) -> None:
+    with standing_in(StandIn(side=64)) as upstream:
+        house = leonardo_house(tmp_path, upstream.base_url)
+        upstream.fault("generation", "hold", prompt="left waiting")
+        with served(house) as server:
+            job = server.submit("left waiting", model="leonardo-api")
+            assert upstream.held.wait(60)
+            server.process.terminate()
+            server.process.wait(30)
+            upstream.release.set()
+        with served(house) as server:
+            assert server.ended(job)["status"] == "succeeded"
+        assert (upstream.asked["order"], upstream.asked["delete"]) == (1, 0)
