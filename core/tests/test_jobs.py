@@ -187,7 +187,7 @@ def test_clients_take_turns_and_higher_priorities_go_first() -> None:
             for number in range(2):
                 await submit(runtime, f"ben {number}", order=Order("ben"))
             last = await submit(runtime, "urgent", order=Order("anna", priority=5))
-            foreseen = [job.request.prompt for job in runtime.jobs._lanes["stepper"].order()]
+            foreseen = [job.request.prompt for job in runtime.jobs._desk._lanes["stepper"].order()]
             generator.gate.release(100)
             await first.wait()
             await last.wait()
@@ -415,8 +415,9 @@ def test_the_same_key_gives_the_same_job_and_another_request_is_refused() -> Non
             for number in range(50):  # they meet at another point of the way into the ledger each time
                 order = Order(key=f"k-{number}", fingerprint="f")
                 several = await asyncio.gather(*(submit(runtime, "once", order=order) for _ in range(4)))
-                assert len(set(map(id, several))) == 1
-                await several[0].wait()
+                assert len({job.id for job in several}) == 1
+                for job in several:
+                    await job.wait()
             order = Order(key="k-1", fingerprint="f")
             first = await submit(runtime, "once", order=order)
             assert runtime.registry.store.count() == 50

@@ -1,0 +1,216 @@
+"""The dispatcher: lanes, turns, and each job's way from its queue to its stored picture."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import suppress
+
+from visioncraft.errors import GenerationFailed, JobCancelled, StorageError, VisionCraftError, WorkerLost
+from visioncraft.ids import new_image_id
+from visioncraft.jobs.events import Event, EventHub
+from visioncraft.jobs.job import Job, JobState
+from visioncraft.jobs.keeping import Keeper
+from visioncraft.jobs.lane import Lane
+from visioncraft.jobs.ledger import Ledger
+from visioncraft.jobs.progress import JobProgress
+from visioncraft.pools import WorkerPool
+from visioncraft.registry import Registry
+from visioncraft.types import GeneratedImage, GenerationRequest, ImageRecord
+
+log = logging.getLogger(__name__)
+
+
+class Dispatcher:
+    """Runs jobs that were accepted. All methods are called in one event loop.
+
+    Parameters
+    ----------
+    registry: Knows which generator draws a model.
+    pool: Runs the generators.
+    ledger: Is told where each job stands.
+    keeper: Stores pictures.
+    max_reruns: How often a job runs again that lost its worker.
+    """
+
+    def __init__(self, registry: Registry, pool: WorkerPool, ledger: Ledger, keeper: Keeper, max_reruns: int) -> None:
+        self.events = EventHub()
+        self.live: dict[str, Job] = {}
+        self.paused = False
+        self.closing = False
+        self._registry, self._pool, self._ledger, self._keeper = registry, pool, ledger, keeper
+        self._max_reruns = max_reruns
+        self._lanes: dict[str, Lane] = {}
+        self._tasks: dict[Job, asyncio.Task[None]] = {}
+        self._draws: dict[Job, asyncio.Task[GeneratedImage]] = {}
+
+    @property
+    def queued(self) -> int:
+        """Jobs that wait."""
+        return sum(len(lane.waiting) for lane in self._lanes.values())
+
+    @property
+    def running(self) -> int:
+        """Jobs that draw."""
+        return sum(len(lane.running) for lane in self._lanes.values())
+
+    def lane(self, request: GenerationRequest) -> Lane:
+        """The queue that a request belongs into. Raises `ModelNotAvailable`."""
+        generator = self._registry.generator_for(request.model)
+        return self._lanes.setdefault(generator.name, Lane(generator.name, generator.concurrency))
+
+    def enqueue(self, lane: Lane, job: Job) -> None:
+        """Let an accepted job wait its turn."""
+        self.live[job.id] = job
+        lane.waiting.append(job)
+        self._tell(job, "queued")
+        self._pump(lane)
+
+    def pump(self) -> None:
+        """Start whatever can be."""
+        for lane in self._lanes.values():
+            self._pump(lane)
+
+    async def stop(self, job: Job) -> None:
+        """Cancel a queued job at once, a running one within one step."""
+        if job.state is JobState.QUEUED and job in (lane := self.lane(job.request)).waiting:
+            lane.waiting.remove(job)
+            await self.finish(job, JobCancelled())
+            self._tell_waiting(lane)
+        elif job.state is JobState.RUNNING:
+            job.cancel_requested, job.stage = True, "cancelling"
+            if job in self._draws:
+                self._draws[job].cancel()
+
+    async def interrupt(self) -> None:
+        """Stop what runs, without ending any job, and tell everybody who waits or watches."""
+        self.closing = True
+        for draw in list(self._draws.values()):
+            draw.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        for job in self.unfinished():
+            job.announce()
+        self.events.close()
+
+    def unfinished(self) -> Iterator[Job]:
+        """The jobs that wait or run, in the order of their coming."""
+        return iter([job for job in self.live.values() if not job.ended])
+
+    def position(self, job: Job) -> int:
+        """A job's place in its queue, 1 being next; 0 for one that runs or ended."""
+        lane = self._lanes.get(self._name_of(job)) if job.state is JobState.QUEUED else None
+        order = lane.order() if lane else []
+        return order.index(job) + 1 if job in order else 0
+
+    def left_s(self, job: Job) -> float | None:
+        """About how long until its picture is there, in seconds; None once it ended or while the queue stands still."""
+        lane = self._lanes.get(self._name_of(job))
+        if job.ended or lane is None or (self.paused and job.state is JobState.QUEUED):
+            return None
+        return round(lane.left_s(job), 1)
+
+    def snapshot(self, job: Job) -> Event:
+        """Where a job stands, as an event that repeats the last one's id."""
+        number = self.events.last_id(job.id)
+        return Event(number, job.state.value, job, job.state, job.stage, job.step, *self._outlook(job))
+
+    async def finish(self, job: Job, outcome: ImageRecord | VisionCraftError) -> None:
+        """A job has its picture, or an error in its place: write it down, then say so."""
+        job.end(outcome)
+        try:
+            await self._ledger.put(job)
+        except StorageError as error:  # the next start finds the picture by its id, or draws it again
+            log.error("%s: its end could not be written down: %s", job.id, error.message)
+        self.live.pop(job.id, None)
+        self._tell(job, job.state.value)
+        job.announce()
+
+    def _name_of(self, job: Job) -> str:
+        with suppress(VisionCraftError):
+            return self._registry.generator_for(job.request.model).name
+        return ""
+
+    def _pump(self, lane: Lane) -> None:
+        while lane.waiting and lane.free and not self.paused and not self.closing:
+            job = lane.next()
+            job.start()
+            job.image_id = job.image_id or new_image_id()
+            self._tell(job, "running")
+            self._tasks[job] = asyncio.create_task(self._work(lane, job), name=job.id)
+            self._tell_waiting(lane)
+
+    async def _work(self, lane: Lane, job: Job) -> None:
+        outcome: ImageRecord | VisionCraftError | None
+        try:
+            outcome = await self._drawn(lane, job)
+        except VisionCraftError as error:
+            outcome = error
+        except asyncio.CancelledError:
+            outcome = JobCancelled() if job.cancel_requested else None
+        except Exception:
+            log.exception("%s: generator '%s' failed", job.id, lane.generator)
+            outcome = GenerationFailed(f"Generator '{lane.generator}' failed; the server's log has {job.id}")
+        lane.leave(job)
+        if outcome is not None:
+            await self.finish(job, outcome)
+        del self._tasks[job]
+        self._pump(lane)
+
+    async def _drawn(self, lane: Lane, job: Job) -> ImageRecord:
+        """Draw, again where the worker was lost, and store. The ledger knows the picture's id before the store does."""
+        known = asyncio.create_task(self._ledger.put(job))
+        try:
+            image = await self._draw(lane, job)
+        finally:
+            with suppress(StorageError):  # said again, and kept, when the job ends
+                await known
+        job.stage = "storing"
+        record, job.png = await self._keeper.keep(job, lane.generator, image)
+        lane.learn(job)
+        if not job.waiting_for_png:
+            job.png = None
+        return record
+
+    async def _draw(self, lane: Lane, job: Job) -> GeneratedImage:
+        while True:
+            if self.closing or job.cancel_requested:
+                raise asyncio.CancelledError
+            progress = JobProgress(job, self._progressed)
+            draw = self._draws[job] = asyncio.create_task(self._pool.run(lane.generator, job.request, progress))
+            try:
+                return await draw
+            except WorkerLost as lost:
+                await self._lose(job, lost)
+            finally:
+                del self._draws[job]
+
+    async def _lose(self, job: Job, lost: WorkerLost) -> None:
+        """Count a lost worker. Raises `GenerationFailed` when there were too many, `JobCancelled` where asked to."""
+        job.lost += 1
+        log.warning("%s: %s (%d of %d)", job.id, lost.message, job.lost, self._max_reruns + 1)
+        if job.cancel_requested:
+            raise JobCancelled
+        if job.lost > self._max_reruns:
+            raise GenerationFailed(f"Given up after {job.lost} tries: {lost.message}")
+        job.step, job.stage = 0, "starting again"
+        await self._ledger.put(job)
+        self._tell(job, "running")
+
+    def _progressed(self, job: Job, preview: bytes | None) -> None:
+        self._tell(job, "step")
+        if preview is not None and self.events.watched(job.id):
+            self._tell(job, "preview", preview)
+
+    def _tell(self, job: Job, name: str, preview: bytes | None = None) -> None:
+        # A queue's order is worth working out only for somebody who looks.
+        looked_at = job.state is JobState.RUNNING or self.events.watched(job.id)
+        self.events.tell(job, name, *(self._outlook(job) if looked_at else (0, None)), preview)
+
+    def _tell_waiting(self, lane: Lane) -> None:
+        for job in lane.waiting:
+            if self.events.watched(job.id):
+                self._tell(job, "queued")
+
+    def _outlook(self, job: Job) -> tuple[int, float | None]:
+        return self.position(job), self.left_s(job)
