@@ -19,7 +19,6 @@ from visioncraft import (
     read_record_file,
     tag_key,
 )
-from visioncraft import replay as draw_again
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -163,6 +162,8 @@ def _record_of(gallery: Callable[[], GalleryStore], picture: str) -> ImageRecord
 
 
 def _replay(settings: Settings, record: ImageRecord, output: Path | None) -> None:
+    from visioncraft import replay as draw_again  # jobs and their ledger, which no other command needs
+
     drawn, png = draw_again(settings, record)
     if output is not None:
         try:
