@@ -112,7 +112,7 @@ def test_an_idle_worker_leaves_memory_and_comes_back_when_it_is_needed(tmp_path:
 def test_the_server_takes_its_workers_along_whatever_ends_it(tmp_path: Path, gate: str, how: signal.Signals) -> None:
     with served(fake_house(tmp_path)) as server:
         assert server.draw("first", **SIZE).status_code == 200
-        server.submit(f"gated {gate}", **SIZE)
+        server.until(server.submit(f"gated {gate}", **SIZE), "running")
         worker = worker_of(server)
         server.process.send_signal(how)
         server.process.wait(30)

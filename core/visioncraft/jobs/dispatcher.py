@@ -21,6 +21,8 @@ from visioncraft.types import GeneratedImage, GenerationRequest, ImageRecord
 
 log = logging.getLogger(__name__)
 
+_GRACE_S = 3.0  # for a running picture to stop at its next step when the server ends
+
 
 class Dispatcher:
     """Runs jobs that were accepted. All methods are called in one event loop.
@@ -84,10 +86,13 @@ class Dispatcher:
                 self._draws[job].cancel()
 
     async def interrupt(self) -> None:
-        """Stop what runs, without ending any job, and tell everybody who waits or watches."""
+        """Stop what runs, without ending any job, close the pool, and tell everybody who waits or watches."""
         self.closing = True
         for draw in list(self._draws.values()):
             draw.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks.values(), timeout=_GRACE_S)
+        await self._pool.close()  # which ends those too that are in the middle of a long step
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         for job in self.unfinished():
             job.announce()

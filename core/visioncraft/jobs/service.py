@@ -47,7 +47,7 @@ class JobService:
     """
 
     def __init__(self, registry: Registry, pool: WorkerPool, ledger: Ledger, limits: JobsSettings) -> None:
-        self._registry, self._pool, self._ledger, self._limits = registry, pool, ledger, limits
+        self._registry, self._ledger, self._limits = registry, ledger, limits
         self._keeper = Keeper(registry.store)
         self._desk = Dispatcher(registry, pool, ledger, self._keeper, limits.max_reruns)
         self._admitted = 0  # on their way into the ledger
@@ -198,7 +198,6 @@ class JobService:
         if self._cleaner is not None:
             self._cleaner.cancel()
         await self._desk.interrupt()
-        await self._pool.close()
         await self._ledger.close()
 
     async def _accept(self, job: Job) -> None:

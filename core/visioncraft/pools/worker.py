@@ -40,7 +40,7 @@ from visioncraft.wire import (
 log = logging.getLogger(__name__)
 
 _START_LIMIT_S = 120.0
-_END_LIMIT_S = 10.0
+_END_LIMIT_S = 3.0
 _SHARE_OF_MEMORY = 0.9  # of the machine's, where settings name no bound
 
 
