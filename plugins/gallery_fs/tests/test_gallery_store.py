@@ -219,7 +219,7 @@ def test_on_a_full_disk_a_delete_makes_room_for_itself(
     store.save(record, png)
     file, remove = picture_file(root, record), PictureIndex.remove
 
-    def full_until_the_file_is_gone(index: PictureIndex, ids: Sequence[str]) -> int:
+    def full_until_the_file_is_gone(index: PictureIndex, ids: Sequence[str]) -> list[str]:
         if file.exists():
             raise IndexFull("database or disk is full")
         return remove(index, ids)
