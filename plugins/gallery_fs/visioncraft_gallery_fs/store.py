@@ -291,12 +291,11 @@ class GalleryStore(ImageStore):
 
     def _retain(self) -> None:
         """Remove what the settings call surplus."""
-        if not (self._settings.keep_days or self._settings.keep_pictures or self._settings.keep_gb):
-            return
-        from visioncraft_gallery_fs.retention import Retention
+        bounds = self._settings.keep_days, self._settings.keep_pictures, self._settings.keep_gb
+        if any(bounds):
+            from visioncraft_gallery_fs.retention import Retention
 
-        rules = Retention(self._settings.keep_days, self._settings.keep_pictures, self._settings.keep_gb)
-        rules.enforce(self._index, self.delete_many)
+            Retention(*bounds).enforce(self._index, self.delete_many)
 
 
 def _not_found(image_id: str) -> NotFound:
