@@ -23,13 +23,13 @@ log = logging.getLogger(__name__)
 router = APIRouter(tags=["gallery"])
 
 
-@router.get("/gallery", response_model_exclude_unset=True, responses=responses())
-async def gallery(runtime: RuntimeDep, page: Annotated[GalleryPage, Query()]) -> GalleryAnswer:
+@router.get("/gallery", response_model=GalleryAnswer, responses=responses())
+async def gallery(runtime: RuntimeDep, page: Annotated[GalleryPage, Query()]) -> Response:
     """The stored pictures, newest first unless `sort` says otherwise; filters narrow them down together."""
     store = runtime.registry.store
     found = await asyncio.to_thread(store.list, page.limit, page.offset, page.query(), page.cursor)
     whole = await asyncio.to_thread(_with_data, store, found.items) if page.image_data else map(entry, found.items)
-    return GalleryAnswer(
+    answer = GalleryAnswer(
         images=list(whole),
         total_count=found.total,
         limit=page.limit,
@@ -37,6 +37,8 @@ async def gallery(runtime: RuntimeDep, page: Annotated[GalleryPage, Query()]) ->
         total_is_exact=found.exact,
         next_cursor=found.next_cursor,
     )
+    # Written once: a model that is returned would be validated and walked over again.
+    return Response(answer.model_dump_json(exclude_unset=True), media_type="application/json")
 
 
 @router.get("/gallery/export", response_class=Response, responses=responses() | binary("application/zip"))
