@@ -116,8 +116,9 @@ class GalleryStore(ImageStore):
     def save(self, record: ImageRecord, png: bytes) -> ImageRecord:
         """Keep a picture, byte for byte. When this returns, file and row survive a power cut.
 
-        A `filename` that is not of the shape `image_filename` gives is replaced by one that is. On failure nothing
-        stays behind. Raises `StorageError` that names the path and the next step.
+        What a crash left of an earlier try under the same id is replaced. A `filename` that is not of the shape
+        `image_filename` gives is replaced by one that is. On failure nothing stays behind. Raises `StorageError` that
+        names the path and the next step.
         """
         from visioncraft_gallery_fs.rows import to_row
 
@@ -126,7 +127,7 @@ class GalleryStore(ImageStore):
             raise StorageError(f"Picture {record.id} is already stored; a new picture needs a new id")
         row = to_row(kept, path, len(png), hashlib.sha256(png).hexdigest())
         target = self.root / path
-        self._write(target, png)
+        self._write(target, png, replace=_is_unfinished(target, record.id))
         try:
             self._index.put([row])
         except BaseException:
@@ -235,12 +236,12 @@ class GalleryStore(ImageStore):
         for sentence in outcome.skipped:
             log.warning("Not indexed: %s", sentence)
 
-    def _write(self, path: Path, data: bytes) -> None:
+    def _write(self, path: Path, data: bytes, replace: bool = False) -> None:
         try:
             self._folders.make(path.parent)
             if not path.parent.resolve().is_relative_to(self.root.resolve()):
                 raise StorageError(f"{path.parent}: a symbolic link leads outside the gallery; remove it")
-            files.write_durably(path, data)
+            files.write_durably(path, data, replace)
         except OSError as error:
             raise StorageError(f"{path}: cannot be written: {files.reason(error)}") from error
 
@@ -296,6 +297,16 @@ class GalleryStore(ImageStore):
             from visioncraft_gallery_fs.retention import Retention
 
             Retention(*bounds).enforce(self._index, self.delete_many)
+
+
+def _is_unfinished(path: Path, image_id: str) -> bool:
+    """Whether a crash left this picture's file before its row was written. Any other file there is somebody else's."""
+    if not path.is_file():
+        return False
+    from visioncraft import read_record_file
+
+    left = read_record_file(path)
+    return left is not None and left.id == image_id
 
 
 def _not_found(image_id: str) -> NotFound:
