@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from visioncraft.contracts import Generator, ImageStore, Progress
     from visioncraft.device import probe_device
     from visioncraft.drawing import replay
+    from visioncraft.editing import Control, Hires, InputImage, LoRA
     from visioncraft.errors import (
         AuthenticationError,
         ConfigurationError,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from visioncraft.search import search_terms
     from visioncraft.settings import PluginSettings, Settings
     from visioncraft.types import (
+        Ability,
         BackendStatus,
         DeviceInfo,
         GalleryQuery,
@@ -58,6 +60,7 @@ __version__ = "1.0.0"
 _HOMES = {
     "device": ("probe_device",),
     "drawing": ("replay",),
+    "editing": ("Control", "Hires", "InputImage", "LoRA"),
     "errors": (
         "AuthenticationError",
         "ConfigurationError",
@@ -82,6 +85,7 @@ _HOMES = {
     "settings": ("PluginSettings", "Settings"),
     "contracts": ("Generator", "ImageStore", "Progress"),
     "types": (
+        "Ability",
         "BackendStatus",
         "DeviceInfo",
         "GalleryQuery",
@@ -102,23 +106,28 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Ability",
     "ApiKeys",
     "AuthenticationError",
     "BackendStatus",
     "ConfigurationError",
+    "Control",
     "DeviceInfo",
     "GalleryQuery",
     "GeneratedImage",
     "GenerationFailed",
     "GenerationRequest",
     "Generator",
+    "Hires",
     "ImageRecord",
     "ImageStore",
+    "InputImage",
     "InsufficientVRAM",
     "InvalidRequest",
     "JobCancelled",
     "KeyCheck",
     "Limits",
+    "LoRA",
     "Marks",
     "ModelInfo",
     "ModelNotAvailable",
