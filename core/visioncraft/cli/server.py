@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 
 import typer
@@ -58,6 +59,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start listening, then say so."""
         await super().startup(sockets)
+        gc.freeze()  # what is loaded by now stays: looking for garbage in it would delay answers by milliseconds
         if sockets and not self.should_exit:
             typer.echo(greeting(self._runtime, url_of(sockets[0])), err=True)
 

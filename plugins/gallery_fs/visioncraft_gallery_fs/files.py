@@ -93,6 +93,16 @@ def write_durably(path: Path, data: bytes, replace: bool = False) -> None:
         raise
 
 
+def is_unfinished(path: Path, image_id: str) -> bool:
+    """Whether a crash left this picture's file before its row was written. Any other file there is somebody else's."""
+    if not path.is_file():
+        return False
+    from visioncraft import read_record_file
+
+    left = read_record_file(path)
+    return left is not None and left.id == image_id
+
+
 def _claim(path: Path) -> int:
     """Open an empty file that is this writer's until it closes it; a killed writer's lock is gone with it.
 

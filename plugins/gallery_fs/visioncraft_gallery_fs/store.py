@@ -107,11 +107,14 @@ class GalleryStore(ImageStore):
         except OSError as error:
             raise StorageError(f"{error.filename or self.root}: {files.reason(error)}") from error
 
-    def check(self, report: Callable[[int, int], None] | None = None) -> Findings:
-        """Compare files and index; `report(done, total)` counts pictures. Raises `StorageError`."""
+    def check(self, report: Callable[[int, int], None] | None = None, accept: bool = False) -> Findings:
+        """Compare files and index; `report(done, total)` counts pictures. Raises `StorageError`.
+
+        `accept` takes whole files that somebody changed for what they shall be.
+        """
         from visioncraft_gallery_fs.checking import check
 
-        return check(self.root, self._index, report)
+        return check(self.root, self._index, report, accept)
 
     def save(self, record: ImageRecord, png: bytes) -> ImageRecord:
         """Keep a picture, byte for byte. When this returns, file and row survive a power cut.
@@ -127,7 +130,7 @@ class GalleryStore(ImageStore):
             raise StorageError(f"Picture {record.id} is already stored; a new picture needs a new id")
         row = to_row(kept, path, len(png), hashlib.sha256(png).hexdigest())
         target = self.root / path
-        self._write(target, png, replace=_is_unfinished(target, record.id))
+        self._write(target, png, replace=files.is_unfinished(target, record.id))
         try:
             self._index.put([row])
         except BaseException:
@@ -297,16 +300,6 @@ class GalleryStore(ImageStore):
             from visioncraft_gallery_fs.retention import Retention
 
             Retention(*bounds).enforce(self._index, self.delete_many)
-
-
-def _is_unfinished(path: Path, image_id: str) -> bool:
-    """Whether a crash left this picture's file before its row was written. Any other file there is somebody else's."""
-    if not path.is_file():
-        return False
-    from visioncraft import read_record_file
-
-    left = read_record_file(path)
-    return left is not None and left.id == image_id
 
 
 def _not_found(image_id: str) -> NotFound:
