@@ -51,7 +51,7 @@ def _probe_gpu() -> DeviceInfo:
 
 @lru_cache(maxsize=1)
 def _driver_answers(period: int) -> bool:
-    """Whether there is a driver. Looking for one that is not there costs milliseconds, so each answer serves a while."""
+    """Whether there is a driver. Looking for one in vain costs milliseconds, so each answer serves a while."""
     try:
         _nvml()
     except Exception:  # pynvml has an error for each way of having no driver

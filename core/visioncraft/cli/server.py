@@ -10,6 +10,7 @@ import uvicorn
 
 from visioncraft import __version__
 from visioncraft.app import create_app
+from visioncraft.cli.client import url_for
 from visioncraft.errors import ConfigurationError
 from visioncraft.runtime import Runtime
 from visioncraft.settings import Settings
@@ -73,10 +74,7 @@ class _Server(uvicorn.Server):
 
 def url_of(listener: socket.socket) -> str:
     """The server's URL as a browser on this machine can open it."""
-    host, port = listener.getsockname()[:2]
-    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
-        host = "127.0.0.1" if host == "0.0.0.0" else "::1"  # noqa: S104
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return url_for(*listener.getsockname()[:2])
 
 
 def greeting(runtime: Runtime, url: str) -> str:
