@@ -80,7 +80,7 @@ class Denoiser:
         """What the network says to each, in one call."""
         rows = [(ask, branch) for ask in asks for branch in ask.branches]
         output: torch.Tensor = self._unet(
-            torch.cat([ask.latents for ask, _ in rows]).to(self._dtype),
+            torch.cat([ask.latents for ask, _ in rows]).to(self._dtype, memory_format=torch.channels_last),
             torch.stack([ask.timestep for ask, _ in rows]),
             encoder_hidden_states=torch.cat([branch.embeddings for _, branch in rows]),
             timestep_cond=_joined([ask.guidance for ask, _ in rows], self._dtype),
