@@ -1,4 +1,4 @@
-"""A worker's life: a thread for each picture that is drawn at once, one that listens, one that says that all is well."""
+"""A worker's life: a thread for each picture drawn at once, one that listens, one that says that all is well."""
 
 from __future__ import annotations
 
