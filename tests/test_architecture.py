@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import visioncraft
 from harness import ROOT, House
+from packaging.requirements import Requirement
+from visioncraft.plugins import OURS
 
 CORE = ROOT / "core" / "visioncraft"
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
@@ -25,7 +27,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"contracts"}),
     frozenset({"metadata", "device", "settings", "hookspecs", "wire", "search"}),
     frozenset({"images", "stores", "keys", "requests", "spawn"}),
-    frozenset({"isolated", "builtin"}),
+    frozenset({"isolated", "builtin", "distributions"}),
     frozenset({"plugins"}),
     frozenset({"worker", "pools"}),
     frozenset({"registry"}),
@@ -151,13 +153,15 @@ def test_a_plugin_takes_only_public_names_and_knows_no_other_plugin(plugin: Path
 def test_a_plugin_is_named_alike_everywhere(plugin: Path) -> None:
     project = tomllib.loads((plugin / "pyproject.toml").read_text("utf-8"))["project"]
     assert project["name"] == f"visioncraft-{plugin.name.replace('_', '-')}"
+    assert project["name"] in OURS, "safe mode leaves it out"
+    assert Requirement("visioncraft>=1.0,<2") in [Requirement(each) for each in project["dependencies"]]
     points = project["entry-points"]["visioncraft"]
     assert points == {plugin.name: f"visioncraft_{plugin.name}.plugin"}
     assert (plugin / f"visioncraft_{plugin.name}" / "plugin.py").is_file()
 
 
 def test_every_public_name_of_the_core_can_be_had() -> None:
-    assert sorted(visioncraft.__all__) == list(visioncraft.__all__)
+    assert len(set(visioncraft.__all__)) == len(visioncraft.__all__)
     for name in visioncraft.__all__:
         assert getattr(visioncraft, name) is not None, name
 

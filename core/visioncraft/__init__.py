@@ -55,6 +55,9 @@ if TYPE_CHECKING:
 
 __version__ = "1.0.0"
 
+PLUGIN_API = "1.0"
+"""The plugin API's version: the core's own without its last number. A plugin depends on `visioncraft>=1.0,<2`."""
+
 _HOMES = {
     "device": ("probe_device",),
     "drawing": ("replay",),
@@ -102,6 +105,7 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "PLUGIN_API",
     "ApiKeys",
     "AuthenticationError",
     "BackendStatus",

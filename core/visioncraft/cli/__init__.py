@@ -50,12 +50,13 @@ def _root(
         Path | None, typer.Option(envvar="VISIONCRAFT_SETTINGS", help="The settings file; else ./settings.toml.")
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log everything; show tracebacks.")] = False,
+    safe_mode: Annotated[bool, typer.Option("--safe-mode", help="Load VisionCraft's own plugins only.")] = False,
     version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")] = (
         False
     ),
 ) -> None:
     configure_logging(verbose)
-    ctx.obj = State(settings, verbose)
+    ctx.obj = State(settings, verbose, safe_mode)
 
 
 def main() -> None:
