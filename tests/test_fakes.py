@@ -20,8 +20,6 @@ class TestFakeEngine(GeneratorContract):
 class TestFakeCloud(GeneratorContract):
     """A coroutine, as a cloud service's generator is."""
 
-    tells_steps = False
-
     @pytest.fixture
     def generator(self) -> Generator:
         return FakeCloud()

@@ -171,8 +171,6 @@ class FakeProgress:
 class TestCoroutine(GeneratorContract):
     """A generator that waits keeps the same contract."""
 
-    tells_steps = False
-
     @pytest.fixture
     def generator(self) -> Generator:
         return Waiting()

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from visioncraft.contracts import Generator, ImageStore, Progress
+    from visioncraft.contracts import EVERYTHING, Generator, ImageStore, Progress
     from visioncraft.device import probe_device
     from visioncraft.drawing import replay
     from visioncraft.errors import (
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from visioncraft.keys import ApiKeys
     from visioncraft.search import search_terms
     from visioncraft.settings import PluginSettings, Settings
+    from visioncraft.stores import page_of
     from visioncraft.types import (
         BackendStatus,
         DeviceInfo,
@@ -83,7 +84,8 @@ _HOMES = {
     "keys": ("ApiKeys",),
     "search": ("search_terms",),
     "settings": ("PluginSettings", "Settings"),
-    "contracts": ("Generator", "ImageStore", "Progress"),
+    "stores": ("page_of",),
+    "contracts": ("EVERYTHING", "Generator", "ImageStore", "Progress"),
     "types": (
         "BackendStatus",
         "DeviceInfo",
@@ -105,6 +107,7 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "EVERYTHING",
     "PLUGIN_API",
     "ApiKeys",
     "AuthenticationError",
@@ -147,6 +150,7 @@ __all__ = [
     "is_image_id",
     "model_folder",
     "new_image_id",
+    "page_of",
     "probe_device",
     "read_record",
     "read_record_file",

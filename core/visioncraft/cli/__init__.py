@@ -32,7 +32,7 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("generate")(generate.generate)
 app.add_typer(models.app, name="models")
-app.command("plugins")(plugins.plugins)
+app.add_typer(plugins.app, name="plugins")
 app.command("status")(status.status)
 app.command("api-key")(api_key.api_key)
 

@@ -7,7 +7,7 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,12 +35,13 @@ class GeneratorContract(Contract):
     ...     def generator(self):
     ...         return FakeGenerator()
 
-    Override the fixture `model` where the generator runs models that it does not list itself, and `tells_steps` where
-    it waits for somebody else's work.
+    Override the fixture `model` where the generator runs models that it does not list itself.
     """
 
-    tells_steps: ClassVar[bool] = True
-    """Whether `run` calls `progress.step`; one that only waits for a network may tell stages instead."""
+    @pytest.fixture
+    def tells_steps(self, generator: Generator) -> bool:
+        """Whether `run` calls `progress.step`; one that only waits for a network tells stages instead."""
+        return not inspect.iscoroutinefunction(generator.run)
 
     @pytest.fixture
     def model(self, generator: Generator) -> ModelInfo:
@@ -130,29 +131,31 @@ class GeneratorContract(Contract):
         for prompt in ("苹果 🍎\n(red:1.2) [green], \\ % {0} <lora:x>", "apple " * 100):
             assert draw(ask(prompt)).png
 
-    def test_it_tells_where_it_is(self, model: ModelInfo, ask: Ask, draw: Draw) -> None:
+    def test_it_tells_where_it_is(self, model: ModelInfo, ask: Ask, draw: Draw, tells_steps: bool) -> None:
         """Steps rise to their total; without steps there are stages. Who watches sees that something goes on."""
         progress = Recorder()
         draw(ask(num_inference_steps=_a_few(model)), progress)
-        if not self.tells_steps:
+        if not tells_steps:
             assert progress.stages, "call progress.stage(...), so that who watches sees that something goes on"
             return
         assert progress.steps, "call progress.step(step, total) after every step"
         numbers, totals = zip(*progress.steps, strict=True)
         assert list(numbers) == sorted(set(numbers)) and set(totals) == {numbers[-1]}, progress.steps
 
-    def test_a_cancelled_job_stops_within_a_step(self, model: ModelInfo, ask: Ask, draw: Draw) -> None:
+    def test_a_cancelled_job_stops_within_a_step(
+        self, model: ModelInfo, ask: Ask, draw: Draw, tells_steps: bool
+    ) -> None:
         """`progress` raises `JobCancelled`; the generator lets it pass, and does no further step."""
-        progress = Recorder(cancel_at_step=1) if self.tells_steps else Recorder(cancel_at_stage=True)
+        progress = Recorder(cancel_at_step=1) if tells_steps else Recorder(cancel_at_stage=True)
         with pytest.raises(JobCancelled):
             draw(ask(num_inference_steps=_a_few(model)), progress)
-        assert progress.cancelled and len(progress.steps) == (1 if self.tells_steps else 0)
+        assert progress.cancelled and len(progress.steps) == (1 if tells_steps else 0)
 
-    def test_after_a_cancelled_job_it_draws_as_before(self, ask: Ask, draw: Draw) -> None:
+    def test_after_a_cancelled_job_it_draws_as_before(self, ask: Ask, draw: Draw, tells_steps: bool) -> None:
         """Nothing of the job that was stopped is left."""
         before = decode_png(draw(ask()).png)
         with pytest.raises(JobCancelled):
-            draw(ask(), Recorder(cancel_at_step=1, cancel_at_stage=not self.tells_steps))
+            draw(ask(), Recorder(cancel_at_step=1, cancel_at_stage=not tells_steps))
         assert np.array_equal(decode_png(draw(ask()).png), before)
 
     def test_several_at_once_draw_what_each_would_alone(

@@ -14,8 +14,6 @@ from visioncraft_leonardo.generator import LeonardoGenerator
 class TestLeonardo(GeneratorContract):
     """It waits for a network, so it tells stages."""
 
-    tells_steps = False
-
     @pytest.fixture
     def generator(self, make: Callable[..., LeonardoGenerator]) -> Generator:
         return make()
