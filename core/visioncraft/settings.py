@@ -76,6 +76,7 @@ class PluginsSettings(PluginSettings):
 
     disabled: tuple[str, ...] = ()
     enabled: tuple[str, ...] = ()
+    safe_mode: bool = False
     hook_timeout_s: float = Field(10.0, gt=0)
     status_timeout_s: float = Field(2.0, gt=0)
     config: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)

@@ -12,6 +12,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, ClassVar
 
 from visioncraft import (
+    EVERYTHING,
     ConfigurationError,
     GalleryQuery,
     ImageRecord,
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from visioncraft_gallery_fs.reindex import Outcome
 
 log = logging.getLogger("visioncraft.gallery_fs")
-_EVERYTHING = GalleryQuery()
 
 
 class GalleryStore(ImageStore):
@@ -156,7 +156,7 @@ class GalleryStore(ImageStore):
         except OSError as error:
             raise self._unreadable(image_id, path, error) from error
 
-    def list(self, limit: int, offset: int = 0, query: GalleryQuery = _EVERYTHING, cursor: str | None = None) -> Page:
+    def list(self, limit: int, offset: int = 0, query: GalleryQuery = EVERYTHING, cursor: str | None = None) -> Page:
         """A page from the index alone. Raises `InvalidRequest` for a cursor that is none of this query's."""
         return self._index.page(query, limit, offset, cursor)
 
