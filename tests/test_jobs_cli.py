@@ -7,7 +7,7 @@ import subprocess
 from itertools import count
 
 import pytest
-from harness import CLI, Server
+from harness import Server
 
 _gates = count()
 
@@ -32,7 +32,7 @@ def test_jobs_are_listed_for_people_and_programs(fake: Server) -> None:
 def test_one_job_is_watched_until_its_picture(fake: Server, gate: str) -> None:
     job = fake.submit(f"gated {gate}", num_inference_steps=15)
     watcher = subprocess.Popen(
-        [CLI, "jobs", "watch", job, "--server", fake.url],
+        [fake.house.cli, "jobs", "watch", job, "--server", fake.url],
         env=fake.house.environment(),
         cwd=fake.house.folder,
         stdout=subprocess.PIPE,
