@@ -34,7 +34,7 @@ class Engine(Generator):
 def visioncraft_generators():
     return [Engine()]
 """
-SMALL: dict[str, object] = {"num_inference_steps": 1, "width": 64, "height": 64, "seed": 7}
+SMALL = {"num_inference_steps": 1, "width": 64, "height": 64, "seed": 7}
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_an_environment_of_its_own_lets_two_that_clash_serve_together_until_one_
     assert done.returncode == 0, said(done)
     assert config(house) == {"engine_2": {"python": ".venvs/visioncraft-engine-2/bin/python"}}
     with served(house, tomllib.loads(own(house).read_text("utf-8"))["server"]["port"]) as server:
-        drawn = {name: server.draw(model=name, **SMALL).json() for name in ("engine_1", "engine_2")}
+        drawn = {name: server.draw("anything", model=name, **SMALL).json() for name in ("engine_1", "engine_2")}
         assert {name: picture["seed"] for name, picture in drawn.items()} == {"engine_1": 7, "engine_2": 7}
         worker = server.get("/status").json()["system_info"]["backends"]["engine_2"]["worker_pid"]
         assert "/.venvs/visioncraft-engine-2/" in psutil.Process(worker).cmdline()[0]
