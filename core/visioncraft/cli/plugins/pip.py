@@ -82,7 +82,7 @@ def would_break(changes: Sequence[Change]) -> list[Unmet]:
     """The requirements that are met now and would not be any more, or that a newcomer brings unmet."""
     before = installed_versions()
     after = before | {canonicalize_name(change.name): change.after for change in changes}
-    changed = {canonicalize_name(change.name): change for change in changes}
+    changed: dict[str, Change] = {canonicalize_name(change.name): change for change in changes}
     known = {str(each) for each in _all_unmet(before, {})}
     return [each for each in _all_unmet(after, changed) if str(each) not in known]
 
