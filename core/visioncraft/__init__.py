@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from visioncraft.contracts import Generator, ImageStore, Progress
+    from visioncraft.contracts import Generator, ImageStore, ModelKeeper, Progress
     from visioncraft.device import probe_device
     from visioncraft.drawing import replay
     from visioncraft.editing import Control, Hires, InputImage, LoRA
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         ModelInfo,
         Page,
         Sort,
+        StoredModel,
         canonical_id,
         model_folder,
         tag_key,
@@ -83,7 +84,7 @@ _HOMES = {
     "keys": ("ApiKeys",),
     "search": ("search_terms",),
     "settings": ("PluginSettings", "Settings"),
-    "contracts": ("Generator", "ImageStore", "Progress"),
+    "contracts": ("Generator", "ImageStore", "ModelKeeper", "Progress"),
     "types": (
         "Ability",
         "BackendStatus",
@@ -98,6 +99,7 @@ _HOMES = {
         "ModelInfo",
         "Page",
         "Sort",
+        "StoredModel",
         "canonical_id",
         "model_folder",
         "tag_key",
@@ -130,6 +132,7 @@ __all__ = [
     "LoRA",
     "Marks",
     "ModelInfo",
+    "ModelKeeper",
     "ModelNotAvailable",
     "NotFound",
     "Page",
@@ -141,6 +144,7 @@ __all__ = [
     "Settings",
     "Sort",
     "StorageError",
+    "StoredModel",
     "UpstreamError",
     "VisionCraftError",
     "__version__",

@@ -18,11 +18,13 @@ from visioncraft import (
     ModelInfo,
     ModelNotAvailable,
     Progress,
+    StoredModel,
     canonical_id,
 )
 
 from visioncraft_local_sd.checkpoints import Checkpoint
 from visioncraft_local_sd.choices import Choices
+from visioncraft_local_sd.collection import Collection
 from visioncraft_local_sd.hardware import choose_device, describe_device
 from visioncraft_local_sd.library import ENGINE, Library
 from visioncraft_local_sd.memory import MODES, Footprint, MemoryMode, budget_gb, footprint, free_gb, give_back
@@ -57,6 +59,7 @@ class LocalSD(Generator):
         self.concurrency = settings.concurrency
         self._settings = settings
         self._library = Library(settings, data_path)
+        self._collection = Collection(self._library)
         self._measured = data_path / "precision.json"
         self._shelf: Shelf[LoadedModel] = Shelf()
         self._ids: dict[str, str] = {}  # as clients are shown them, by canonical id
@@ -89,14 +92,27 @@ class LocalSD(Generator):
             facts={"memory_used_by_models": round(self._shelf.resident_gb(), 2)},
         )
 
-    def pull(self, model_id: str, progress: Progress) -> ModelInfo:
-        """Download a model: `stable-diffusion-1.5`, or `owner/name` of the Hugging Face hub.
-
-        `progress.step` counts MB (10**6 bytes). Raises `VisionCraftError` in one line, naming the next step.
-        """
+    def pull(self, model_id: str, progress: Progress) -> ModelInfo | StoredModel:
+        """Download a model or part of the Hugging Face hub; see `download.pull`."""
         from visioncraft_local_sd.download import pull
 
-        return pull(self._library, model_id, progress)
+        return pull(self._collection, self._library, model_id, progress)
+
+    def parts(self) -> Sequence[StoredModel]:
+        """LoRAs, ControlNets, textual inversions, VAEs and upscalers in the folder of models."""
+        return self._collection.parts()
+
+    def add(self, path: Path, name: str | None, progress: Progress) -> StoredModel:
+        """Copy a file or folder into the folder of models, as what its contents say it is."""
+        return self._collection.add(path, name, progress)
+
+    def inspect(self, name: str, listed: ModelInfo | None, progress: Progress) -> StoredModel:
+        """The files of a model or part with their SHA-256."""
+        return self._collection.inspect(name, listed, progress)
+
+    def remove(self, name: str, listed: ModelInfo | None) -> StoredModel:
+        """Delete a model or part from the folder of models, or Stable Diffusion 1.5 from the cache."""
+        return self._collection.remove(name, listed)
 
     def run(self, request: GenerationRequest, progress: Progress) -> GeneratedImage:
         """Draw one picture.

@@ -31,6 +31,11 @@ _FACTS = {  # what people read of a family: vram_required, max_resolution
 _log = logging.getLogger("visioncraft.local_sd")
 
 
+def id_of(stem: str) -> str:
+    """The id of a file or folder: lower case, and what could steer a shell or a path made a hyphen."""
+    return re.sub(r"[^a-z0-9.]+", "-", stem.lower()).strip("-.") or "model"
+
+
 class Library:
     """Finds models and resolves where they are. Reads names and headers only.
 
@@ -46,6 +51,11 @@ class Library:
         self.models_dir = data_path / "models" if named == "auto" else data_path / Path(named).expanduser()
         self._hf_cache = None if settings.hf_cache == "auto" else Path(settings.hf_cache).expanduser()
         self._warned: set[str] = set()
+
+    @property
+    def named(self) -> frozenset[str]:
+        """Ids of the models that settings name."""
+        return frozenset(self._settings.models)
 
     @property
     def hf_cache(self) -> Path:
@@ -117,7 +127,7 @@ class Library:
             file_like = path.suffix.lower() in {".safetensors", *PICKLES}
             if file_like or (path / "model_index.json").is_file():
                 stem = path.stem if file_like else path.name
-                yield self._describe(path, re.sub(r"[^a-z0-9.]+", "-", stem.lower()).strip("-.") or "model", stem)
+                yield self._describe(path, id_of(stem), stem)
 
     def _describe(self, path: Path, model_id: str, name: str = "") -> ModelInfo:
         info = ModelInfo(id=model_id, name=name or model_id, engine=ENGINE, source=str(path))
