@@ -120,6 +120,16 @@ def give_back(device: str) -> None:
         torch.cuda.empty_cache()
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error says that memory ran out, of whatever kind."""
+    import torch
+
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    words = str(error)
+    return isinstance(error, RuntimeError) and ("DefaultCPUAllocator" in words or "CUDA out of memory" in words)
+
+
 def _cgroup_free() -> float:
     """What a container's own limit leaves: past it the kernel kills, whatever the machine has free."""
     try:
