@@ -166,6 +166,14 @@ class GenerationRequest:
         width, height = (round(side * scale / multiple) * multiple for side in (self.width, self.height))
         return width, height
 
+    @property
+    def steps_drawn(self) -> int:
+        """Denoising steps of all passes: a picture that is drawn over is drawn for `strength` of the steps."""
+        steps = self.num_inference_steps
+        drawn = max(1, int(steps * self.strength)) if self.init_image is not None else steps
+        second = max(1, int((self.hires.steps or steps) * self.hires.strength)) if self.hires is not None else 0
+        return drawn + second
+
     def parameters(self) -> dict[str, Any]:
         """The parameters used, as `/generate` answers them; a picture among them is its hash."""
         names = ["prompt", "negative_prompt", "num_inference_steps", "guidance_scale", "width", "height"]

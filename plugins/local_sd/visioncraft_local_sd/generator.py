@@ -180,13 +180,15 @@ class LocalSD(Generator):
     def _open(
         self, checkpoint: Checkpoint, device: str, dtype: str, mode: MemoryMode, estimate: Footprint
     ) -> LoadedModel:
+        from visioncraft_local_sd.editing.parts import Parts
         from visioncraft_local_sd.pipeline import load_pipeline
         from visioncraft_local_sd.preview import PreviewChoice
 
         roomy = free_gb(device) > 1.6 * estimate.resident_gb("full")
         choices = Choices(self._measured, checkpoint)
         preview = PreviewChoice(self._settings.preview, self._settings.preview_every, self._library.models_dir)
-        return load_pipeline(checkpoint, self._engine, device, dtype, mode, estimate, roomy, choices, preview)
+        parts = Parts(self._collection)
+        return load_pipeline(checkpoint, self._engine, device, dtype, mode, estimate, roomy, choices, preview, parts)
 
     def _dtype(self, device: str) -> str:
         chosen = self._settings.dtype
@@ -222,7 +224,7 @@ class LocalSD(Generator):
         estimate, device = loaded.footprint, loaded.device
 
         def working() -> float:
-            return estimate.working_gb(request.width, request.height, loaded.mode)
+            return estimate.working_gb(*request.hires_size, loaded.mode)
 
         if working() <= free_gb(device):
             return
@@ -252,7 +254,7 @@ class LocalSD(Generator):
             loaded.use_slices()
         give_back(estimate.device)
         mode: MemoryMode = loaded.mode if loaded is not None else "full"
-        width, height = (request.width, request.height) if request is not None else (512, 512)
+        width, height = request.hires_size if request is not None else (512, 512)
         available = free_gb(estimate.device) + (loaded.resident_gb if loaded is not None else 0.0)
         raise _insufficient(available, estimate.required_gb(width, height, mode), estimate.device)
 
