@@ -11,6 +11,8 @@ import pytest
 import torch
 from PIL import Image
 from visioncraft import InvalidRequest, ModelInfo, decode_png, encode_png
+from visioncraft.inputs import prepare, read
+from visioncraft.requests import build_request
 from visioncraft_local_sd.editing.prompts import fragments
 from visioncraft_local_sd.generator import LocalSD
 
@@ -55,7 +57,6 @@ def stock(mini: Path) -> Iterator[Stock]:
 @pytest.fixture
 def draw(local: LocalSD, mini_model: ModelInfo, recorder: Any) -> Draw:
     """Draws with the generator, from what a client could send."""
-    from visioncraft.requests import build_request
 
     def drawn(**asked: Any) -> np.ndarray:
         defaults: dict[str, Any] = {"num_inference_steps": STEPS, "guidance_scale": 5.0, "seed": 7}
@@ -185,3 +186,71 @@ def test_xl_hears_weights_and_long_prompts_too(local: LocalSD, sdxl: Path, ask: 
     assert np.abs(drawn("a (red:1.8) apple") - plain).max() > 0
     assert np.abs(drawn("a red apple", clip_skip=2) - plain).max() > 0
     assert np.abs(drawn(LONG, negative_prompt="blue") - drawn(LONG + ", a frog", negative_prompt="blue")).max() > 0
+
+
+@pytest.fixture(scope="module")
+def painter(mini: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embedded model with a denoiser for inpainting, whose further channels have random weights."""
+    import diffusers
+
+    torch.manual_seed(4)
+    folder = tmp_path_factory.mktemp("painter") / "painter"
+    pipe = diffusers.StableDiffusionInpaintPipeline.from_pretrained(str(mini), dtype=torch.float32, safety_checker=None)
+    wide = torch.nn.Conv2d(9, pipe.unet.conv_in.out_channels, 3, padding=1)
+    wide.weight.data[:, :4] = pipe.unet.conv_in.weight.data
+    wide.weight.data[:, 4:] *= 0.3
+    pipe.unet.conv_in = wide
+    pipe.unet.register_to_config(in_channels=9)
+    pipe.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("strength", [0.6, 1.0])
+def test_a_model_for_inpainting_draws_what_diffusers_draws(
+    local: LocalSD, painter: Path, ask: Any, recorder: Any, strength: float
+) -> None:
+    import diffusers
+
+    images = {"init_image": prepare(read("init_image", encode_png(PIXELS)), SIDE, SIDE)}
+    images["mask"] = prepare(read("mask", encode_png(HOLE)), SIDE, SIDE, grey=True)
+    asked = {"num_inference_steps": STEPS, "guidance_scale": 5.0, "strength": strength, **SIZE, **images}
+    ours = decode_png(local.run(ask(painter, prompt="red apple", **asked), recorder()).png).astype(int)
+    pipe = diffusers.StableDiffusionInpaintPipeline.from_pretrained(str(painter), safety_checker=None)
+    pipe.set_progress_bar_config(disable=True)
+    generator = torch.Generator().manual_seed(7)
+    pictures = {"image": Image.fromarray(PIXELS), "mask_image": Image.fromarray(HOLE[..., 0])}
+    steps = {"num_inference_steps": STEPS, "guidance_scale": 5.0, "strength": strength}
+    theirs = pipe("red apple", **pictures, **steps, **SIZE, generator=generator).images[0]
+    assert_same(ours, np.asarray(theirs).astype(int))
+
+
+def test_a_model_for_inpainting_draws_from_text_alone_too(
+    local: LocalSD, painter: Path, ask: Any, recorder: Any
+) -> None:
+    assert decode_png(local.run(ask(painter, num_inference_steps=STEPS, **SIZE), recorder()).png).std() > 1
+
+
+@pytest.mark.parametrize("upscaler", [None, "lanczos"])
+def test_a_second_pass_draws_over_a_larger_picture(draw: Draw, upscaler: str | None) -> None:
+    first = draw()
+    ours = draw(hires={"scale": 1.5, "strength": 0.5, "steps": STEPS, "upscaler": upscaler})
+    assert ours.shape == (384, 384, 3)
+    larger = np.asarray(Image.fromarray(first.astype(np.uint8)).resize((384, 384), Image.Resampling.LANCZOS)).astype(
+        int
+    )
+    assert 1 < np.abs(ours - larger).mean() < np.abs(ours - larger[::-1, ::-1]).mean(), "another, but of the same thing"
+
+
+def test_lanczos_enlarges_the_finished_picture(draw: Draw) -> None:
+    first = Image.fromarray(draw().astype(np.uint8))
+    expected = np.asarray(first.resize((640, 640), Image.Resampling.LANCZOS)).astype(int)
+    np.testing.assert_array_equal(draw(upscaler="Lanczos", upscale=2.5), expected)
+
+
+def test_steps_are_told_as_they_are_drawn(local: LocalSD, mini_model: ModelInfo, recorder: Any) -> None:
+    for asked in ({"init_image": encode_png(PIXELS), "strength": 0.5}, {"hires": {"scale": 1.5, "strength": 0.5}}):
+        size = {} if "init_image" in asked else SIZE
+        request = build_request(mini_model, "x", num_inference_steps=STEPS, guidance_scale=1.0, **size, **asked)
+        progress = recorder()
+        local.run(request, progress)
+        assert [step for step, _ in progress.steps] == list(range(1, request.steps_drawn + 1))

@@ -14,11 +14,13 @@ from visioncraft_local_sd.safety import PICKLES, CheckpointRefused, check_folder
 Family = Literal["sd1", "sd2", "sdxl"]
 Prediction = Literal["auto", "epsilon", "v_prediction"]
 
+INPAINTING_CHANNELS = 9
+"""What a denoiser for inpainting reads: noisy latents, the mask, and what the mask leaves of the picture."""
+
 _DATA = Path(__file__).parent / "data"
 _STEMS = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model"}  # others are transformers' `model`
 _V2_PROBE = "model.diffusion_model.input_blocks.2.1.transformer_blocks.0.attn2.to_k.weight"
 _FIRST = "model.diffusion_model.input_blocks.0.0.weight"
-_INPAINTING = 9  # channels: noisy latents, those of the picture, the mask
 _XL_PROBE = "conditioner.embedders.1.model.ln_final.weight"
 _PREFIXES = {
     "model.diffusion_model.": "unet",
@@ -79,7 +81,7 @@ def read_checkpoint(path: Path, prediction: Prediction = "auto") -> Checkpoint:
 
 def _read_folder(folder: Path, prediction: Prediction) -> Checkpoint:
     index = check_folder(folder)
-    xl = index["_class_name"] == "StableDiffusionXLPipeline"
+    xl = index["_class_name"].startswith("StableDiffusionXL")
     encoders = ["text_encoder", "text_encoder_2"] if xl else ["text_encoder"]
     for part in (*encoders, *(name.replace("text_encoder", "tokenizer") for name in encoders), "scheduler"):
         if not (folder / part).is_dir() or not isinstance(index.get(part), list):
@@ -87,8 +89,10 @@ def _read_folder(folder: Path, prediction: Prediction) -> Checkpoint:
     found = {part: _weights(folder / part) for part in ("unet", "vae", *encoders)}
     unet = read_json(folder / "unet" / "config.json")
     context, channels = unet.get("cross_attention_dim"), unet.get("in_channels", 4)
-    if channels not in (4, _INPAINTING):
-        raise CheckpointRefused(f"{folder.name} has a denoiser of {channels} channels; known here: 4 and {_INPAINTING}")
+    if channels not in (4, INPAINTING_CHANNELS):
+        raise CheckpointRefused(
+            f"{folder.name} has a denoiser of {channels} channels; known here: 4 and {INPAINTING_CHANNELS}"
+        )
     return Checkpoint(
         path=folder,
         family="sdxl" if xl else "sd2" if context == 1024 else "sd1",
@@ -96,7 +100,7 @@ def _read_folder(folder: Path, prediction: Prediction) -> Checkpoint:
         variant="fp16" if any(variant for variant, _ in found.values()) else None,
         parameters={part: count for part, (_, count) in found.items()},
         prediction_type=None if prediction == "auto" else prediction,
-        inpaints=channels == _INPAINTING,
+        inpaints=channels == INPAINTING_CHANNELS,
     )
 
 
@@ -138,7 +142,7 @@ def _read_single_file(path: Path, prediction: Prediction) -> Checkpoint:
         parameters=parameters,
         prediction_type=stated if prediction == "auto" else prediction,
         zero_terminal_snr="ztsnr" in shapes,
-        inpaints=shapes[_FIRST][1] == _INPAINTING,
+        inpaints=shapes[_FIRST][1] == INPAINTING_CHANNELS,
     )
 
 
@@ -146,7 +150,7 @@ def _family(name: str, shapes: Mapping[str, tuple[int, ...]]) -> Family:
     first = shapes.get(_FIRST)
     if first is None:
         raise CheckpointRefused(f"{name} is not a Stable Diffusion checkpoint in the original layout (a LoRA, a VAE?)")
-    if first[1] not in (4, _INPAINTING):
+    if first[1] not in (4, INPAINTING_CHANNELS):
         raise CheckpointRefused(f"{name} is a checkpoint for editing by instruction; this draws from text and masks")
     if _XL_PROBE in shapes:
         return "sdxl"

@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
-from visioncraft import Limits, ModelInfo, canonical_id
+from visioncraft import Ability, Limits, ModelInfo, canonical_id
 
 from visioncraft_local_sd.checkpoints import Checkpoint, read_checkpoint
 from visioncraft_local_sd.safety import PICKLES, CheckpointRefused
@@ -22,6 +23,9 @@ SD15 = "stable-diffusion-1.5"
 
 SD15_REPOSITORIES = ("stable-diffusion-v1-5/stable-diffusion-v1-5", "runwayml/stable-diffusion-v1-5")
 """Where its weights live on the Hugging Face hub, now and once."""
+
+ABILITIES: frozenset[Ability] = frozenset(get_args(Ability))
+"""What every model that this engine runs is able to."""
 
 _FACTS = {  # what people read of a family: vram_required, max_resolution
     "sd1": ("4-6GB", (1024, 1024), "A Stable Diffusion 1.x model"),
@@ -104,6 +108,7 @@ class Library:
             vram_required="4-6GB",
             description="High-quality general purpose model",
             source=SD15_REPOSITORIES[0],
+            abilities=ABILITIES,
         )
         for repository in SD15_REPOSITORIES:
             snapshot = self.cached(repository)
@@ -130,7 +135,7 @@ class Library:
                 yield self._describe(path, id_of(stem), stem)
 
     def _describe(self, path: Path, model_id: str, name: str = "") -> ModelInfo:
-        info = ModelInfo(id=model_id, name=name or model_id, engine=ENGINE, source=str(path))
+        info = ModelInfo(id=model_id, name=name or model_id, engine=ENGINE, source=str(path), abilities=ABILITIES)
         try:
             vram, resolution, description = _FACTS[read_checkpoint(path).family]
         except CheckpointRefused as refused:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import diffusers
@@ -14,7 +18,7 @@ import torch
 import transformers
 from visioncraft import GenerationFailed, GenerationRequest, Hires, JobCancelled, Progress
 
-from visioncraft_local_sd.checkpoints import Checkpoint
+from visioncraft_local_sd.checkpoints import INPAINTING_CHANNELS, Checkpoint
 from visioncraft_local_sd.choices import Choices
 from visioncraft_local_sd.editing.denoisers import Denoisers
 from visioncraft_local_sd.editing.loras import LoRAs
@@ -256,14 +260,25 @@ def _open(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:
     if checkpoint.family != "sdxl":
         common |= {"safety_checker": None, "requires_safety_checker": False}
     if checkpoint.single_file:
-        common |= _tokenizers(checkpoint) | {"config": str(checkpoint.config_folder)}
-        pipe = pipeline_class.from_single_file(str(checkpoint.path), **common)
+        with TemporaryDirectory() as folder:
+            common |= _tokenizers(checkpoint) | {"config": str(_config_of(checkpoint, Path(folder)))}
+            pipe = pipeline_class.from_single_file(str(checkpoint.path), **common)
     else:
         common |= {"use_safetensors": True, "variant": checkpoint.variant}
         pipe = pipeline_class.from_pretrained(str(checkpoint.path), **common)
     pipe.set_progress_bar_config(disable=True)
     _correct_schedule(pipe, checkpoint)
     return pipe
+
+
+def _config_of(checkpoint: Checkpoint, folder: Path) -> Path:
+    """A single file's configurations; for inpainting, a copy in `folder` whose denoiser reads as many channels."""
+    if not checkpoint.inpaints:
+        return checkpoint.config_folder
+    copied = Path(shutil.copytree(checkpoint.config_folder, folder / "config"))
+    config = checkpoint.config("unet") | {"in_channels": INPAINTING_CHANNELS}
+    (copied / "unet" / "config.json").write_text(json.dumps(config), "utf-8")
+    return copied
 
 
 def _tokenizers(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from typing import Any
 from visioncraft import InvalidRequest, LoRA, NotFound, canonical_id
 
 Find = Callable[[str], Path]
+_UNKNOWN = (LoRA(""),)
+"""Which are switched on after a load or unload PEFT decides; whatever is asked for next is switched to."""
 
 
 class LoRAs:
@@ -72,7 +74,7 @@ class LoRAs:
         except (RuntimeError, ValueError, KeyError) as error:
             self._forget([_adapter(lora)])
             raise _refused(number, f"'{lora.name}' does not fit this model; it is for another family") from error
-        self._active = (lora,)  # loading one switches to it
+        self._active = _UNKNOWN
 
     def _release(self, names: list[str]) -> None:
         idle = []
@@ -90,7 +92,7 @@ class LoRAs:
             self._pipe.delete_adapters(names)
         else:
             self._pipe.unload_lora_weights()
-        self._active = (LoRA(""),) if self._holders else ()  # whatever is asked for next is switched to
+        self._active = _UNKNOWN if self._holders else ()
 
 
 def _adapter(lora: LoRA) -> str:

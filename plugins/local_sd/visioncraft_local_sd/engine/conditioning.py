@@ -75,10 +75,10 @@ class TextEncoder:
 
     def _encoded(self, prompt: str, negative: str, guided: bool, clip_skip: int) -> tuple[Conditioning, ...]:
         check_clip_skip(self._pipe, clip_skip)
-        told = fragments("prompt", _well_formed(prompt))
-        # None and not "": XL then uses zeros, as it was trained with
-        not_told = fragments("negative_prompt", _well_formed(negative)) if negative else None
-        with self._words.known(f"{prompt} {negative}"):
+        with self._words.known(f"{prompt} {negative}") as spelled:
+            told = fragments("prompt", spelled(_well_formed(prompt)))
+            # None and not "": XL then uses zeros, as it was trained with
+            not_told = fragments("negative_prompt", spelled(_well_formed(negative))) if negative else None
             text, without, *pooled = encode_prompts(self._pipe, told, not_told, guided, clip_skip)
         says = Conditioning(text.to(self._dtype), *pooled[:1])
         return (Conditioning(without.to(self._dtype), *pooled[1:]), says) if guided else (says,)
