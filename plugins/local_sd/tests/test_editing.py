@@ -249,7 +249,7 @@ def test_lanczos_enlarges_the_finished_picture(draw: Draw) -> None:
 
 def test_steps_are_told_as_they_are_drawn(local: LocalSD, mini_model: ModelInfo, recorder: Any) -> None:
     for asked in ({"init_image": encode_png(PIXELS), "strength": 0.5}, {"hires": {"scale": 1.5, "strength": 0.5}}):
-        size = {} if "init_image" in asked else SIZE
+        size: dict[str, Any] = {} if "init_image" in asked else {**SIZE}
         request = build_request(mini_model, "x", num_inference_steps=STEPS, guidance_scale=1.0, **size, **asked)
         progress = recorder()
         local.run(request, progress)

@@ -44,7 +44,8 @@ def encoded(vae: Any, pixels: torch.Tensor, generator: torch.Generator) -> torch
     mean, std = vae.config.get("latents_mean"), vae.config.get("latents_std")
     if mean is not None and std is not None:
         latents = (latents - _by_channel(mean, latents)) / _by_channel(std, latents)
-    return latents * vae.config.scaling_factor
+    latents *= float(vae.config.scaling_factor)
+    return latents
 
 
 def start_of(request: GenerationRequest, vae: Any, inpaints: bool, generator: torch.Generator) -> Start | None:

@@ -111,7 +111,8 @@ class Sampling:
         if hasattr(self.scheduler, "set_begin_index"):
             self.scheduler.set_begin_index(left_out * order)
         if start.noise_only:
-            return self.noise * self.scheduler.init_noise_sigma
+            alone: torch.Tensor = self.noise * self.scheduler.init_noise_sigma
+            return alone
         noised: torch.Tensor = self.scheduler.add_noise(
             start.latents.to(self.noise.device), self.noise, self.timesteps[:1]
         )
