@@ -92,7 +92,7 @@ class Denoiser:
         if self._ready is not None:
             self._ready()
         rows = [(ask, branch) for ask in asks for branch in ask.branches]
-        latents = torch.cat([ask.latents for ask, _ in rows]).to(self._dtype)
+        latents = torch.cat([ask.latents for ask, _ in rows]).to(self._dtype, memory_format=torch.channels_last)
         timesteps = torch.stack([ask.timestep for ask, _ in rows])
         embeddings = torch.cat([branch.embeddings for _, branch in rows])
         added = _added([branch for _, branch in rows])
