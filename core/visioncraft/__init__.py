@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from visioncraft.contracts import Generator, ImageStore, ModelKeeper, Progress
+    from visioncraft.contracts import EVERYTHING, Generator, ImageStore, ModelKeeper, Progress
     from visioncraft.device import probe_device
     from visioncraft.drawing import replay
     from visioncraft.editing import Control, Hires, InputImage, LoRA
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from visioncraft.keys import ApiKeys
     from visioncraft.search import search_terms
     from visioncraft.settings import PluginSettings, Settings
+    from visioncraft.stores import page_of
     from visioncraft.types import (
         Ability,
         BackendStatus,
@@ -57,6 +58,9 @@ if TYPE_CHECKING:
     )
 
 __version__ = "1.0.0"
+
+PLUGIN_API = "1.0"
+"""The plugin API's version: the core's own without its last number. A plugin depends on `visioncraft>=1.0,<2`."""
 
 _HOMES = {
     "device": ("probe_device",),
@@ -84,7 +88,8 @@ _HOMES = {
     "keys": ("ApiKeys",),
     "search": ("search_terms",),
     "settings": ("PluginSettings", "Settings"),
-    "contracts": ("Generator", "ImageStore", "ModelKeeper", "Progress"),
+    "stores": ("page_of",),
+    "contracts": ("EVERYTHING", "Generator", "ImageStore", "ModelKeeper", "Progress"),
     "types": (
         "Ability",
         "BackendStatus",
@@ -108,6 +113,8 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "EVERYTHING",
+    "PLUGIN_API",
     "Ability",
     "ApiKeys",
     "AuthenticationError",
@@ -156,6 +163,7 @@ __all__ = [
     "is_image_id",
     "model_folder",
     "new_image_id",
+    "page_of",
     "probe_device",
     "read_record",
     "read_record_file",

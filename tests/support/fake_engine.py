@@ -34,6 +34,7 @@ from visioncraft import (
     encode_png,
     hookimpl,
 )
+from visioncraft.testing import one_colour
 
 SECRET = "hunter2-in-the-exception"
 """What the raising prompt puts into its exception; no answer may show it."""
@@ -139,7 +140,7 @@ class FakeEngine(Generator):
                 _ENDS[kind]()
         if request.init_image is not None:
             return GeneratedImage(request.init_image.png, request.width, request.height, request.seed)
-        return _noise(request) if kind == "noise" else _one_colour(request)
+        return _noise(request) if kind == "noise" else one_colour(request)
 
     def _tell(self, path: str, body: object = None) -> Any:
         return httpx.post(f"{self._server}/{path}", json=body, timeout=90).raise_for_status().json()
@@ -168,7 +169,8 @@ class FakeCloud(Generator):
     async def run(self, request: GenerationRequest, progress: Progress) -> GeneratedImage:
         seen.append(_seen(request))
         _fail_on_demand(request.prompt)
-        return _one_colour(request)
+        progress.stage("waiting")
+        return one_colour(request)
 
 
 def _seen(request: GenerationRequest) -> dict[str, Any]:
@@ -216,13 +218,6 @@ _FAILURES: Mapping[str, Callable[[], Exception]] = {
 def _fail_on_demand(prompt: str) -> None:
     if prompt in _FAILURES:
         raise _FAILURES[prompt]()
-
-
-def _one_colour(request: GenerationRequest) -> GeneratedImage:
-    colour = np.array([request.seed & 255, request.seed >> 8 & 255, request.seed >> 16 & 255], dtype=np.uint8)
-    pixels = np.broadcast_to(colour, (request.height, request.width, 3))
-    png = encode_png(np.ascontiguousarray(pixels))
-    return GeneratedImage(png, request.width, request.height, request.seed)
 
 
 def _noise(request: GenerationRequest) -> GeneratedImage:

@@ -66,7 +66,7 @@ async def load_model(body: LoadModelBody, runtime: RuntimeDep) -> LoadModelAnswe
     generator = runtime.registry.generator_for(model).name
     began = time.perf_counter()
     await runtime.pool.load(generator, model, NoProgress())
-    device = runtime.pool.status(generator).device
+    device = (await runtime.pool.status(generator)).device
     return LoadModelAnswer(
         message="Model loaded successfully",
         model=model.id,
