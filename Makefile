@@ -85,6 +85,8 @@ $(BIN)/python:
 $(RUN): requirements.txt constraints.txt $(PROJECTS) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet -c constraints.txt pip setuptools wheel
 	$(INSTALL) -r requirements.txt
+	@# Alone: torchvision, which it asks for and no upscaler uses, has no wheel for torch without CUDA on PyPI.
+	$(INSTALL) --no-deps -c constraints.txt spandrel
 	@touch $@
 
 $(DEV): requirements-dev.txt $(RUN)

@@ -16,7 +16,7 @@ from markdown_it import MarkdownIt
 from PIL import Image
 from standin import KEY, StandIn
 
-PAGES = ("README.md", "docs/api.md")
+PAGES = ("README.md", "docs/api.md", "docs/editing.md")
 SHOWN = ("toml", "text", "")
 """Blocks that are not commands: files, checked where they are used, and drawings."""
 

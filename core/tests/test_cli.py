@@ -222,6 +222,11 @@ def test_models_pull_asks_the_engine_and_makes_the_model_available(house: House)
     assert "write toy-xl" in house.refusal("models", "pull", "some/thing")
 
 
+@pytest.mark.parametrize("arguments", [("add", "x.safetensors"), ("remove", "toy-1.0", "--yes"), ("info", "toy-1.0")])
+def test_without_a_plugin_that_keeps_weights_the_commands_say_so(house: House, arguments: tuple[str, ...]) -> None:
+    assert "pip install visioncraft-local-sd" in house.refusal("models", *arguments)
+
+
 def test_plugins_lists_a_broken_one_with_its_reason_and_the_rest_goes_on(house: House) -> None:
     house.install("broken", "import module_that_is_absent")
     listed = {info["name"]: info for info in json.loads(house.run("plugins", "--json").stdout)}

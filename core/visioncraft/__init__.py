@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from visioncraft.contracts import EVERYTHING, Generator, ImageStore, Progress
+    from visioncraft.contracts import EVERYTHING, Generator, ImageStore, ModelKeeper, Progress
     from visioncraft.device import probe_device
     from visioncraft.drawing import replay
     from visioncraft.editing import Control, Hires, InputImage, LoRA
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         ModelInfo,
         Page,
         Sort,
+        StoredModel,
         canonical_id,
         model_folder,
         tag_key,
@@ -88,7 +89,7 @@ _HOMES = {
     "search": ("search_terms",),
     "settings": ("PluginSettings", "Settings"),
     "stores": ("page_of",),
-    "contracts": ("EVERYTHING", "Generator", "ImageStore", "Progress"),
+    "contracts": ("EVERYTHING", "Generator", "ImageStore", "ModelKeeper", "Progress"),
     "types": (
         "Ability",
         "BackendStatus",
@@ -103,6 +104,7 @@ _HOMES = {
         "ModelInfo",
         "Page",
         "Sort",
+        "StoredModel",
         "canonical_id",
         "model_folder",
         "tag_key",
@@ -137,6 +139,7 @@ __all__ = [
     "LoRA",
     "Marks",
     "ModelInfo",
+    "ModelKeeper",
     "ModelNotAvailable",
     "NotFound",
     "Page",
@@ -148,6 +151,7 @@ __all__ = [
     "Settings",
     "Sort",
     "StorageError",
+    "StoredModel",
     "UpstreamError",
     "VisionCraftError",
     "__version__",

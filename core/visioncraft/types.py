@@ -79,6 +79,35 @@ class ModelInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredModel:
+    """Weights as they lie on disk: a model's, or those of a part that models draw with.
+
+    Parameters
+    ----------
+    id: Its name: a model's id, a LoRA's name.
+    kind: `checkpoint`, `lora`, `controlnet`, `embedding`, `vae`, `upscaler`.
+    path: The file or folder.
+    files: Bytes of each file, by its path inside the folder, or by the file's own name.
+    base: The family it is of, or fits; empty where nothing says.
+    detail: A word more for people.
+    sha256: Of each file, in hexadecimal digits, where it was asked for.
+    """
+
+    id: str
+    kind: str
+    path: str
+    files: Mapping[str, int]
+    base: str = ""
+    detail: str = ""
+    sha256: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(self.files.values())
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationRequest:
     """One picture to draw, already validated against its model's limits.
 
@@ -136,6 +165,14 @@ class GenerationRequest:
         scale, multiple = self.hires.scale if self.hires else 1.0, self.model.limits.size_multiple
         width, height = (round(side * scale / multiple) * multiple for side in (self.width, self.height))
         return width, height
+
+    @property
+    def steps_drawn(self) -> int:
+        """Denoising steps of all passes: a picture that is drawn over is drawn for `strength` of the steps."""
+        steps = self.num_inference_steps
+        drawn = max(1, int(steps * self.strength)) if self.init_image is not None else steps
+        second = max(1, int((self.hires.steps or steps) * self.hires.strength)) if self.hires is not None else 0
+        return drawn + second
 
     def parameters(self) -> dict[str, Any]:
         """The parameters used, as `/generate` answers them; a picture among them is its hash."""

@@ -76,7 +76,7 @@ class Job:
     @property
     def steps(self) -> int:
         """Denoising steps in all."""
-        return self.request.num_inference_steps
+        return self.request.steps_drawn
 
     @property
     def ended(self) -> bool:
