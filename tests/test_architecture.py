@@ -20,7 +20,7 @@ HEAVY = {"torch", "diffusers", "transformers", "accelerate", "scipy", "onnxrunti
 WEB = {"fastapi", "starlette", "fastapi_offline"}
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "ids", "logs"}),
+    frozenset({"errors", "ids", "logs", "shelf"}),
     frozenset({"types"}),
     frozenset({"contracts"}),
     frozenset({"metadata", "device", "settings", "hookspecs", "wire", "search"}),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from visioncraft.contracts import Generator, ImageStore, Progress
-    from visioncraft.device import probe_device
+    from visioncraft.device import free_memory_gb, probe_device
     from visioncraft.drawing import replay
     from visioncraft.errors import (
         AuthenticationError,
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from visioncraft.keys import ApiKeys
     from visioncraft.search import search_terms
     from visioncraft.settings import PluginSettings, Settings
+    from visioncraft.shelf import Shelf
     from visioncraft.types import (
         BackendStatus,
         DeviceInfo,
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
 __version__ = "1.0.0"
 
 _HOMES = {
-    "device": ("probe_device",),
+    "device": ("free_memory_gb", "probe_device"),
     "drawing": ("replay",),
     "errors": (
         "AuthenticationError",
@@ -80,6 +81,7 @@ _HOMES = {
     "keys": ("ApiKeys",),
     "search": ("search_terms",),
     "settings": ("PluginSettings", "Settings"),
+    "shelf": ("Shelf",),
     "contracts": ("Generator", "ImageStore", "Progress"),
     "types": (
         "BackendStatus",
@@ -130,6 +132,7 @@ __all__ = [
     "RateLimitExceeded",
     "ServiceUnavailable",
     "Settings",
+    "Shelf",
     "Sort",
     "StorageError",
     "UpstreamError",
@@ -138,6 +141,7 @@ __all__ = [
     "canonical_id",
     "decode_png",
     "encode_png",
+    "free_memory_gb",
     "hookimpl",
     "image_filename",
     "is_image_id",

@@ -55,6 +55,7 @@ class ModelInfo:
     available: Whether it can draw now.
     suggestion: The command that makes it available, where it is not.
     catalogue: For cloud models, what `/models` says of it beside its name (its models, styles, aspect ratios).
+    also: Further engines that can run it; `generation.backends` says which one does where several are installed.
     """
 
     id: str
@@ -69,6 +70,7 @@ class ModelInfo:
     available: bool = True
     suggestion: str | None = None
     catalogue: Mapping[str, Any] | None = None
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
