@@ -77,7 +77,7 @@ class PNDM(AlphaSampler):
 
 
 class LCM(AlphaSampler):
-    """Latent consistency models (https://arxiv.org/abs/2310.04378): a few steps, fresh noise after each but the last."""
+    """Latent consistency models (https://arxiv.org/abs/2310.04378): few steps, fresh noise after each but the last."""
 
     def __init__(self, schedule: Schedule, steps: int, clip: bool = False) -> None:
         super().__init__(schedule, steps, clip)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -112,7 +113,7 @@ def _betas(config: Mapping[str, Any]) -> Floats:
         return np.asarray(_linspace(start**0.5, end**0.5, count) ** 2)
     if kind == "squaredcos_cap_v2":
         signal = [math.cos((step / count + 0.008) / 1.008 * math.pi / 2) ** 2 for step in range(count + 1)]
-        betas = [min(1 - after / before, 0.999) for before, after in zip(signal, signal[1:], strict=False)]
+        betas = [min(1 - after / before, 0.999) for before, after in pairwise(signal)]
         return np.array(betas, dtype=np.float32)
     raise ValueError(f"the noise schedule {str(kind)[:40]!r} is not known")
 
