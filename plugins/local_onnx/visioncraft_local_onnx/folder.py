@@ -58,6 +58,11 @@ class OnnxFolder:
         return 2 ** (len(self.vae.get("block_out_channels") or [0] * 4) - 1)
 
     @property
+    def size_multiple(self) -> int:
+        """Pixels that sides are multiples of: exports take latents only that halve as often as the denoiser does."""
+        return int(self.scale * 2 ** (len(self.unet.get("block_out_channels") or [0] * 4) - 1))
+
+    @property
     def latent_channels(self) -> int:
         """Channels of a latent."""
         return int(self.vae.get("latent_channels", 4))

@@ -78,5 +78,5 @@ class Library:
             return replace(info, available=False, suggestion=str(refused))
         memory, resolution, description = _FACTS[folder.family]
         steps = (1, 50) if folder.scheduler.get("_class_name") == "LCMScheduler" else Limits().steps
-        limits = Limits(steps=steps, size_multiple=folder.scale, max_resolution=resolution)
+        limits = Limits(steps=steps, size_multiple=folder.size_multiple, max_resolution=resolution)
         return replace(info, vram_required=memory, description=description, limits=limits)

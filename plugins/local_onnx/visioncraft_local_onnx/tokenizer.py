@@ -65,9 +65,7 @@ def _clip(model: models.BPE) -> Tokenizer:
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens([_START, _END])
     start, end = ((mark, tokenizer.token_to_id(mark)) for mark in (_START, _END))
-    tokenizer.post_processor = processors.RobertaProcessing(
-        sep=end, cls=start, add_prefix_space=False, trim_offsets=False
-    )
+    tokenizer.post_processor = processors.RobertaProcessing(end, start, False, False)
     return tokenizer
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visioncraft_local_onnx.sampling.base import AlphaSampler, Draw, Floats, SigmaSampler
-from visioncraft_local_onnx.sampling.schedule import Schedule, karras, timesteps_of
+from visioncraft_local_onnx.sampling.schedule import Schedule, karras, read_schedule, timesteps_of
 
 
 class DDIM(AlphaSampler):
@@ -38,7 +38,8 @@ class PNDM(AlphaSampler):
     signal_at_end = False
 
     def __init__(self, schedule: Schedule, steps: int, clip: bool = False) -> None:
-        super().__init__(schedule, steps)
+        # It divides by the signal that is left: of a schedule without any at the start, diffusers takes the plain one.
+        super().__init__(read_schedule({**schedule.config, "rescale_betas_zero_snr": False}), steps)
         again = self.timesteps[1:2] if steps > 1 else self.timesteps[:0]
         self.timesteps = np.concatenate([self.timesteps[:1], again, self.timesteps[1:]])
         self._outputs: list[Floats] = []

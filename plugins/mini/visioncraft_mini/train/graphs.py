@@ -92,7 +92,8 @@ def graphs(folder: Path) -> Sequence[Graph]:
     unet: Any = UNet2DConditionModel.from_pretrained(folder, subfolder="unet", torch_dtype=torch.float32)
     vae: Any = AutoencoderKL.from_pretrained(folder, subfolder="vae", torch_dtype=torch.float32)
     batch, picture = {0: "batch"}, {0: "batch", 2: "height", 3: "width"}
-    latents = torch.zeros(2, unet.config.in_channels, 32, 32)
+    # Sides that cannot be halved thrice, so that the graph has the way of upsampling that any size takes.
+    latents = torch.zeros(2, unet.config.in_channels, 34, 38)
     steering = torch.zeros(2, TOKENS, unet.config.cross_attention_dim)
     pixels = torch.zeros(1, 3, 256, 256)
     ids = torch.zeros(1, TOKENS, dtype=torch.int64)
