@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from visioncraft import GenerationRequest
 
+from visioncraft_local_onnx.arrays import Floats
 from visioncraft_local_onnx.folder import OnnxFolder, read_json
 from visioncraft_local_onnx.sessions import Session
 from visioncraft_local_onnx.tokenizer import PromptTokenizer
 
-Floats = NDArray[np.float32]
 DTYPES: Mapping[str, Any] = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,

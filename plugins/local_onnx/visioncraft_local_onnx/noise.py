@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from math import prod
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from visioncraft_local_onnx.arrays import Floats
+
 _BLOCK = 16
 
 

@@ -10,6 +10,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from visioncraft import GenerationFailed, GenerationRequest, JobCancelled, Progress
 
+from visioncraft_local_onnx.arrays import Floats
 from visioncraft_local_onnx.conditioning import DTYPES, Conditioning, PromptEncoder
 from visioncraft_local_onnx.folder import ModelRefused, OnnxFolder
 from visioncraft_local_onnx.noise import Noise
@@ -19,7 +20,6 @@ from visioncraft_local_onnx.sampling.names import build_sampler, own_sampler
 from visioncraft_local_onnx.sampling.schedule import read_schedule
 from visioncraft_local_onnx.sessions import Runtime, Session
 
-Floats = NDArray[np.float32]
 _SD_SCALING = 0.18215  # of SD 1.x and 2.x, whose old exports come without the VAE's configuration
 
 

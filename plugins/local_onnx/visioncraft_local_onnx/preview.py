@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from visioncraft import encode_png
 
-Floats = NDArray[np.float32]
+from visioncraft_local_onnx.arrays import Floats
+
 Decode = Callable[[Floats], Floats]
 _SIDE = 256  # the longest, in pixels
 _FIT_SIDE = 16  # latents a side that the projection is fitted on

@@ -64,7 +64,7 @@ def _clip(model: models.BPE) -> Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False)])
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens([_START, _END])
-    start, end = ((mark, tokenizer.token_to_id(mark)) for mark in (_START, _END))
+    start, end = ((mark, tokenizer.token_to_id(mark) or 0) for mark in (_START, _END))
     tokenizer.post_processor = processors.RobertaProcessing(end, start, False, False)
     return tokenizer
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from visioncraft_local_onnx.arrays import Floats
 from visioncraft_local_onnx.sampling.schedule import Schedule, karras, timesteps_of
 
-Floats = NDArray[np.float32]
 Draw = Callable[[], Floats]
 """Draws noise of the latents' shape."""
 
@@ -31,7 +31,8 @@ class Sampler(ABC):
     def __init__(self, schedule: Schedule, steps: int) -> None:
         self.schedule = schedule
         self.steps = steps
-        self.timesteps: NDArray[Any] = np.empty(0)
+        self.timesteps: Any = np.empty(0)
+        """What the denoiser is told at each of its calls, one by one."""
         self.start_scale = np.float32(1)
         """What the first noise is multiplied by."""
 

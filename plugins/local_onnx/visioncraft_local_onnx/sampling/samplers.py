@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from visioncraft_local_onnx.sampling.base import AlphaSampler, Draw, Floats, SigmaSampler
+from visioncraft_local_onnx.arrays import Floats
+from visioncraft_local_onnx.sampling.base import AlphaSampler, Draw, SigmaSampler
 from visioncraft_local_onnx.sampling.schedule import Schedule, karras, read_schedule, timesteps_of
 
 
@@ -174,9 +175,9 @@ class DPM2M(SigmaSampler):
             cosine = self.schedule.config.get("beta_schedule") == "squaredcos_cap_v2"  # diffusers cuts there
             return (timesteps if cosine else timesteps.round()).astype(np.int64), sigmas
         timesteps = self._whole_steps()
-        return timesteps, np.interp(timesteps, np.arange(len(known)), known)
+        return timesteps, np.asarray(np.interp(timesteps, np.arange(len(known)), known))
 
-    def _whole_steps(self) -> NDArray[np.int64]:
+    def _whole_steps(self) -> Any:
         """One step more than asked for is planned and the last left out, since no noise is left there."""
         if self.schedule.config.get("timestep_spacing", self.spacing) == "trailing":
             return self.schedule.timesteps(self.steps, self.spacing).astype(np.int64)

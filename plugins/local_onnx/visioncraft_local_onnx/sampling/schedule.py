@@ -14,11 +14,9 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from visioncraft import InvalidRequest
 
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
+from visioncraft_local_onnx.arrays import Floats
 
 NEVER_ZERO = np.float32(2**-24)
 """Stands in for a signal of zero where sigmas are computed, which would be infinite: half precision's least number."""
@@ -56,7 +54,7 @@ class Schedule:
             alphas[-1] = NEVER_ZERO
         return np.sqrt((1 - alphas) / alphas)
 
-    def timesteps(self, count: int, spacing: str) -> Doubles:
+    def timesteps(self, count: int, spacing: str) -> Floats:
         """`count` training steps to visit, falling.
 
         Parameters
@@ -86,14 +84,14 @@ def read_schedule(config: Mapping[str, Any]) -> Schedule:
     return Schedule(alphas_bar, config)
 
 
-def karras(lowest: float, highest: float, count: int) -> Doubles:
+def karras(lowest: float, highest: float, count: int) -> Floats:
     """`count` sigmas from `highest` to `lowest`, dense where they are small (equation 5 of Karras' paper)."""
     ramp = np.linspace(0, 1, count)
     first, last = highest ** (1 / _RHO), lowest ** (1 / _RHO)
     return np.asarray((first + ramp * (last - first)) ** _RHO)
 
 
-def timesteps_of(sigmas: Doubles, known: Floats) -> Doubles:
+def timesteps_of(sigmas: Floats, known: Floats) -> Floats:
     """The training steps at which `known` sigmas reach these, between two steps by the logarithm."""
     wanted, logs = np.log(np.maximum(sigmas, 1e-10)), np.log(known)
     low = np.clip(np.searchsorted(logs, wanted, side="right") - 1, 0, len(known) - 2)

@@ -131,7 +131,7 @@ def write_graphs(folder: Path) -> None:
 
 def _traced(graph: Graph) -> onnx.ModelProto:
     """The graph with its weights in it, named as in the checkpoint: folding constants would lose the names."""
-    buffer = BytesIO()
+    buffer: Any = BytesIO()
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # torch's newer exporter folds them always
         torch.onnx.export(
