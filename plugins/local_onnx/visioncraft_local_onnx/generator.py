@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from visioncraft import (
     BackendStatus,
+    ExportedModel,
     GeneratedImage,
     GenerationRequest,
     Generator,
@@ -49,11 +50,14 @@ class LocalOnnx(Generator):
 
     name: ClassVar[str] = "local_onnx"
     engines: ClassVar[frozenset[str]] = frozenset({ENGINE})
+    exports: ClassVar[str] = ENGINE
+    """What `visioncraft models export --to` calls what `export` makes."""
 
     def __init__(self, settings: LocalOnnxSettings, data_path: Path) -> None:
         self.concurrency = settings.concurrency
         self._settings = settings
         self._library = Library(settings, data_path)
+        self._environment = data_path / "environments" / "onnx-export"
         self._optimised = data_path / "onnx-optimised" if settings.keep_optimised else None
         self._shelf: Shelf[OnnxModel] = Shelf()
         self._ids: dict[str, str] = {}  # as clients are shown them, by canonical id
@@ -86,6 +90,27 @@ class LocalOnnx(Generator):
             device=probe_device(cpu_only=self._provider not in _ON_A_GPU),
             facts=facts | ({"provider": self._provider} if self._provider else {}),
         )
+
+    def export(self, model: ModelInfo, precision: str, progress: Progress) -> ExportedModel:
+        """Export a diffusers model with Optimum, in an environment of its own that is made first.
+
+        Raises `InvalidRequest`, `ServiceUnavailable`, `StorageError` or `GenerationFailed`; nothing is kept then.
+        """
+        from visioncraft_local_onnx.export.environment import Environment
+        from visioncraft_local_onnx.export.run import Exporter, precision_of
+
+        chosen, named = precision_of(precision), self._settings.export_python
+        python = Path(named) if named != "auto" else Environment(self._environment).python(progress)
+        exporter = Exporter(python, self._library.models_dir, lambda request: self._drawn_once(request, progress))
+        folder, findings = exporter.export(model, chosen, progress)
+        info = next(info for info in self.models() if info.source == str(folder))
+        return ExportedModel(info, findings.lines())
+
+    def _drawn_once(self, request: GenerationRequest, progress: Progress) -> GeneratedImage:
+        try:
+            return self.run(request, progress)
+        finally:
+            self.unload(request.model)
 
     def run(self, request: GenerationRequest, progress: Progress) -> GeneratedImage:
         """Draw one picture.

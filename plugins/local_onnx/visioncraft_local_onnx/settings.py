@@ -42,6 +42,8 @@ class LocalOnnxSettings(PluginSettings):
     preview: What those who watch a job see of it: `linear`, a projection of the latents, or `off`.
     preview_every: Steps between two previews.
     models_dir: Folder of exported models; `auto` is `models-onnx` in the data folder.
+    export_python: The interpreter of an environment that has Optimum, for `visioncraft models export`; `auto` makes one
+        in `environments` in the data folder when it is first needed.
     models: Further models by id.
     """
 
@@ -53,4 +55,5 @@ class LocalOnnxSettings(PluginSettings):
     preview: Literal["linear", "off"] = "linear"
     preview_every: int = Field(5, ge=1)
     models_dir: str = "auto"
+    export_python: str = "auto"
     models: Mapping[str, ModelEntry] = Field(default_factory=dict)
