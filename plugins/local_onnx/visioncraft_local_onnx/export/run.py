@@ -83,7 +83,7 @@ class Exporter:
         """Export a model, check it against torch and keep it.
 
         Raises `InvalidRequest` for a model that is no diffusers folder or is exported already, `GenerationFailed` where
-        the export fails or differs from torch too much, `StorageError` where it cannot be written; nothing is kept then.
+        the export fails or differs from torch too much, `StorageError` for a full disk; nothing is kept then.
         """
         target = self._target(model, precision)
         try:
