@@ -47,8 +47,8 @@ test: $(DEV)  ## Run all tests (ARGS="-k gallery")
 check: $(DEV)  ## Lint, formatting and types
 	@# All of them run, whichever fails. mypy runs once for each distribution: their tests folders share module names.
 	@failed=; run() { echo "$$*"; "$(BIN)/$$@" || failed=1; }; \
-	run ruff check $(SOURCES); \
-	run ruff format --check $(SOURCES); \
+	run ruff check $(SOURCES) examples; \
+	run ruff format --check $(SOURCES) examples; \
 	for part in $(PACKAGES) "$(wildcard tests benchmarks)"; do run mypy $$part; done; \
 	test -z "$$failed"
 

@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent / "support"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "plugins" / "leonardo" / "tests" / "support"))
 
 from harness import House, Server, fake_house, listening, served
+from packaging_kit import Wheelhouse, build_everything
 from standin import KEY, StandIn, standing_in
 
 _KEY = "the-key-that-stays"
@@ -80,3 +81,9 @@ def browser() -> Iterator[Browser]:
         chromium = playwright.chromium.launch(executable_path=path, chromium_sandbox=False, args=switches)
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="session")
+def wheelhouse(tmp_path_factory: pytest.TempPathFactory) -> Wheelhouse:
+    """Wheels and sdists of everything, built once."""
+    return build_everything(tmp_path_factory.mktemp("wheelhouse"))

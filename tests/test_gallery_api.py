@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from harness import House, Server, error_of, served
+from harness import House, Server, error_of, fake_house, served
 from PIL import Image
 
 SMALL = {"width": 64, "height": 64}
@@ -166,8 +166,7 @@ def test_an_export_is_a_zip_of_what_the_filters_find(fake: Server) -> None:
 def test_an_export_unpacked_is_a_gallery(fake: Server, tmp_path_factory: pytest.TempPathFactory) -> None:
     picture = drawn(fake)
     entry = fake.client.patch(f"/images/{picture}", json={"rating": 3, "tags": ["x"]}).json()
-    house = House(tmp_path_factory.mktemp("other"), {"plugins": {"enabled": ["fake_engine", "gallery_fs"]}})
-    house.install("visioncraft-fake-engine", "fake_engine")
+    house = fake_house(tmp_path_factory.mktemp("other"))
     with zipfile.ZipFile(io.BytesIO(fake.get("/gallery/export").content)) as archive:
         archive.extractall(house.gallery)
     with served(house) as other:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,30 @@ def test_the_code_of_a_blocked_plugin_is_never_imported(house: House, how: str) 
     house.tables["plugins"] = {"enabled": ["fake_engine", "gallery_fs", "telltale"]}
     assert house.command("plugins").returncode == 0
     assert mark.exists(), "an allowed plugin is imported, so this test can tell"
+
+
+def test_safe_mode_serves_without_what_is_not_visioncrafts_own(house: House) -> None:
+    house.install("visioncraft-telltale", "telltale", TELLTALE)
+    allow(house, "telltale")
+    listed = house.command("--safe-mode", "plugins", "--json")
+    states = {each["name"]: each["status"] for each in json.loads(listed.stdout)}
+    assert (states["gallery_fs"], states["fake_engine"], states["telltale"]) == ("active", "disabled", "disabled")
+    house.tables["plugins"] = {**house.tables["plugins"], "safe_mode": True}
+    with served(house) as server:
+        assert "safe mode" in server.plugin("telltale")["error"]
+        assert server.get("/gallery").status_code == 200
+        error_of(server.draw(), 404, "MODEL_NOT_AVAILABLE")
+    assert not (house.site / "visioncraft_telltale_module.imported").exists()
+
+
+def test_a_plugin_made_for_another_api_is_listed_as_incompatible_and_the_rest_is_served(house: House) -> None:
+    house.install("visioncraft-telltale", "telltale", TELLTALE, requires="visioncraft>=2,<3")
+    allow(house, "telltale")
+    with served(house) as server:
+        assert server.draw().status_code == 200
+        told = server.plugin("telltale")
+        assert told["status"] == "incompatible" and "visioncraft plugins install --upgrade" in told["error"]
+    assert not (house.site / "visioncraft_telltale_module.imported").exists()
 
 
 def test_two_distributions_with_one_generators_name_are_both_named(house: House) -> None:

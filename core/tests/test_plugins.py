@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 from collections.abc import Callable
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, distributions
 from pathlib import Path
 
 import pytest
+import visioncraft
+from packaging.version import Version
+from visioncraft import PLUGIN_API, hookspecs
 from visioncraft.errors import ConfigurationError
 from visioncraft.plugins import PluginManager
 from visioncraft.registry import Registry
@@ -85,11 +89,11 @@ def test_an_allow_list_blocks_every_other_plugin(point: Point) -> None:
         ("def broken(:", "SyntaxError"),
         (
             "from visioncraft import hookimpl\n@hookimpl\ndef visioncraft_modles(settings):\n    return []",
-            "visioncraft_modles",
+            "visioncraft_modles is no hook of plugin API 1.0; did you mean visioncraft_models?",
         ),
         (
             "from visioncraft import hookimpl\n@hookimpl\ndef visioncraft_models(settings, extra):\n    return []",
-            "extra",
+            "can not be found in the hookspec; a hook takes `settings`, or nothing",
         ),
     ],
 )
@@ -209,3 +213,60 @@ def visioncraft_models(settings):
     manager = manager_with(point("picky", source), config={"picky": {"color": "blue"}})
     with pytest.raises(ConfigurationError, match=r"plugins\.config\.picky\.color: unknown key; did you mean 'colour'"):
         manager.collect("visioncraft_models")
+
+
+def installed(folder: Path, name: str, source: str, requires: str) -> EntryPoint:
+    """A plugin as pip leaves it; answers its entry point."""
+    metadata = folder / f"visioncraft_{name}-3.2.dist-info"
+    metadata.mkdir()
+    told = f"Metadata-Version: 2.1\nName: visioncraft-{name}\nVersion: 3.2\nRequires-Dist: {requires}\n"
+    (metadata / "METADATA").write_text(told)
+    (metadata / "entry_points.txt").write_text(f"[visioncraft]\n{name} = vc_made_for_{name}\n")
+    (folder / f"vc_made_for_{name}.py").write_text(source)
+    (found,) = next(iter(distributions(path=[str(folder)]))).entry_points
+    return found
+
+
+@pytest.mark.parametrize("requires", ["visioncraft>=2,<3", "VisionCraft[testing]<1", "visioncraft==0.9.*"])
+def test_a_plugin_made_for_another_api_is_listed_with_what_to_do_and_never_imported(
+    tmp_path: Path, requires: str
+) -> None:
+    manager = manager_with(installed(tmp_path, "later", "raise SystemExit('imported')", requires))
+    info = manager.plugins["later"]
+    assert info.status == "incompatible" and "vc_made_for_later" not in sys.modules
+    assert "it was made for visioncraft" in (info.error or "") and f"(plugin API {PLUGIN_API})" in (info.error or "")
+    assert "visioncraft plugins install --upgrade visioncraft-later" in (info.error or "")
+
+
+@pytest.mark.parametrize(
+    "requires", ["visioncraft", "visioncraft>=1.0,<2", "numpy", "visioncraft>=9; extra == 'x'", "not a requirement!"]
+)
+def test_a_plugin_made_for_this_api_or_for_none_loads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, requires: str
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    name = f"ours_{tmp_path.name}".replace("-", "_")
+    manager = manager_with(installed(tmp_path, name, GENERATOR.format(name="x", model="m"), requires))
+    assert manager.plugins[name].status == "active", manager.plugins[name].error
+
+
+def test_safe_mode_never_imports_what_is_not_visioncrafts_own(point: Point) -> None:
+    strange = point("strange", "raise SystemExit('imported')")
+    manager = manager_with(strange, safe_mode=True, enabled=["strange"])
+    assert manager.plugins["strange"].status == "disabled"
+    assert "safe mode" in (manager.plugins["strange"].error or "")
+    assert strange.module not in sys.modules
+
+
+def test_safe_mode_asks_no_other_interpreter() -> None:
+    manager = manager_with(safe_mode=True, config={"apart": {"python": "/nowhere/bin/python"}})
+    assert (manager.plugins["apart"].status, manager.plugins["memory"].status) == ("disabled", "active")
+
+
+def test_the_apis_version_is_the_cores_and_every_hook_says_since_when_it_is_there() -> None:
+    assert visioncraft.__version__.startswith(f"{PLUGIN_API}.")
+    specs = {name: spec for name, spec in vars(hookspecs).items() if name.startswith("visioncraft_")}
+    assert len(specs) == 7
+    for name, spec in specs.items():
+        (since,) = re.findall(r"\n    \.\. versionadded:: (\d+\.\d+)\n", spec.__doc__ or "")
+        assert Version(since) <= Version(PLUGIN_API), name

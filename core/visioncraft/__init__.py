@@ -10,9 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from visioncraft.contracts import Generator, ImageStore, Progress
+    from visioncraft.contracts import EVERYTHING, Generator, ImageStore, Progress
     from visioncraft.device import free_memory_gb, probe_device
     from visioncraft.drawing import replay
+    from visioncraft.editing import Control, Hires, InputImage, LoRA
     from visioncraft.errors import (
         AuthenticationError,
         ConfigurationError,
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
     from visioncraft.search import search_terms
     from visioncraft.settings import PluginSettings, Settings
     from visioncraft.shelf import Shelf
+    from visioncraft.stores import page_of
     from visioncraft.types import (
+        Ability,
         BackendStatus,
         DeviceInfo,
         GalleryQuery,
@@ -56,9 +59,13 @@ if TYPE_CHECKING:
 
 __version__ = "1.0.0"
 
+PLUGIN_API = "1.0"
+"""The plugin API's version: the core's own without its last number. A plugin depends on `visioncraft>=1.0,<2`."""
+
 _HOMES = {
     "device": ("free_memory_gb", "probe_device"),
     "drawing": ("replay",),
+    "editing": ("Control", "Hires", "InputImage", "LoRA"),
     "errors": (
         "AuthenticationError",
         "ConfigurationError",
@@ -82,8 +89,10 @@ _HOMES = {
     "search": ("search_terms",),
     "settings": ("PluginSettings", "Settings"),
     "shelf": ("Shelf",),
-    "contracts": ("Generator", "ImageStore", "Progress"),
+    "stores": ("page_of",),
+    "contracts": ("EVERYTHING", "Generator", "ImageStore", "Progress"),
     "types": (
+        "Ability",
         "BackendStatus",
         "DeviceInfo",
         "GalleryQuery",
@@ -104,23 +113,30 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "EVERYTHING",
+    "PLUGIN_API",
+    "Ability",
     "ApiKeys",
     "AuthenticationError",
     "BackendStatus",
     "ConfigurationError",
+    "Control",
     "DeviceInfo",
     "GalleryQuery",
     "GeneratedImage",
     "GenerationFailed",
     "GenerationRequest",
     "Generator",
+    "Hires",
     "ImageRecord",
     "ImageStore",
+    "InputImage",
     "InsufficientVRAM",
     "InvalidRequest",
     "JobCancelled",
     "KeyCheck",
     "Limits",
+    "LoRA",
     "Marks",
     "ModelInfo",
     "ModelNotAvailable",
@@ -147,6 +163,7 @@ __all__ = [
     "is_image_id",
     "model_folder",
     "new_image_id",
+    "page_of",
     "probe_device",
     "read_record",
     "read_record_file",

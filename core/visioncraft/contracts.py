@@ -19,6 +19,7 @@ from visioncraft.types import (
 )
 
 EVERYTHING = GalleryQuery()
+"""The query that finds every picture: the default of `ImageStore.list`."""
 
 
 class Progress(Protocol):

@@ -1,7 +1,8 @@
 """The hooks: pluggy wires, objects work.
 
 pluggy is synchronous and untyped, so a hook only hands over typed objects; the objects carry the behaviour. Every hook
-takes the frozen `Settings`, of which an implementation may leave out what it does not use, and answers a sequence.
+takes the frozen `Settings`, which an implementation may leave out, and answers a sequence. `versionadded` names the
+plugin API (`visioncraft.PLUGIN_API`) that a plugin which implements the hook must ask for.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 def visioncraft_generators(settings: Settings) -> Sequence[Generator]:  # type: ignore[empty-body]
     """The engines this plugin brings. Light to construct: no torch at import.
 
+    .. versionadded:: 1.0
+
     >>> class Blank(Generator):
     ...     name = "blank"
     ...     def models(self):
@@ -47,6 +50,8 @@ def visioncraft_generators(settings: Settings) -> Sequence[Generator]:  # type: 
 def visioncraft_models(settings: Settings) -> Sequence[ModelInfo]:  # type: ignore[empty-body]
     """Models that an engine, this plugin's or another's, can run.
 
+    .. versionadded:: 1.0
+
     >>> @hookimpl
     ... def visioncraft_models(settings):
     ...     return [ModelInfo(id="my-model", name="My model", engine="diffusers", source="/models/my-model")]
@@ -57,6 +62,8 @@ def visioncraft_models(settings: Settings) -> Sequence[ModelInfo]:  # type: igno
 def visioncraft_status(settings: Settings) -> BackendStatus | Awaitable[BackendStatus]:  # type: ignore[empty-body]
     """What this plugin adds to `/status` beside its generators' own status.
 
+    .. versionadded:: 1.0
+
     >>> @hookimpl
     ... def visioncraft_status(settings):
     ...     return BackendStatus(name="my-plugin", facts={"credits": 150})
@@ -66,6 +73,8 @@ def visioncraft_status(settings: Settings) -> BackendStatus | Awaitable[BackendS
 @hookspec
 def visioncraft_key_checks(settings: Settings) -> Sequence[KeyCheck]:  # type: ignore[empty-body]
     """How to ask cloud services whether a key is good: done before one is kept.
+
+    .. versionadded:: 1.0
 
     >>> async def ask(key: str) -> None:
     ...     if not key.startswith("sk-"):
@@ -80,6 +89,8 @@ def visioncraft_key_checks(settings: Settings) -> Sequence[KeyCheck]:  # type: i
 def visioncraft_stores(settings: Settings) -> Sequence[ImageStore]:  # type: ignore[empty-body]
     """The galleries this plugin brings; `storage.backend` selects one by its name.
 
+    .. versionadded:: 1.0
+
     >>> from visioncraft.stores import MemoryStore
     >>> @hookimpl
     ... def visioncraft_stores(settings):
@@ -90,6 +101,8 @@ def visioncraft_stores(settings: Settings) -> Sequence[ImageStore]:  # type: ign
 @hookspec
 def visioncraft_routers(settings: Settings) -> Sequence[APIRouter]:  # type: ignore[empty-body]
     """Further FastAPI routers (other dialects, pages), mounted after the core's own.
+
+    .. versionadded:: 1.0
 
     >>> @hookimpl
     ... def visioncraft_routers(settings):
@@ -105,6 +118,8 @@ def visioncraft_routers(settings: Settings) -> Sequence[APIRouter]:  # type: ign
 @hookspec
 def visioncraft_commands(settings: Settings) -> Sequence[click.Command]:  # type: ignore[empty-body]
     """Further commands, click's or typer's: `visioncraft <command's name>`.
+
+    .. versionadded:: 1.0
 
     >>> @hookimpl
     ... def visioncraft_commands(settings):

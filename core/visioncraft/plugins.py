@@ -11,12 +11,14 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal
 
 import pluggy
 
-from visioncraft import hookspecs
+from visioncraft import PLUGIN_API, hookspecs
+from visioncraft.distributions import incompatibility
 from visioncraft.errors import ConfigurationError, PluginError, VisionCraftError
 from visioncraft.isolated import IsolatedPlugin
 from visioncraft.settings import Settings
@@ -24,6 +26,9 @@ from visioncraft.settings import Settings
 log = logging.getLogger(__name__)
 
 PluginState = Literal["active", "disabled", "failed", "incompatible"]
+
+OURS = frozenset(f"visioncraft-{name}" for name in ("gallery-fs", "leonardo", "local-onnx", "local-sd", "mini"))
+"""The distributions that load in safe mode; every other plugin is somebody else's."""
 
 
 @dataclass(slots=True)
@@ -78,10 +83,12 @@ class PluginManager:
                 self._report_twin(info)
                 continue
             self.plugins[point.name] = info
-            if reason := self._blocked(point.name):
+            if reason := self._blocked(point.name, info.distribution):
                 info.status, info.error = "disabled", reason
-                continue
-            self._load(point, info)
+            elif point.dist and (reason := incompatibility(point.dist)):
+                info.status, info.error = "incompatible", reason
+            else:
+                self._load(point, info)
 
     def register(self, plugin: object, name: str, distribution: str = "visioncraft", version: str = "") -> None:
         """Add a plugin object by hand: the core's own, and those of tests."""
@@ -145,7 +152,7 @@ class PluginManager:
             if python is None:
                 continue
             info = self.plugins[name] = PluginInfo(name, str(python), "")
-            if reason := self._blocked(name):
+            if reason := self._blocked(name, "an environment of its own"):
                 info.status, info.error = "disabled", reason
                 continue
             try:
@@ -156,10 +163,12 @@ class PluginManager:
             info.distribution, info.version = plugin.hello.distribution, plugin.hello.version
             self._register(plugin, info)
 
-    def _blocked(self, name: str) -> str | None:
+    def _blocked(self, name: str, distribution: str) -> str | None:
         allowed = self.settings.plugins.enabled
         if name in self.settings.plugins.disabled:
             return "named in plugins.disabled"
+        if self.settings.plugins.safe_mode and distribution not in OURS:
+            return "safe mode: only VisionCraft's own plugins load"
         return "not named in plugins.enabled" if allowed and name not in allowed else None
 
     def _load(self, point: EntryPoint, info: PluginInfo) -> None:
@@ -179,7 +188,7 @@ class PluginManager:
         except Exception as error:
             if self._pluggy.has_plugin(info.name):
                 self._pluggy.unregister(name=info.name)
-            self.fail(info, _one_line(error), error)
+            self.fail(info, _misfit(plugin, error), error)
             return
         info.hooks = sorted(caller.name for caller in self._pluggy.get_hookcallers(plugin) or [])
 
@@ -219,6 +228,17 @@ def _describe_point(point: EntryPoint) -> PluginInfo:
 def _one_line(error: BaseException) -> str:
     text = error.message if isinstance(error, VisionCraftError) else str(error)
     return f"{type(error).__name__}: {' '.join(text.split())}"
+
+
+def _misfit(plugin: object, error: BaseException) -> str:
+    """Why pluggy refuses a plugin, with what would be right."""
+    known = [name for name in vars(hookspecs) if name.startswith("visioncraft_")]
+    for name in dir(plugin):
+        if name not in known and hasattr(getattr(plugin, name, None), f"{hookspecs.PROJECT}_impl"):
+            near = get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else "one that is newer needs a newer visioncraft"
+            return f"{name} is no hook of plugin API {PLUGIN_API}; {hint}"
+    return f"{_one_line(error)}; a hook takes `settings`, or nothing"
 
 
 def _as_is(answer: Any) -> Any:

@@ -22,7 +22,7 @@ ENV_PREFIX = "VISIONCRAFT"
 INTERPRETER = "python"
 """The key of a plugin's table that the core reads itself."""
 
-_NOT_SETTINGS = {"settings", "token"}  # VISIONCRAFT_SETTINGS and VISIONCRAFT_TOKEN, read by themselves
+_NOT_SETTINGS = {"settings", "token", "url"}  # VISIONCRAFT_SETTINGS and so on, read by themselves
 
 
 class PluginSettings(BaseModel):
@@ -76,6 +76,7 @@ class PluginsSettings(PluginSettings):
 
     disabled: tuple[str, ...] = ()
     enabled: tuple[str, ...] = ()
+    safe_mode: bool = False
     hook_timeout_s: float = Field(10.0, gt=0)
     status_timeout_s: float = Field(2.0, gt=0)
     config: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import replace
 from threading import Lock
 from typing import ClassVar
@@ -58,12 +59,7 @@ class MemoryStore(ImageStore):
         """A page. The cursor is the order and the id of the last picture before it. Raises `InvalidRequest`."""
         with self._lock:
             records = [record for record, _ in self._pictures.values()]
-        records = [each for each in records if matches(each, query)]
-        records.sort(key=lambda each: _place(each, query), reverse=query.sort != "oldest")
-        start = _after([_place(each, query) for each in records], query, cursor) + max(offset, 0)
-        items = records[start : start + max(limit, 0)]
-        more = bool(items) and start + len(items) < len(records)
-        return Page(items, len(records), _cursor(items[-1], query) if more else None)
+        return page_of(records, limit, offset, query, cursor)
 
     def delete(self, image_id: str) -> None:
         """Forget a picture. Raises `NotFound`."""
@@ -92,6 +88,30 @@ class MemoryStore(ImageStore):
                 return self._pictures[image_id]
             except KeyError:
                 raise _not_found(image_id) from None
+
+
+def page_of(
+    records: Iterable[ImageRecord],
+    limit: int,
+    offset: int = 0,
+    query: GalleryQuery = EVERYTHING,
+    cursor: str | None = None,
+) -> Page:
+    """`ImageStore.list` for a store that can go through all of its records, in any order, at every question.
+
+    Parameters
+    ----------
+    records: All there are.
+    limit, offset, query, cursor: As `ImageStore.list` takes them.
+
+    Raises `InvalidRequest` for a cursor that is none of this query's.
+    """
+    found = [each for each in records if matches(each, query)]
+    found.sort(key=lambda each: _place(each, query), reverse=query.sort != "oldest")
+    start = _after([_place(each, query) for each in found], query, cursor) + max(offset, 0)
+    items = found[start : start + max(limit, 0)]
+    more = bool(items) and start + len(items) < len(found)
+    return Page(items, len(found), _cursor(items[-1], query) if more else None)
 
 
 def _place(record: ImageRecord, query: GalleryQuery) -> Place:

@@ -13,12 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Condition, Event
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import httpx
 import numpy as np
 from fastapi import APIRouter, Body
 from visioncraft import (
+    Ability,
     GeneratedImage,
     GenerationRequest,
     Generator,
@@ -33,6 +34,7 @@ from visioncraft import (
     encode_png,
     hookimpl,
 )
+from visioncraft.testing import one_colour
 
 SECRET = "hunter2-in-the-exception"
 """What the raising prompt puts into its exception; no answer may show it."""
@@ -98,7 +100,9 @@ seen: list[dict[str, Any]] = []
 
 
 class FakeEngine(Generator):
-    """Fills a picture with the seed's colour, or with `noise`. `gated <name>` waits for a permit before every step.
+    """Fills a picture with the seed's colour, or with `noise`; one to start from comes back as it arrived.
+
+    `gated <name>` waits for a permit before every step.
 
     `dies <name>` ends its process as often as permits are left, at the step after; the other ends are in `_ENDS`.
     """
@@ -111,7 +115,14 @@ class FakeEngine(Generator):
     def models(self) -> Sequence[ModelInfo]:
         few_steps = Limits((1, 4), (1.0, 2.0), 64, (64, 64), (2048, 1024))
         return [
-            ModelInfo(id="fake", name="Fake", engine=self.name, quality="None", description="One colour"),
+            ModelInfo(
+                id="fake",
+                name="Fake",
+                engine=self.name,
+                quality="None",
+                description="One colour",
+                abilities=frozenset(get_args(Ability)),
+            ),
             ModelInfo(id="fake-few-steps", name="Few steps", engine=self.name, limits=few_steps),
             ModelInfo(id="absent", name="Absent", engine=self.name, available=False, suggestion="fetch absent"),
         ]
@@ -127,7 +138,9 @@ class FakeEngine(Generator):
             progress.step(step, request.num_inference_steps, PREVIEW if step == 1 else None)
             if kind in _ENDS and self._tell(f"take/{gate}"):
                 _ENDS[kind]()
-        return _noise(request) if kind == "noise" else _one_colour(request)
+        if request.init_image is not None:
+            return GeneratedImage(request.init_image.png, request.width, request.height, request.seed)
+        return _noise(request) if kind == "noise" else one_colour(request)
 
     def _tell(self, path: str, body: object = None) -> Any:
         return httpx.post(f"{self._server}/{path}", json=body, timeout=90).raise_for_status().json()
@@ -156,7 +169,8 @@ class FakeCloud(Generator):
     async def run(self, request: GenerationRequest, progress: Progress) -> GeneratedImage:
         seen.append(_seen(request))
         _fail_on_demand(request.prompt)
-        return _one_colour(request)
+        progress.stage("waiting")
+        return one_colour(request)
 
 
 def _seen(request: GenerationRequest) -> dict[str, Any]:
@@ -204,13 +218,6 @@ _FAILURES: Mapping[str, Callable[[], Exception]] = {
 def _fail_on_demand(prompt: str) -> None:
     if prompt in _FAILURES:
         raise _FAILURES[prompt]()
-
-
-def _one_colour(request: GenerationRequest) -> GeneratedImage:
-    colour = np.array([request.seed & 255, request.seed >> 8 & 255, request.seed >> 16 & 255], dtype=np.uint8)
-    pixels = np.broadcast_to(colour, (request.height, request.width, 3))
-    png = encode_png(np.ascontiguousarray(pixels))
-    return GeneratedImage(png, request.width, request.height, request.seed)
 
 
 def _noise(request: GenerationRequest) -> GeneratedImage:

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from visioncraft import __version__
-from visioncraft.cli import api_key, generate, models, plugins, serve, status
+from visioncraft.cli import api_key, generate, jobs, models, plugins, serve, status
 from visioncraft.cli.group import PluginGroup
 from visioncraft.cli.state import State
 from visioncraft.logs import configure_logging
@@ -32,7 +32,8 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("generate")(generate.generate)
 app.add_typer(models.app, name="models")
-app.command("plugins")(plugins.plugins)
+app.add_typer(jobs.app, name="jobs")
+app.add_typer(plugins.app, name="plugins")
 app.command("status")(status.status)
 app.command("api-key")(api_key.api_key)
 
@@ -50,12 +51,13 @@ def _root(
         Path | None, typer.Option(envvar="VISIONCRAFT_SETTINGS", help="The settings file; else ./settings.toml.")
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log everything; show tracebacks.")] = False,
+    safe_mode: Annotated[bool, typer.Option("--safe-mode", help="Load VisionCraft's own plugins only.")] = False,
     version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")] = (
         False
     ),
 ) -> None:
     configure_logging(verbose)
-    ctx.obj = State(settings, verbose)
+    ctx.obj = State(settings, verbose, safe_mode)
 
 
 def main() -> None:

@@ -57,7 +57,7 @@ class PluginGroup(TyperGroup):
         # The root's callback has not run yet: click looks a command up before it.
         verbose = bool(ctx.params.get("verbose"))
         configure_logging(verbose)
-        for name in plugin_commands(State(ctx.params.get("settings"), verbose)):
+        for name in plugin_commands(State(ctx.params.get("settings"), verbose, bool(ctx.params.get("safe_mode")))):
             self.commands.setdefault(name, PluginCommand(name))
 
 

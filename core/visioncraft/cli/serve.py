@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,9 +22,11 @@ def serve(
     ctx: typer.Context,
     host: Annotated[str | None, typer.Option(help="The address to listen on; else server.host.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Its port, 0 for any free one.")] = None,
+    safe_mode: Annotated[bool, typer.Option("--safe-mode", help="Load VisionCraft's own plugins only.")] = False,
 ) -> None:
     """Serve the REST API."""
     state: State = ctx.obj
+    state = replace(state, safe_mode=state.safe_mode or safe_mode)
     configure_logging(state.verbose, server=True)
     signal.signal(signal.SIGTERM, _leave)
     settings = _addressed(state.settings(), {"host": host, "port": port})

@@ -19,16 +19,21 @@ class State:
     ----------
     settings_file: The file named on the command line or in the environment; None leaves the search to the settings.
     verbose: Whether to log everything and to show tracebacks.
+    safe_mode: Whether to leave out all plugins but VisionCraft's own.
     """
 
     settings_file: Path | None
     verbose: bool
+    safe_mode: bool = False
 
     def settings(self) -> Settings:
         """Read and validate the settings. Raises `ConfigurationError`."""
         from visioncraft.settings import load_settings
 
-        return load_settings(self.settings_file)
+        settings = load_settings(self.settings_file)
+        if not self.safe_mode:
+            return settings
+        return settings.model_copy(update={"plugins": settings.plugins.model_copy(update={"safe_mode": True})})
 
     def registry(self) -> Registry:
         """What the plugins offer, without starting the gallery. Raises `ConfigurationError`."""

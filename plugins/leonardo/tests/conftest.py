@@ -13,10 +13,11 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 from standin import KEY, StandIn, standing_in
-from visioncraft import GenerationRequest, JobCancelled
+from visioncraft import GenerationRequest
 from visioncraft.ids import new_job_id
 from visioncraft.requests import build_request
 from visioncraft.settings import PluginsSettings, Settings
+from visioncraft.testing import Recorder
 from visioncraft_leonardo.generator import LeonardoGenerator
 from visioncraft_leonardo.settings import LeonardoSettings
 
@@ -31,24 +32,6 @@ QUICK: dict[str, Any] = {
     "private_hosts": ("127.0.0.1",),
 }
 """As the settings are but for the waiting."""
-
-
-class Told:
-    """A `Progress` that remembers; a test cancels through it."""
-
-    def __init__(self) -> None:
-        self.cancelled = False
-        self.stages: list[str] = []
-        self.on_stage: Callable[[str], object] = lambda name: None
-
-    def step(self, step: int, total: int, preview: bytes | None = None) -> None:
-        raise AssertionError("Leonardo.ai tells no steps")
-
-    def stage(self, name: str) -> None:
-        self.stages.append(name)
-        self.on_stage(name)
-        if self.cancelled:
-            raise JobCancelled
 
 
 @pytest.fixture
@@ -85,5 +68,5 @@ def ask() -> Callable[..., GenerationRequest]:
 
 
 @pytest.fixture
-def told() -> Told:
-    return Told()
+def told() -> Recorder:
+    return Recorder()

@@ -158,7 +158,7 @@ def test_a_cancelled_job_is_deleted_upstream(
     if standin.generations:
         found = Ledger(tmp_path / "leonardo.sqlite3").find(request.job_id)
         assert found is not None and found.state is State.CANCELLED
-        told.on_stage, told.cancelled = lambda name: None, False
+        told.on_stage, told.cancelled = None, False
         with pytest.raises(JobCancelled):
             asyncio.run(make().run(request, told))
 
@@ -180,7 +180,7 @@ def test_a_server_that_ends_leaves_the_order_and_goes_on_with_it(
             await task
 
     asyncio.run(ended())
-    told.on_stage = lambda name: None
+    told.on_stage = None
     asyncio.run(make().run(request, told))
     assert (standin.deleted, standin.asked["order"]) == ([], 1)
 

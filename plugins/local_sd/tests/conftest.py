@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from visioncraft import GenerationRequest, JobCancelled, ModelInfo
+from visioncraft import GenerationRequest, ModelInfo
+from visioncraft.testing import Recorder
 from visioncraft_local_sd.generator import LocalSD
 from visioncraft_local_sd.settings import LocalSDSettings
 
@@ -27,34 +28,6 @@ def one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
-
-
-class Recorder:
-    """A `Progress` that remembers, and cancels itself at a given step or stage."""
-
-    def __init__(self, cancel_at_step: int | None = None, on_step: Callable[[int], None] | None = None) -> None:
-        self.steps: list[tuple[int, int]] = []
-        self.previews: list[tuple[int, bytes]] = []
-        self.stages: list[str] = []
-        self.cancelled = False
-        self._cancel_at = cancel_at_step
-        self._on_step = on_step
-
-    def step(self, step: int, total: int, preview: bytes | None = None) -> None:
-        self.steps.append((step, total))
-        if preview is not None:
-            self.previews.append((step, preview))
-        if self._on_step:
-            self._on_step(step)
-        if step == self._cancel_at:
-            self.cancelled = True
-        if self.cancelled:
-            raise JobCancelled()
-
-    def stage(self, name: str) -> None:
-        self.stages.append(name)
-        if self.cancelled:
-            raise JobCancelled()
 
 
 def library(name: str) -> Any:

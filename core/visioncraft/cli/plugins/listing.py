@@ -1,10 +1,10 @@
-"""`visioncraft plugins`."""
+"""`visioncraft plugins list`: all of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -17,18 +17,12 @@ if TYPE_CHECKING:
     from visioncraft.plugins import PluginManager
 
 
-def plugins(ctx: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
-    """List the plugins, the broken ones with their reason."""
-    import logging
-
-    from visioncraft.runtime import discovered
-
-    state: State = ctx.obj
-    settings = state.settings()
-    if not state.verbose:
-        logging.disable(logging.ERROR)  # the table says it all
-    manager = discovered(settings)
-    refusal, commands = _ask_everything(manager)
+def show_all(state: State, as_json: bool) -> None:
+    """Print every plugin, the broken ones with their reason. Raises `ConfigurationError` after that, where settings
+    cannot be served.
+    """
+    manager = quietly_discovered(state)
+    refusal, commands = ask_everything(manager)
     if as_json:
         print_json([asdict(info) for info in manager.plugins.values()])
     else:
@@ -38,7 +32,19 @@ def plugins(ctx: typer.Context, as_json: Annotated[bool, typer.Option("--json", 
         raise refusal
 
 
-def _ask_everything(manager: PluginManager) -> tuple[ConfigurationError | None, Iterable[str]]:
+def quietly_discovered(state: State) -> PluginManager:
+    """The plugins of these settings; the log is silent unless it was asked for, since what is printed says it all."""
+    import logging
+
+    from visioncraft.runtime import discovered
+
+    settings = state.settings()
+    if not state.verbose:
+        logging.disable(logging.ERROR)
+    return discovered(settings)
+
+
+def ask_everything(manager: PluginManager) -> tuple[ConfigurationError | None, Iterable[str]]:
     """Call the hooks as a server would, so that a plugin that fails only then is listed as failed.
 
     Answers why these settings cannot be served, where they cannot, and the names of the plugins' commands.

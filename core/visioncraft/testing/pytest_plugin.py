@@ -1,0 +1,75 @@
+"""The fixtures that pytest finds by itself. Loaded in every run of this environment, so nothing heavy at the top."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from fastapi.testclient import TestClient
+
+    from visioncraft.plugins import PluginManager
+    from visioncraft.testing.serving import Server
+
+pytest.register_assert_rewrite(*(f"visioncraft.testing.{name}" for name in ("generators", "stores", "serving")))
+
+
+@pytest.fixture
+def visioncraft_manager(tmp_path: Path) -> Callable[..., PluginManager]:
+    """`visioncraft_manager(plugin, name="mine", storage={...})`: a fresh manager with the core's own store and yours.
+
+    Nothing that is installed is loaded. Further arguments are tables of the settings.
+    """
+
+    def build(plugin: object, name: str = "mine", **tables: Any) -> PluginManager:
+        from visioncraft import builtin
+        from visioncraft.plugins import PluginManager
+        from visioncraft.settings import Settings
+
+        manager = PluginManager(Settings.model_validate({"data_dir": tmp_path / "data", **tables}))
+        manager.register(builtin, "memory")
+        manager.register(plugin, name, distribution=f"visioncraft-{name}", version="0")
+        return manager
+
+    return build
+
+
+@pytest.fixture
+def visioncraft_client(visioncraft_manager: Callable[..., PluginManager]) -> Iterator[Callable[..., TestClient]]:
+    """`visioncraft_client(plugin)`: the API in this process, with your plugin and the core's memory store.
+
+    Generators run in threads here, where breakpoints and monkeypatches reach them.
+    """
+    from fastapi.testclient import TestClient
+
+    from visioncraft.app import create_app
+    from visioncraft.pools.in_process import InProcessPool
+    from visioncraft.runtime import Runtime
+
+    with ExitStack() as stack:
+
+        def build(plugin: object, name: str = "mine", **tables: Any) -> TestClient:
+            manager = visioncraft_manager(plugin, name, **tables)
+            runtime = Runtime(manager.settings, manager, lambda registry: InProcessPool(registry.generators))
+            app = create_app(manager.settings, runtime)
+            return stack.enter_context(TestClient(app, base_url="http://localhost"))
+
+        yield build
+
+
+@pytest.fixture
+def visioncraft_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """`visioncraft_server("plasma")`: a process on a real socket that serves these installed plugins and no other."""
+    from visioncraft.testing.serving import House, served
+
+    with ExitStack() as stack:
+
+        def build(*plugins: str, **tables: Any) -> Server:
+            house = House(tmp_path, {"plugins": {"enabled": list(plugins)}, **tables})
+            return stack.enter_context(served(house))
+
+        yield build

@@ -1,0 +1,226 @@
+"""The server as people run it: a process of its own on a real socket, and plugins installed beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+CLI = shutil.which("visioncraft", path=str(Path(sys.executable).parent)) or "visioncraft"
+
+
+@dataclass(slots=True)
+class House:
+    """A settings file with its data folder, and plugins that only it sees.
+
+    Parameters
+    ----------
+    folder: Holds everything.
+    tables: The settings, as TOML tables by their dotted names; `""` is the top.
+    env: Further environment variables.
+    prefix: A command that starts the server's, as `nice`.
+    path: Further folders of modules.
+    cli: The command `visioncraft`; that of this interpreter by default.
+    """
+
+    folder: Path
+    tables: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    prefix: Sequence[str] = ()
+    path: Sequence[Path] = ()
+    cli: str = CLI
+
+    @property
+    def gallery(self) -> Path:
+        """Where gallery_fs keeps pictures."""
+        return self.folder / "data" / "gallery"
+
+    @property
+    def keys(self) -> Path:
+        """Cloud services' keys."""
+        return self.folder / "api_keys.json"
+
+    @property
+    def site(self) -> Path:
+        """Where `install` puts plugins."""
+        return self.folder / "site"
+
+    def settings(self) -> Path:
+        """Write the settings file."""
+        lines = [line for name, table in sorted(self.tables.items()) for line in _toml(name, table)]
+        path = self.folder / "settings.toml"
+        path.write_text("\n".join(lines) + "\n", "utf-8")
+        return path
+
+    def install(self, distribution: str, plugin: str, source: str | None = None, requires: str = "visioncraft") -> None:
+        """Put a plugin beside the server as pip would leave it.
+
+        Parameters
+        ----------
+        distribution: Its name; the version is 1.2.3.
+        plugin: The entry point's name.
+        source: Its module's text; None where a module of the plugin's name can be imported already.
+        requires: What it depends on.
+        """
+        module = f"{distribution.replace('-', '_')}_module" if source is not None else plugin
+        info = self.site / f"{distribution.replace('-', '_')}-1.2.3.dist-info"
+        info.mkdir(parents=True, exist_ok=True)
+        told = f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.2.3\nRequires-Dist: {requires}\n"
+        (info / "METADATA").write_text(told, "utf-8")
+        (info / "entry_points.txt").write_text(f"[visioncraft]\n{plugin} = {module}\n", "utf-8")
+        if source is not None:
+            (self.site / f"{module}.py").write_text(source, "utf-8")
+
+    def environment(self) -> dict[str, str]:
+        """This process's environment without its own VisionCraft settings."""
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("VISIONCRAFT_") and k != "LEONARDO_API_KEY"}
+        path = os.pathsep.join(map(str, (self.site, *self.path)))
+        return clean | {"VISIONCRAFT_SETTINGS": str(self.settings()), "PYTHONPATH": path, **self.env}
+
+    def command(self, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
+        """Run `visioncraft <arguments>` to its end.
+
+        Parameters
+        ----------
+        text: What it reads from stdin.
+        """
+        return subprocess.run(  # noqa: S603 - the command of this interpreter
+            [self.cli, *arguments],
+            env=self.environment(),
+            cwd=self.folder,
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+
+@dataclass(slots=True)
+class Server:
+    """A running server."""
+
+    house: House
+    port: int
+    process: subprocess.Popen[bytes]
+    log: Path
+    client: httpx.Client
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        """`GET`."""
+        return self.client.get(path, **options)
+
+    def post(self, path: str, body: object = None, **options: Any) -> httpx.Response:
+        """`POST` with a JSON body."""
+        return self.client.post(path, json=body, **options)
+
+    def delete(self, path: str) -> httpx.Response:
+        """`DELETE`."""
+        return self.client.delete(path)
+
+    def draw(self, prompt: str = "red apple", **fields: object) -> httpx.Response:
+        """`POST /generate`."""
+        return self.post("/generate", {"prompt": prompt, **fields})
+
+    def submit(self, prompt: str = "red apple", **fields: object) -> str:
+        """`POST /jobs`; answers the id."""
+        answer = self.post("/jobs", {"prompt": prompt, **fields})
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["id"])
+
+    def until(self, job: str, *states: str) -> dict[str, Any]:
+        """Poll a job, as clients do, until it is in one of `states`; pytest's timeout ends what never comes."""
+        while True:
+            answer: dict[str, Any] = self.get(f"/jobs/{job}").json()
+            if answer["status"] in states:
+                return answer
+
+    def ended(self, job: str) -> dict[str, Any]:
+        """A job's last word."""
+        return self.until(job, "succeeded", "failed", "cancelled")
+
+    def plugin(self, name: str) -> dict[str, Any]:
+        """What `GET /plugins` says of one."""
+        found: dict[str, Any] = next(each for each in self.get("/plugins").json() if each["name"] == name)
+        return found
+
+    def pictures(self) -> int:
+        """How many pictures the gallery has."""
+        return int(self.get("/gallery?limit=1&image_data=false").json()["total_count"])
+
+
+@contextmanager
+def served(house: House, port: int | None = None) -> Iterator[Server]:
+    """`visioncraft serve` in a process, until the block ends.
+
+    Parameters
+    ----------
+    house: Its settings and plugins.
+    port: Where to listen; any free port by default.
+
+    Raises `AssertionError` with the log where it does not start, or does not end in order.
+    """
+    port = port or free_port()
+    house.tables["server"] = {**house.tables.get("server", {}), "port": port}
+    log = house.folder / "server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(  # noqa: S603 - the command of this interpreter
+            [*house.prefix, house.cli, "serve"],
+            env=house.environment(),
+            cwd=house.folder,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    headers = {"Authorization": f"Bearer {token}"} if (token := house.env.get("VISIONCRAFT_TOKEN")) else {}
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=280, headers=headers) as client:
+        try:
+            server = Server(house, port, process, log, client)
+            _wait_until_ready(server)
+            yield server
+            alive = process.poll() is None
+        finally:
+            process.terminate()
+            status = process.wait(30)
+        assert status == 0 or not alive, f"asked to end, the server left with {status}:\n{log.read_text('utf-8')}"
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def listening(port: int) -> bool:
+    """Whether somebody has the port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _wait_until_ready(server: Server) -> None:
+    while server.process.poll() is None:
+        try:
+            if server.get("/health").status_code == 200:
+                return
+        except httpx.TransportError:
+            continue
+    raise AssertionError(f"the server ended with {server.process.returncode}:\n{server.log.read_text('utf-8')}")
+
+
+def _toml(name: str, table: Mapping[str, Any]) -> Sequence[str]:
+    head = [f"[{name}]"] if name else []
+    return [*head, *(f"{key} = {json.dumps(value)}" for key, value in table.items())]

@@ -1,0 +1,1 @@
+"""Shoebox: a plugin for VisionCraft Pro."""

@@ -1,0 +1,1 @@
+"""Wall: a plugin for VisionCraft Pro."""
