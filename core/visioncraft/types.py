@@ -81,6 +81,20 @@ class ModelInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class ExportedModel:
+    """A model that a generator made of another engine's.
+
+    Parameters
+    ----------
+    model: As it is listed from now on.
+    findings: What was measured of it, one sentence each.
+    """
+
+    model: ModelInfo
+    findings: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationRequest:
     """One picture to draw, already validated against its model's limits.
 

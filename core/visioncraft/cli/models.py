@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from visioncraft.cli import export
 from visioncraft.cli.output import print_json, print_table, progress_bar
 from visioncraft.cli.state import State
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from visioncraft.types import Limits, ModelInfo
 
 app = typer.Typer(help="List the models, or fetch one.", rich_markup_mode=None, add_completion=False)
+app.command("export")(export.export)
 JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 

@@ -25,6 +25,7 @@ from visioncraft import (
     probe_device,
 )
 
+from visioncraft_local_onnx.editing import check_abilities
 from visioncraft_local_onnx.folder import ModelRefused, OnnxFolder
 from visioncraft_local_onnx.library import ENGINE, Library
 from visioncraft_local_onnx.sampling.names import check_sampler
@@ -115,9 +116,11 @@ class LocalOnnx(Generator):
     def run(self, request: GenerationRequest, progress: Progress) -> GeneratedImage:
         """Draw one picture.
 
-        Raises `InvalidRequest` for an unknown sampler, `ModelNotAvailable`, `InsufficientVRAM`, `ServiceUnavailable`
-        without a provider, `JobCancelled`, or `GenerationFailed` where a precision does not suffice.
+        Raises `InvalidRequest` for an unknown sampler or for what needs torch, `ModelNotAvailable`,
+        `InsufficientVRAM`, `ServiceUnavailable` without a provider, `JobCancelled`, or `GenerationFailed` where a
+        precision does not suffice.
         """
+        check_abilities(request)
         if request.sampler is not None:
             request = replace(request, sampler=check_sampler(request.sampler))
         with self._held(request.model, progress) as loaded:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from visioncraft import Limits, ModelInfo, canonical_id
+from visioncraft import Ability, Limits, ModelInfo, canonical_id
 
 from visioncraft_local_onnx.folder import ModelRefused, OnnxFolder, read_folder
 from visioncraft_local_onnx.settings import LocalOnnxSettings
@@ -79,4 +79,5 @@ class Library:
         memory, resolution, description = _FACTS[folder.family]
         steps = (1, 50) if folder.scheduler.get("_class_name") == "LCMScheduler" else Limits().steps
         limits = Limits(steps=steps, size_multiple=folder.size_multiple, max_resolution=resolution)
-        return replace(info, vram_required=memory, description=description, limits=limits)
+        edits: frozenset[Ability] = frozenset({"init_image", "mask"}) if "vae_encoder" in folder.graphs else frozenset()
+        return replace(info, vram_required=memory, description=description, limits=limits, abilities=edits)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from visioncraft import GenerationFailed, GenerationRequest, JobCancelled, Progr
 
 from visioncraft_local_onnx.arrays import Floats
 from visioncraft_local_onnx.conditioning import DTYPES, Conditioning, PromptEncoder
+from visioncraft_local_onnx.editing import start_of
 from visioncraft_local_onnx.folder import ModelRefused, OnnxFolder
 from visioncraft_local_onnx.noise import Noise
 from visioncraft_local_onnx.preview import Previewer
@@ -37,7 +38,8 @@ class OnnxModel:
 
     def __init__(self, folder: OnnxFolder, runtime: Runtime, preview_every: int) -> None:
         self.folder = folder
-        self._sessions: Mapping[str, Session] = {
+        self._runtime, self._opening = runtime, Lock()
+        self._sessions: dict[str, Session] = {
             part: runtime.open(graph) for part, graph in folder.graphs.items() if part != "vae_encoder"
         }
         self._unet, self._decoder = self._sessions["unet"], self._sessions["vae_decoder"]
@@ -87,13 +89,19 @@ class OnnxModel:
     def _denoise(
         self, request: GenerationRequest, conditioning: Conditioning, sampler: Sampler, progress: Progress
     ) -> Floats:
-        noise, shape = Noise(request.seed), self._shape(request)
-        latents = noise.normal(shape) * sampler.start_scale
-        steps, calls, reported = request.num_inference_steps, len(sampler.timesteps), 0
-        for call in range(calls):
+        random, shape = Noise(request.seed), self._shape(request)
+        start = start_of(request, self._encoded, self._scaled, random)
+        noise = random.normal(shape)
+        latents, first = noise * sampler.start_scale, 0
+        if start is not None:
+            latents, first = start.begun(sampler, noise), start.first
+        steps, calls, reported = request.num_inference_steps - first, len(sampler.timesteps) - first, 0
+        for call in range(first, first + calls):
             output = self._predicted(sampler.scale_input(latents, call), sampler.timesteps[call], conditioning, request)
-            latents = sampler.step(output, call, latents, lambda: noise.normal(shape))
-            done = (call + 1) * steps // calls  # PNDM calls the denoiser once more than there are steps
+            latents = sampler.step(output, call, latents, lambda: random.normal(shape))
+            if start is not None:
+                latents = start.put_back(latents, sampler, noise, call)
+            done = (call - first + 1) * steps // calls  # PNDM calls the denoiser once more than there are steps
             if done > reported:
                 reported = done
                 progress.step(done, steps, self._previewer.at(done, steps, latents))
@@ -127,15 +135,36 @@ class OnnxModel:
 
     def _decoded(self, latents: Floats) -> Floats:
         """Pictures of shape (1, 3, height, width) in -1 to 1."""
-        config = self.folder.vae
-        scaled = latents / np.float32(config.get("scaling_factor", _SD_SCALING))
-        mean, std = config.get("latents_mean"), config.get("latents_std")
-        if mean is not None and std is not None:
-            shape = (1, -1, 1, 1)
-            scaled = scaled * np.reshape(std, shape).astype(np.float32) + np.reshape(mean, shape).astype(np.float32)
+        factor, mean, std = self._latent_scale()
+        scaled = latents / factor * std + mean
         name, kind = next(iter(self._decoder.inputs.items()))
         (picture,) = self._decoder.run(self._decoder.outputs[:1], {name: scaled.astype(DTYPES[kind])})
         return np.asarray(picture, np.float32)
+
+    def _encoded(self, pictures: Floats) -> Floats:
+        """What the VAE's encoder answers; its graph is opened by the first picture that needs it."""
+        with self._opening:
+            if "vae_encoder" not in self._sessions:
+                self._sessions["vae_encoder"] = self._runtime.open(self.folder.graphs["vae_encoder"])
+        encoder = self._sessions["vae_encoder"]
+        name, kind = next(iter(encoder.inputs.items()))
+        (answer,) = encoder.run(encoder.outputs[:1], {name: np.ascontiguousarray(pictures, DTYPES[kind])})
+        return np.asarray(answer, np.float32)
+
+    def _scaled(self, latents: Floats) -> Floats:
+        """Latents of the VAE as the denoiser knows them."""
+        factor, mean, std = self._latent_scale()
+        return (latents - mean) / std * factor
+
+    def _latent_scale(self) -> tuple[Floats, Floats, Floats]:
+        """Factor, mean and deviation that part the denoiser's latents from the VAE's."""
+        config = self.folder.vae
+        mean, std = config.get("latents_mean"), config.get("latents_std")
+        by_channel = (
+            np.reshape(value, (1, -1, 1, 1)).astype(np.float32)
+            for value in ((mean, std) if mean is not None and std is not None else (0.0, 1.0))
+        )
+        return np.float32(config.get("scaling_factor", _SD_SCALING)), *by_channel
 
     def _shape(self, request: GenerationRequest) -> tuple[int, int, int, int]:
         scale = self.folder.scale

@@ -43,14 +43,17 @@ class PNDM(AlphaSampler):
         super().__init__(read_schedule({**schedule.config, "rescale_betas_zero_snr": False}), steps)
         again = self.timesteps[1:2] if steps > 1 else self.timesteps[:0]
         self.timesteps = np.concatenate([self.timesteps[:1], again, self.timesteps[1:]])
+        self._made = 0
         self._outputs: list[Floats] = []
         self._first: Floats | None = None
 
     def step(self, output: Floats, call: int, latents: Floats, draw: Draw) -> Floats:
         stride = self.schedule.training_steps // self.steps
         timestep = int(self.timesteps[call])
-        before, after = (timestep + stride, timestep) if call == 1 else (timestep, timestep - stride)
-        if call == 1 and self._first is not None:
+        self._made += 1  # counted, since calls before a picture to begin from are left out
+        again = self._made == 2
+        before, after = (timestep + stride, timestep) if again else (timestep, timestep - stride)
+        if again and self._first is not None:
             output, latents = (output + self._outputs[-1]) / 2, self._first
         else:
             self._first = latents
