@@ -160,11 +160,11 @@ class OnnxModel:
         """Factor, mean and deviation that part the denoiser's latents from the VAE's."""
         config = self.folder.vae
         mean, std = config.get("latents_mean"), config.get("latents_std")
-        by_channel = (
-            np.reshape(value, (1, -1, 1, 1)).astype(np.float32)
-            for value in ((mean, std) if mean is not None and std is not None else (0.0, 1.0))
-        )
-        return np.float32(config.get("scaling_factor", _SD_SCALING)), *by_channel
+        if mean is None or std is None:
+            mean, std = 0.0, 1.0
+        shape = (1, -1, 1, 1)
+        mean, std = np.reshape(mean, shape).astype(np.float32), np.reshape(std, shape).astype(np.float32)
+        return np.float32(config.get("scaling_factor", _SD_SCALING)), mean, std
 
     def _shape(self, request: GenerationRequest) -> tuple[int, int, int, int]:
         scale = self.folder.scale

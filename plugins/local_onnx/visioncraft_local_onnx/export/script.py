@@ -10,6 +10,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +159,7 @@ def _questions(pipe: Any) -> Mapping[str, tuple[dict[str, Any], Callable[[], Any
     unet_inputs = {"sample": latents, "timestep": time, "encoder_hidden_states": steering, **added}
     pixels = torch.rand(1, 3, 8 * LATENT_SIDE, 8 * LATENT_SIDE) * 2 - 1
     first: dict[str, tuple[dict[str, Any], Callable[[], Any]]] = {
-        part: ({"input_ids": ids}, lambda part=part: getattr(pipe, part)(ids)[0])
+        part: ({"input_ids": ids}, partial(_first, getattr(pipe, part), ids))
         for part in ("text_encoder", "text_encoder_2")
         if getattr(pipe, part, None) is not None
     }
@@ -167,6 +168,10 @@ def _questions(pipe: Any) -> Mapping[str, tuple[dict[str, Any], Callable[[], Any
         "vae_decoder": ({"latent_sample": latents}, lambda: vae.decode(latents).sample),
         "vae_encoder": ({"sample": pixels}, lambda: vae.encode(pixels).latent_dist.parameters),
     }
+
+
+def _first(model: Any, inputs: Any) -> Any:
+    return model(inputs)[0]
 
 
 def _added(pipe: Any) -> dict[str, Any]:
