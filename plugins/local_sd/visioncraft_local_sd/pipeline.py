@@ -14,12 +14,13 @@ from visioncraft import GenerationFailed, GenerationRequest, JobCancelled, Progr
 
 from visioncraft_local_sd.checkpoints import Checkpoint
 from visioncraft_local_sd.choices import Choices
+from visioncraft_local_sd.engine.bounds import Bounds
 from visioncraft_local_sd.engine.conditioning import TextEncoder
 from visioncraft_local_sd.engine.decoding import Decoder
 from visioncraft_local_sd.engine.denoiser import Denoiser
 from visioncraft_local_sd.engine.engine import Engine, Work
 from visioncraft_local_sd.engine.sampling import Sampling
-from visioncraft_local_sd.memory import TILE, Footprint, MemoryMode, give_back
+from visioncraft_local_sd.memory import TILE, Footprint, MemoryMode, free_gb, give_back
 from visioncraft_local_sd.precision import settle_on_cpu
 from visioncraft_local_sd.preview import PreviewChoice, Previewer
 from visioncraft_local_sd.samplers import build_scheduler, name_of
@@ -43,15 +44,24 @@ class LoadedModel:
     mode: The memory mode in force.
     footprint: What it takes.
     preview: What settings want shown of a picture while it is drawn.
+    choices: Where it is kept how many rows share a denoiser call.
     """
 
     def __init__(
-        self, pipe: Any, engine: Engine, device: str, mode: MemoryMode, footprint: Footprint, preview: PreviewChoice
+        self,
+        pipe: Any,
+        engine: Engine,
+        device: str,
+        mode: MemoryMode,
+        footprint: Footprint,
+        preview: PreviewChoice,
+        choices: Choices,
     ) -> None:
         self.pipe, self.device, self.mode, self.footprint = pipe, device, mode, footprint
         self._engine = engine
         self._encoder = TextEncoder(pipe, pipe.unet.dtype)
-        self._denoiser = Denoiser(pipe.unet)
+        settle = torch.cuda.synchronize if device == "cuda" else None
+        self._denoiser = Denoiser(pipe.unet, Bounds(choices, self.precision, self._room, settle))
         self._decoder = Decoder(pipe.vae)
         xl = isinstance(pipe, diffusers.StableDiffusionXLPipeline)
         self._previewer = Previewer(preview, self._decoder.image, xl)
@@ -95,6 +105,9 @@ class LoadedModel:
         pixels = self._decode(latents)
         self.pipe.maybe_free_model_hooks()
         return pixels, name_of(sampling.scheduler)
+
+    def _room(self, height: int, width: int) -> int:
+        return int(free_gb(self.device) / self.footprint.row_gb(height, width))
 
     def _begin(self, request: GenerationRequest) -> Sampling:
         generator = torch.Generator("cpu").manual_seed(request.seed)
@@ -161,7 +174,7 @@ def load_pipeline(
         elif dtype == "fp16" and checkpoint.family == "sdxl" and pipe.vae.config.get("force_upcast"):
             pipe.vae.to(torch.float32)
         _place(pipe, device, mode)
-        return LoadedModel(pipe, engine, device, mode, footprint, preview)
+        return LoadedModel(pipe, engine, device, mode, footprint, preview, choices)
 
     return engine.call(settle)
 

@@ -9,10 +9,9 @@ from typing import Any
 import torch
 from diffusers.models.embeddings import get_timestep_embedding
 
+from visioncraft_local_sd.engine.bounds import Bounds
 from visioncraft_local_sd.engine.conditioning import Conditioning
 from visioncraft_local_sd.memory import is_out_of_memory
-
-_BOUND = 16  # requests in one call, until it is measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +39,28 @@ class Ask:
         return (id(self.denoiser), self.latents.shape, self.branches[0].embeddings.shape)
 
     @property
+    def weight(self) -> int:
+        """Its rows."""
+        return len(self.branches)
+
+    @property
     def bound(self) -> int:
-        """At most so many together."""
-        return self.denoiser.bound
+        """At most so many rows together."""
+        return self.denoiser.bounds.rows(*self._size)
 
     def together(self, calls: Sequence[Ask]) -> Sequence[torch.Tensor]:
         """The predictions for each: fp32, (branches, channels, height, width)."""
         return self.denoiser.predict(calls)
 
-    def crowded(self, count: int, error: Exception) -> None:
-        """So many together failed: fewer from now on where memory ran out."""
+    def crowded(self, weight: int, error: Exception) -> None:
+        """So many rows together failed: fewer from now on where memory ran out."""
         if is_out_of_memory(error):
-            self.denoiser.bound = max(1, count // 2)
+            self.denoiser.bounds.crowded(*self._size, weight)
+
+    @property
+    def _size(self) -> tuple[int, int]:
+        height, width = self.latents.shape[2:]
+        return height, width
 
 
 class Denoiser:
@@ -60,10 +69,11 @@ class Denoiser:
     Parameters
     ----------
     unet: The network; latents and predictions are fp32 whatever it computes in.
+    bounds: How many rows a call may have.
     """
 
-    def __init__(self, unet: Any) -> None:
-        self.bound = _BOUND
+    def __init__(self, unet: Any, bounds: Bounds) -> None:
+        self.bounds = bounds
         self._unet = unet
         self._guidance_width: int | None = unet.config.time_cond_proj_dim
         self._dtype: torch.dtype = unet.dtype  # asked once: diffusers walks through all parameters for it
@@ -79,14 +89,16 @@ class Denoiser:
     def predict(self, asks: Sequence[Ask]) -> Sequence[torch.Tensor]:
         """What the network says to each, in one call."""
         rows = [(ask, branch) for ask in asks for branch in ask.branches]
-        output: torch.Tensor = self._unet(
-            torch.cat([ask.latents for ask, _ in rows]).to(self._dtype, memory_format=torch.channels_last),
-            torch.stack([ask.timestep for ask, _ in rows]),
-            encoder_hidden_states=torch.cat([branch.embeddings for _, branch in rows]),
-            timestep_cond=_joined([ask.guidance for ask, _ in rows], self._dtype),
-            added_cond_kwargs=_added([branch for _, branch in rows]),
-            return_dict=False,
-        )[0]
+        height, width = asks[0].latents.shape[2:]
+        with self.bounds.timed(height, width, len(rows)):
+            output: torch.Tensor = self._unet(
+                torch.cat([ask.latents for ask, _ in rows]).to(self._dtype, memory_format=torch.channels_last),
+                torch.stack([ask.timestep for ask, _ in rows]),
+                encoder_hidden_states=torch.cat([branch.embeddings for _, branch in rows]),
+                timestep_cond=_joined([ask.guidance for ask, _ in rows], self._dtype),
+                added_cond_kwargs=_added([branch for _, branch in rows]),
+                return_dict=False,
+            )[0]
         return torch.split(output.float(), [len(ask.branches) for ask in asks])
 
 
