@@ -53,6 +53,7 @@ check: $(DEV)  ## Lint, formatting and types
 	test -z "$$failed"
 
 bench: $(DEV)  ## Measure, and write docs/benchmarks.md
+	$(INSTALL) --no-deps -r requirements-bench.txt
 	$(BIN)/python -m benchmarks $(ARGS)
 
 soak: $(DEV)  ## Run the long forms of the tests that kill, flood and draw lots

@@ -102,6 +102,13 @@ def test_the_python_block_leaves_a_picture(desk: Path, real: Server) -> None:
     assert Image.open(desk / "star.png").size == (512, 512)
 
 
+def test_the_python_block_on_editing_draws_over_a_picture(desk: Path, real: Server) -> None:
+    Image.new("RGB", (256, 256), "red").save(desk / "apple.png")
+    (block,) = [block for block in blocks("docs/editing.md") if block.language == "python"]
+    subprocess.run([sys.executable, "-c", block.text], cwd=desk, check=True, timeout=240)
+    assert Image.open(desk / "green-too.png").size == (256, 256)
+
+
 @pytest.mark.parametrize("target", ["run", "test", "soak", "check", "bench"])
 def test_every_make_target_that_is_named_exists(target: str) -> None:
     assert f"make {target}" in (ROOT / "README.md").read_text("utf-8")

@@ -136,6 +136,8 @@ class GenerationRequest:
     guidance_scale: How closely to follow the prompt; 1 switches guidance off.
     width, height: Pixels.
     seed: The seed to use, never -1: a random one is drawn before the request reaches a generator.
+    num_images: How many pictures the job draws, with seeds that follow each other. A generator is asked for each by
+        itself, and always sees 1.
     sampler: The sampler by its common name (`euler_a`, `dpm++_2m_karras`); None leaves it to the model.
     init_image: The picture to start from, of the request's size; None starts from noise.
     strength: How much of the noise comes back over `init_image`, past 0 to 1; 1 leaves nothing of it.
@@ -159,6 +161,7 @@ class GenerationRequest:
     width: int = 512
     height: int = 512
     seed: int = 0
+    num_images: int = 1
     sampler: str | None = None
     init_image: InputImage | None = None
     strength: float = 0.8
@@ -195,6 +198,8 @@ class GenerationRequest:
         names = ["prompt", "negative_prompt", "num_inference_steps", "guidance_scale", "width", "height"]
         if self.sampler is not None:
             names.append("sampler")
+        if self.num_images > 1:
+            names.append("num_images")
         if self.model.kind == "cloud":
             names += ["leonardo_model", "aspect_ratio", "preset_style", "quality"]
         return {name: getattr(self, name) for name in names} | self._editing()

@@ -26,12 +26,13 @@ from visioncraft_local_sd.editing.parts import Parts
 from visioncraft_local_sd.editing.pictures import Refine, encoded, seen_by, start_of, tensor_of
 from visioncraft_local_sd.editing.upscaling import Upscalers
 from visioncraft_local_sd.editing.words import Words
+from visioncraft_local_sd.engine.bounds import Bounds
 from visioncraft_local_sd.engine.conditioning import TextEncoder
 from visioncraft_local_sd.engine.decoding import Decoder
 from visioncraft_local_sd.engine.denoiser import Ask, Denoiser
 from visioncraft_local_sd.engine.engine import Engine, Work
 from visioncraft_local_sd.engine.sampling import Sampling, Start
-from visioncraft_local_sd.memory import TILE, Footprint, MemoryMode, give_back
+from visioncraft_local_sd.memory import TILE, Footprint, MemoryMode, free_gb, give_back
 from visioncraft_local_sd.precision import settle_on_cpu
 from visioncraft_local_sd.preview import PreviewChoice, Previewer
 from visioncraft_local_sd.samplers import build_scheduler, name_of
@@ -55,6 +56,7 @@ class LoadedModel:
     mode: The memory mode in force.
     footprint: What it takes.
     preview: What settings want shown of a picture while it is drawn.
+    choices: Where it is kept how many rows share a denoiser call.
     parts: Finds what else it can draw with.
     """
 
@@ -66,6 +68,7 @@ class LoadedModel:
         mode: MemoryMode,
         footprint: Footprint,
         preview: PreviewChoice,
+        choices: Choices,
         parts: Parts,
     ) -> None:
         self.pipe, self.device, self.mode, self.footprint = pipe, device, mode, footprint
@@ -73,7 +76,9 @@ class LoadedModel:
         self._encoder = TextEncoder(pipe, pipe.unet.dtype, Words(pipe, parts.words))
         self._loras = LoRAs(pipe, partial(parts.find, "lora"))
         self._upscalers = Upscalers(partial(parts.find, "upscaler"), device)
-        self._denoisers = Denoisers(pipe.unet, self._loras, partial(parts.find, "controlnet"))
+        settle = torch.cuda.synchronize if device == "cuda" else None
+        bounds = Bounds(choices, self.precision, self._room, settle)
+        self._denoisers = Denoisers(pipe.unet, bounds, self._loras, partial(parts.find, "controlnet"))
         self._decoder = Decoder(pipe.vae)
         xl = isinstance(pipe, diffusers.StableDiffusionXLPipeline)
         self._previewer = Previewer(preview, self._decoder.image, xl)
@@ -132,6 +137,9 @@ class LoadedModel:
     @property
     def _inpaints(self) -> bool:
         return bool(self.pipe.unet.config.in_channels > self.pipe.unet.config.out_channels)
+
+    def _room(self, height: int, width: int) -> int:
+        return int(free_gb(self.device) / self.footprint.row_gb(height, width))
 
     def _begin(self, request: GenerationRequest, generator: torch.Generator, start: Start | None) -> Sampling:
         self._loras.activate(request.loras)  # the text encoder has LoRAs too
@@ -242,7 +250,7 @@ def load_pipeline(
         elif dtype == "fp16" and checkpoint.family == "sdxl" and pipe.vae.config.get("force_upcast"):
             pipe.vae.to(torch.float32)
         _place(pipe, device, mode)
-        return LoadedModel(pipe, engine, device, mode, footprint, preview, parts)
+        return LoadedModel(pipe, engine, device, mode, footprint, preview, choices, parts)
 
     return engine.call(settle)
 

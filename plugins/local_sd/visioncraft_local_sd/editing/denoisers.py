@@ -12,6 +12,7 @@ from visioncraft import Control, GenerationRequest, InvalidRequest, NotFound
 
 from visioncraft_local_sd.editing.controls import ControlNet, load_controlnet
 from visioncraft_local_sd.editing.loras import LoRAs
+from visioncraft_local_sd.engine.bounds import Bounds
 from visioncraft_local_sd.engine.denoiser import Denoiser
 
 
@@ -21,13 +22,14 @@ class Denoisers:
     Parameters
     ----------
     unet: The network.
+    bounds: How many rows a call may have.
     loras: Switches it.
     find: From a ControlNet's name to its file or folder; raises `NotFound`.
     """
 
-    def __init__(self, unet: Any, loras: LoRAs, find: Callable[[str], Path]) -> None:
-        self._unet, self._loras, self._find = unet, loras, find
-        self._plain = Denoiser(unet, partial(loras.activate, ()))
+    def __init__(self, unet: Any, bounds: Bounds, loras: LoRAs, find: Callable[[str], Path]) -> None:
+        self._unet, self._bounds, self._loras, self._find = unet, bounds, loras, find
+        self.plain = Denoiser(unet, bounds, partial(loras.activate, ()))
         self._others: WeakValueDictionary[Hashable, Denoiser] = WeakValueDictionary()
         self._control: tuple[Path, ControlNet] | None = None  # the last one stays: the next request often wants it too
 
@@ -35,11 +37,12 @@ class Denoisers:
         """The denoiser for a request. Raises `InvalidRequest` for a ControlNet that is absent or does not fit."""
         control = self._controlnet(request.controlnet) if request.controlnet is not None else None
         if not request.loras and control is None:
-            return self._plain
+            return self.plain
         key = (request.loras, id(control))
         found = self._others.get(key)
         if found is None:
-            found = self._others[key] = Denoiser(self._unet, partial(self._loras.activate, request.loras), control)
+            ready = partial(self._loras.activate, request.loras)
+            found = self._others[key] = Denoiser(self._unet, self._bounds, ready, True, control)
         return found
 
     def _controlnet(self, control: Control) -> ControlNet:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +12,9 @@ from diffusers.models.embeddings import get_timestep_embedding
 from visioncraft import Control
 
 from visioncraft_local_sd.editing.controls import Condition, ControlNet
+from visioncraft_local_sd.engine.bounds import Bounds
 from visioncraft_local_sd.engine.conditioning import Conditioning
 from visioncraft_local_sd.memory import is_out_of_memory
-
-_BOUND = 16  # requests in one call, until it is measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +44,28 @@ class Ask:
         return (id(self.denoiser), self.latents.shape, self.branches[0].embeddings.shape)
 
     @property
+    def weight(self) -> int:
+        """Its rows."""
+        return len(self.branches)
+
+    @property
     def bound(self) -> int:
-        """At most so many together."""
-        return self.denoiser.bound
+        """At most so many rows together."""
+        return self.denoiser.bounds.rows(*self._size)
 
     def together(self, calls: Sequence[Ask]) -> Sequence[torch.Tensor]:
         """The predictions for each: fp32, (branches, channels, height, width)."""
         return self.denoiser.predict(calls)
 
-    def crowded(self, count: int, error: Exception) -> None:
-        """So many together failed: fewer from now on where memory ran out."""
+    def crowded(self, weight: int, error: Exception) -> None:
+        """So many rows together failed: fewer from now on where memory ran out."""
         if is_out_of_memory(error):
-            self.denoiser.bound = max(1, count // 2)
+            self.denoiser.bounds.crowded(*self._size, weight)
+
+    @property
+    def _size(self) -> tuple[int, int]:
+        height, width = self.latents.shape[2:]
+        return height, width
 
 
 class Denoiser:
@@ -64,13 +74,22 @@ class Denoiser:
     Parameters
     ----------
     unet: The network; latents and predictions are fp32 whatever it computes in.
+    bounds: How many rows a call may have.
     ready: Called before each call: switches the network to what this denoiser is for.
+    edited: Whether it is for LoRAs or a ControlNet: such calls take longer, and teach nobody what a call takes.
     control: A ControlNet beside it.
     """
 
-    def __init__(self, unet: Any, ready: Callable[[], None] | None = None, control: ControlNet | None = None) -> None:
-        self._ready, self._control = ready, control
-        self.bound = _BOUND
+    def __init__(
+        self,
+        unet: Any,
+        bounds: Bounds,
+        ready: Callable[[], None] | None = None,
+        edited: bool = False,
+        control: ControlNet | None = None,
+    ) -> None:
+        self.bounds = bounds
+        self._ready, self._edited, self._control = ready, edited, control
         self._unet = unet
         self._guidance_width: int | None = unet.config.time_cond_proj_dim
         self._dtype: torch.dtype = unet.dtype  # asked once: diffusers walks through all parameters for it
@@ -97,15 +116,17 @@ class Denoiser:
         embeddings = torch.cat([branch.embeddings for _, branch in rows])
         added = _added([branch for _, branch in rows])
         conditions = [ask.condition for ask, _ in rows if ask.condition is not None]
-        output: torch.Tensor = self._unet(
-            latents,
-            timesteps,
-            encoder_hidden_states=embeddings,
-            timestep_cond=_joined([ask.guidance for ask, _ in rows], self._dtype),
-            added_cond_kwargs=added,
-            return_dict=False,
-            **(self._control.residuals(conditions, latents, timesteps, embeddings, added) if self._control else {}),
-        )[0]
+        height, width = latents.shape[2:]
+        with nullcontext() if self._edited else self.bounds.timed(height, width, len(rows)):
+            output: torch.Tensor = self._unet(
+                latents,
+                timesteps,
+                encoder_hidden_states=embeddings,
+                timestep_cond=_joined([ask.guidance for ask, _ in rows], self._dtype),
+                added_cond_kwargs=added,
+                return_dict=False,
+                **(self._control.residuals(conditions, latents, timesteps, embeddings, added) if self._control else {}),
+            )[0]
         return torch.split(output.float(), [len(ask.branches) for ask in asks])
 
 
