@@ -22,12 +22,13 @@ HEAVY = {"torch", "diffusers", "transformers", "accelerate", "scipy", "onnxrunti
 WEB = {"fastapi", "starlette", "fastapi_offline"}
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "ids", "logs"}),
+    frozenset({"errors", "ids", "logs", "editing"}),
     frozenset({"types"}),
     frozenset({"contracts"}),
     frozenset({"metadata", "device", "settings", "hookspecs", "wire", "search"}),
-    frozenset({"images", "stores", "keys", "requests", "spawn"}),
-    frozenset({"isolated", "builtin", "distributions"}),
+    frozenset({"images", "stores", "keys", "spawn"}),
+    frozenset({"inputs", "isolated", "builtin", "distributions"}),
+    frozenset({"requests"}),
     frozenset({"plugins"}),
     frozenset({"worker", "pools"}),
     frozenset({"registry"}),

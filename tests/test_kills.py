@@ -84,7 +84,7 @@ def test_every_accepted_job_ends_exactly_once_with_one_picture_whatever_is_kille
         # A client whose connection broke asks again under the same key.
         jobs = {key: job or ask(server, key) for key, job in accepted.items()}
         ended = [server.ended(str(job)) for job in set(jobs.values())]
-        assert {job["status"] for job in ended} == {"succeeded"}
+        assert [job for job in ended if job["status"] != "succeeded"] == []
         assert len({job["image"]["id"] for job in ended}) == len(ended) == server.pictures()
     files = list(house.gallery.rglob("generated_image_*.png"))
     records = [read_record_file(file) for file in files]

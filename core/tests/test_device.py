@@ -54,8 +54,10 @@ def nvml(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeNVML]:
     monkeypatch.setitem(sys.modules, "pynvml", fake)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     device._nvml.cache_clear()
+    device._driver_answers.cache_clear()
     yield fake
     device._nvml.cache_clear()
+    device._driver_answers.cache_clear()
 
 
 def test_a_gpu_is_described_in_gb_with_the_drivers_cuda_version(nvml: FakeNVML) -> None:
@@ -112,6 +114,7 @@ def test_without_a_driver_library_the_real_nvml_means_cpu(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(pynvml, "nvmlInit", no_library)
     device._nvml.cache_clear()
+    device._driver_answers.cache_clear()
     found = probe_device()
     assert found.device == "cpu"
     assert found.device_name not in ("", "CPU")

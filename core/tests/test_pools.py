@@ -141,9 +141,9 @@ def test_a_picture_comes_back_whole_and_its_progress_is_told_in_order(play: Play
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_loaded_model_shows_in_the_status(play: Play, kind: str) -> None:
     async def scene(pool: WorkerPool) -> None:
-        assert list(pool.status("pool_engine").loaded_models) == []
+        assert list((await pool.status("pool_engine")).loaded_models) == []
         await pool.load("pool_engine", MODEL, NoProgress())
-        assert list(pool.status("pool_engine").loaded_models) == ["pool-model"]
+        assert list((await pool.status("pool_engine")).loaded_models) == ["pool-model"]
 
     play(kind, scene)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any, get_args
 
+import numpy as np
 import pytest
+from visioncraft import encode_png
 from visioncraft.errors import InvalidRequest
 from visioncraft.requests import MAX_PROMPT_CHARACTERS, MAX_SEED, build_request
-from visioncraft.types import Limits, ModelInfo
+from visioncraft.types import Ability, Limits, ModelInfo
 
 PLAIN = ModelInfo(id="plain", name="Plain", engine="e")
 FEW_STEPS = ModelInfo(id="few", name="Few", engine="e", limits=Limits(steps=(1, 8), size_multiple=32))
@@ -31,7 +34,7 @@ FEW_STEPS = ModelInfo(id="few", name="Few", engine="e", limits=Limits(steps=(1, 
         ("negative_prompt", "\ud800"),
     ],
 )
-def test_what_lies_outside_the_limits_is_refused_by_its_field(field: str, value: object) -> None:
+def test_what_lies_outside_the_limits_is_refused_by_its_field(field: str, value: Any) -> None:
     with pytest.raises(InvalidRequest) as caught:
         build_request(PLAIN, "a cat", **{field: value})
     assert caught.value.details["field"] == field
@@ -92,3 +95,89 @@ def test_a_cloud_models_choices_are_those_of_its_catalogue() -> None:
         build_request(CLOUD, "a cat", preset_style="CUBIST")
     assert caught.value.details == {"field": "preset_style", "issue": "one of: CREATIVE, CINEMATIC"}
     assert build_request(PLAIN, "a cat", preset_style="CUBIST").preset_style == "CUBIST", "others ignore it"
+
+
+ABLE = ModelInfo(id="able", name="Able", engine="e", abilities=frozenset(get_args(Ability)))
+PICTURE = encode_png(np.zeros((300, 600, 3), np.uint8))
+EDITS: dict[str, Any] = {
+    "init_image": PICTURE,
+    "loras": [{"name": "ink"}],
+    "controlnet": {"name": "edges", "image": PICTURE},
+    "clip_skip": 2,
+    "hires": {"scale": 1.5},
+    "upscaler": "lanczos",
+}
+
+
+@pytest.mark.parametrize("field", EDITS)
+def test_what_a_model_cannot_is_refused_and_says_which_models_can(field: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        build_request(PLAIN, "a cat", lambda: [PLAIN, ABLE], **{field: EDITS[field]})
+    assert caught.value.details == {"field": field, "issue": "plain cannot use it; models that can: able"}
+    with pytest.raises(InvalidRequest, match=field):
+        build_request(PLAIN, "a cat", **{field: EDITS[field]})
+    assert field in build_request(ABLE, "a cat", **{field: EDITS[field]}).parameters()
+
+
+def test_a_request_without_any_of_it_tells_of_none_of_it() -> None:
+    asked: dict[str, Any] = dict.fromkeys(("mask", "strength", "upscale", *EDITS)) | {"loras": []}
+    plain = build_request(PLAIN, "a cat", seed=1)
+    assert build_request(PLAIN, "a cat", seed=1, **asked) == plain
+    assert set(plain.parameters()) == {
+        "prompt", "negative_prompt", "num_inference_steps", "guidance_scale", "width", "height"
+    }  # fmt: skip
+
+
+def test_a_picture_to_start_from_decides_the_size_where_nobody_else_does() -> None:
+    free = build_request(ABLE, "a cat", init_image=PICTURE)
+    assert (free.width, free.height, free.strength) == (600, 304, 0.8)
+    assert build_request(ABLE, "a cat", init_image=PICTURE, width=64, height=64).width == 64
+    wide = build_request(ABLE, "a cat", init_image=encode_png(np.zeros((20, 4096, 3), np.uint8)))
+    assert (wide.width, wide.height) == (1024, 64)
+
+
+def test_every_picture_has_the_requests_size_and_is_told_of_by_its_hash() -> None:
+    request = build_request(
+        ABLE, "a cat", init_image=PICTURE, mask=PICTURE, controlnet=EDITS["controlnet"], width=128, height=64
+    )
+    assert request.init_image and request.mask and request.controlnet
+    pictures = [request.init_image, request.mask, request.controlnet.image]
+    assert {(picture.width, picture.height) for picture in pictures} == {(128, 64)}
+    told = request.parameters()
+    assert told["init_image"] == told["mask"] == told["controlnet"]["image"] == pictures[0].reference
+    assert told["strength"] == 1.0, "behind a mask everything is drawn anew"
+    assert request.without_pictures().parameters() == told
+    assert request.without_pictures().init_image.png == b""  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("field", "asked"),
+    [
+        ("strength", {"strength": 0.5}),
+        ("strength", {"init_image": PICTURE, "strength": 0.0}),
+        ("strength", {"init_image": PICTURE, "strength": 0.01}),
+        ("mask", {"mask": PICTURE}),
+        ("mask", {"init_image": PICTURE, "mask": b"no picture"}),
+        ("init_image", {"init_image": "???"}),
+        ("controlnet.image", {"controlnet": {"name": "edges", "image": ""}}),
+        ("controlnet.scale", {"controlnet": {**EDITS["controlnet"], "scale": 3}}),
+        ("loras", {"loras": [{"name": "ink"}] * 17}),
+        ("loras.1.weight", {"loras": [{"name": "ink"}, {"name": "ash", "weight": math.nan}]}),
+        ("clip_skip", {"clip_skip": 13}),
+        ("upscale", {"upscale": 2}),
+        ("upscale", {"upscaler": "lanczos", "upscale": 9}),
+        ("hires", {"hires": {}, "init_image": PICTURE}),
+        ("hires.scale", {"hires": {"scale": 4}}),
+        ("hires.strength", {"hires": {"strength": 0.01}}),
+    ],
+)
+def test_edits_that_make_no_sense_are_refused_by_their_field(field: str, asked: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        build_request(ABLE, "a cat", **asked)
+    assert caught.value.details["field"] == field
+
+
+def test_a_second_pass_stays_on_the_models_grid() -> None:
+    request = build_request(ABLE, "a cat", width=200, height=104, hires={"scale": 1.5, "upscaler": None})
+    assert request.hires_size == (304, 160)
+    assert request.parameters()["hires"] == {"scale": 1.5, "strength": 0.7, "steps": None, "upscaler": None}

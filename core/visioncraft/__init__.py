@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from visioncraft.contracts import EVERYTHING, Generator, ImageStore, Progress
     from visioncraft.device import probe_device
     from visioncraft.drawing import replay
+    from visioncraft.editing import Control, Hires, InputImage, LoRA
     from visioncraft.errors import (
         AuthenticationError,
         ConfigurationError,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from visioncraft.settings import PluginSettings, Settings
     from visioncraft.stores import page_of
     from visioncraft.types import (
+        Ability,
         BackendStatus,
         DeviceInfo,
         GalleryQuery,
@@ -62,6 +64,7 @@ PLUGIN_API = "1.0"
 _HOMES = {
     "device": ("probe_device",),
     "drawing": ("replay",),
+    "editing": ("Control", "Hires", "InputImage", "LoRA"),
     "errors": (
         "AuthenticationError",
         "ConfigurationError",
@@ -87,6 +90,7 @@ _HOMES = {
     "stores": ("page_of",),
     "contracts": ("EVERYTHING", "Generator", "ImageStore", "Progress"),
     "types": (
+        "Ability",
         "BackendStatus",
         "DeviceInfo",
         "GalleryQuery",
@@ -109,23 +113,28 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
     "EVERYTHING",
     "PLUGIN_API",
+    "Ability",
     "ApiKeys",
     "AuthenticationError",
     "BackendStatus",
     "ConfigurationError",
+    "Control",
     "DeviceInfo",
     "GalleryQuery",
     "GeneratedImage",
     "GenerationFailed",
     "GenerationRequest",
     "Generator",
+    "Hires",
     "ImageRecord",
     "ImageStore",
+    "InputImage",
     "InsufficientVRAM",
     "InvalidRequest",
     "JobCancelled",
     "KeyCheck",
     "Limits",
+    "LoRA",
     "Marks",
     "ModelInfo",
     "ModelNotAvailable",

@@ -8,13 +8,15 @@ from __future__ import annotations
 import os
 import platform
 import re
-from functools import cache
+import time
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 from visioncraft.types import DeviceInfo
 
 _GB = 2**30
+_ASK_AGAIN_S = 60.0
 
 
 def probe_device(cpu_only: bool = False) -> DeviceInfo:
@@ -24,10 +26,10 @@ def probe_device(cpu_only: bool = False) -> DeviceInfo:
     ----------
     cpu_only: Answer the CPU even where there is a GPU, for an engine that cannot use one.
     """
-    if not cpu_only:
+    if not cpu_only and _driver_answers(int(time.monotonic() / _ASK_AGAIN_S)):
         try:
             return _probe_gpu()
-        except Exception:  # no driver, no device, a driver that was just updated: all mean "no GPU now"
+        except Exception:  # no device, a driver that was just updated: all mean "no GPU now"
             _nvml.cache_clear()
     return DeviceInfo(device="cpu", device_name=_cpu_name())
 
@@ -45,6 +47,16 @@ def _probe_gpu() -> DeviceInfo:
         vram_free=round(memory.free / _GB, 2),
         cuda_version=f"{version // 1000}.{version % 1000 // 10}",
     )
+
+
+@lru_cache(maxsize=1)
+def _driver_answers(period: int) -> bool:
+    """Whether there is a driver. Looking for one in vain costs milliseconds, so each answer serves a while."""
+    try:
+        _nvml()
+    except Exception:  # pynvml has an error for each way of having no driver
+        return False
+    return True
 
 
 @cache

@@ -24,7 +24,7 @@ async def _replay(settings: Settings, record: ImageRecord) -> tuple[ImageRecord,
     asked = request_fields(record)
     async with Runtime(settings) as runtime:
         model = runtime.registry.model(asked.pop("model"))
-        job = await runtime.jobs.submit(build_request(model, **asked), wants_png=True)
+        job = await runtime.jobs.submit(build_request(model, known=runtime.registry.available, **asked), wants_png=True)
         await job.wait()
         if job.record is None:
             raise job.error or VisionCraftError(f"{job.id} ended without a picture")

@@ -95,6 +95,8 @@ def a1111_parameters(record: ImageRecord) -> str:
         "Seed": record.seed,
         "Size": f"{record.width}x{record.height}",
         "Model": record.model,
+        "Denoising strength": record.parameters.get("strength"),
+        "Clip skip": record.parameters.get("clip_skip"),
     }
     known = ", ".join(f"{name}: {_quoted(value)}" for name, value in pairs.items() if value is not None)
     negative = f"\nNegative prompt: {record.negative_prompt}" if record.negative_prompt else ""

@@ -5,31 +5,43 @@ from __future__ import annotations
 import math
 import secrets
 import unicodedata
-from collections.abc import Mapping
-from dataclasses import fields
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any, get_args
 
+from visioncraft import inputs
+from visioncraft.editing import Control, Hires, LoRA
 from visioncraft.errors import InvalidRequest
-from visioncraft.types import GenerationRequest, ImageRecord, Limits, ModelInfo, canonical_id
+from visioncraft.types import Ability, GenerationRequest, ImageRecord, Limits, ModelInfo, canonical_id
 
 MAX_PROMPT_CHARACTERS = 10_000
 MAX_SEED = 2**63 - 1
 _DRAWN_SEEDS = 2**31 - 10  # any client's number type and any tool's seed field hold them, Leonardo's Flux too
+MAX_LORAS = 16
+_STRENGTH, _STRENGTH_OF_A_MASK = 0.8, 1.0  # diffusers' own defaults for img2img and inpainting
+_NEEDS = {"strength": "init_image", "mask": "init_image", "upscale": "upscaler"}
+_BOUNDS = {"clip_skip": (1, 12), "upscale": (1.0, 8.0)}
 _CATALOGUE = {"aspect_ratio": "aspect_ratios", "preset_style": "preset_styles", "quality": "quality_levels"}
 
 
-def build_request(model: ModelInfo, prompt: str, **asked: Any) -> GenerationRequest:
+def build_request(
+    model: ModelInfo, prompt: str, known: Callable[[], Sequence[ModelInfo]] = tuple, **asked: Any
+) -> GenerationRequest:
     """Validate against the model's limits and draw the seed.
 
     Parameters
     ----------
     model: Draws the picture; its limits decide.
     prompt: What to draw.
-    asked: Further fields of `GenerationRequest`; None means the field's default.
+    known: The models that can draw now, to name those that can what this one cannot.
+    asked: Further fields of `GenerationRequest`; None means the field's default. Pictures are files' bytes or base64,
+        a LoRA, a ControlNet and a second pass mappings.
 
-    Raises `InvalidRequest` that names the field and what would be right.
+    Without `width` or `height` a picture to start from decides them. Raises `InvalidRequest` that names the field and
+    what would be right.
     """
-    given = {name: value for name, value in asked.items() if value is not None}
+    given = {name: value for name, value in asked.items() if value is not None and value != []}
+    _check_abilities(model, given, known)
     _check_text("prompt", prompt)
     _check_text("negative_prompt", given.get("negative_prompt", ""), may_be_empty=True)
     given["seed"] = _seed(given.get("seed", -1))
@@ -37,9 +49,14 @@ def build_request(model: ModelInfo, prompt: str, **asked: Any) -> GenerationRequ
         given["leonardo_model"] = canonical_id(given["leonardo_model"])
     if model.kind == "cloud":
         given |= _chosen(model, given)
-    request = GenerationRequest(prompt=prompt, model=model, **given)
+    pictures = _taken_pictures(given)
+    if "init_image" in pictures:
+        given = _sized_like(pictures["init_image"].size, model.limits) | given
+    request = GenerationRequest(prompt=prompt, model=model, **_editing(given, "mask" in pictures))
     _check_limits(request, model.limits)
-    return request
+    if "init_image" in pictures:
+        _check_passes("strength", request.num_inference_steps, request.strength)
+    return _with_pictures(request, pictures, asked.get("controlnet"))
 
 
 def _chosen(model: ModelInfo, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,6 +73,65 @@ def _chosen(model: ModelInfo, given: Mapping[str, Any]) -> dict[str, Any]:
             if "resolution" in entry:
                 chosen["width"], chosen["height"] = entry["resolution"]
     return chosen
+
+
+def _check_abilities(model: ModelInfo, given: Mapping[str, Any], known: Callable[[], Sequence[ModelInfo]]) -> None:
+    for field in get_args(Ability):
+        if field in given and field not in model.abilities:
+            able = [other.id for other in known() if field in other.abilities]
+            hint = f"models that can: {', '.join(able)}" if able else "no model here can"
+            raise _invalid(field, f"{model.id} cannot use it; {hint}")
+    for field, needed in _NEEDS.items():
+        if field in given and needed not in given:
+            raise _invalid(field, f"only together with {needed}")
+    if "hires" in given and "init_image" in given:
+        raise _invalid("hires", "enlarges what is drawn from text alone; leave out init_image")
+
+
+def _taken_pictures(given: dict[str, Any]) -> dict[str, inputs.Sent]:
+    """Take the pictures out of what was asked, looked at but not decoded: the rest may be refused yet."""
+    sent = [name for name in ("init_image", "mask") if name in given]
+    found: dict[str, inputs.Sent] = {name: inputs.read(name, given.pop(name)) for name in sent}
+    if "controlnet" in given:
+        found["controlnet"] = inputs.read("controlnet.image", given.pop("controlnet")["image"])
+    return found
+
+
+def _sized_like(size: tuple[int, int], limits: Limits) -> dict[str, int]:
+    """The size nearest to a picture's own that the model draws: no larger than its largest, of the same proportions."""
+    scale = min(1.0, *(most / side for side, most in zip(size, limits.max_resolution, strict=True)))
+    sides = (round(side * scale / limits.size_multiple) * limits.size_multiple for side in size)
+    width, height = (max(side, least) for side, least in zip(sides, limits.min_resolution, strict=True))
+    return {"width": width, "height": height}
+
+
+def _editing(given: Mapping[str, Any], masked: bool) -> dict[str, Any]:
+    """What was asked, with mappings made into what they describe. Raises `InvalidRequest`."""
+    made = {"strength": _STRENGTH_OF_A_MASK if masked else _STRENGTH, **given}
+    for field, (low, high) in _BOUNDS.items():
+        _check_range(field, made.get(field, high), (low, high))
+    made["loras"] = tuple(LoRA(**entry) for entry in given.get("loras", ()))
+    if len(made["loras"]) > MAX_LORAS:
+        raise _invalid("loras", f"at most {MAX_LORAS}")
+    for number, lora in enumerate(made["loras"]):
+        _check_range(f"loras.{number}.weight", lora.weight, (-10, 10))
+    if "hires" in given:
+        made["hires"] = Hires(**{name: value for name, value in given["hires"].items() if value is not None})
+        _check_range("hires.scale", made["hires"].scale, (1, 4))
+    return made
+
+
+def _with_pictures(
+    request: GenerationRequest, pictures: Mapping[str, inputs.Sent], control: Mapping[str, Any] | None
+) -> GenerationRequest:
+    width, height = request.width, request.height
+    ready = {name: inputs.prepare(sent, width, height, grey=name == "mask") for name, sent in pictures.items()}
+    changes: dict[str, Any] = {name: ready[name] for name in ("init_image", "mask") if name in ready}
+    if control is not None:
+        scale = control.get("scale")
+        changes["controlnet"] = Control(control["name"], ready["controlnet"], 1.0 if scale is None else scale)
+        _check_range("controlnet.scale", changes["controlnet"].scale, (0, 2))
+    return replace(request, **changes) if changes else request
 
 
 def request_fields(record: ImageRecord) -> dict[str, Any]:
@@ -100,12 +176,22 @@ def _check_limits(request: GenerationRequest, limits: Limits) -> None:
         if pixels % limits.size_multiple:
             nearest = round(pixels / limits.size_multiple) * limits.size_multiple
             raise _invalid(field, f"a multiple of {limits.size_multiple} for {name}; nearest is {nearest}")
+    if request.hires is not None:
+        for axis, side in enumerate(request.hires_size):
+            _check_range("hires.scale", side, (limits.min_resolution[axis], limits.max_resolution[axis]), name)
+        _check_passes("hires.strength", request.hires.steps or request.num_inference_steps, request.hires.strength)
 
 
-def _check_range(field: str, value: float, bounds: tuple[float, float], model: str) -> None:
+def _check_passes(field: str, steps: int, strength: float) -> None:
+    """A picture that is drawn over is drawn for `strength` of the steps; none would leave it as it is."""
+    if not 0 < strength <= 1 or int(steps * strength) < 1:
+        raise _invalid(field, f"past 0 to 1, and with {steps} steps at least {1 / steps:.2g}")
+
+
+def _check_range(field: str, value: float, bounds: tuple[float, float], model: str = "") -> None:
     low, high = bounds
     if not (math.isfinite(value) and low <= value <= high):
-        raise _invalid(field, f"{low:g} to {high:g} for {model}")
+        raise _invalid(field, f"{low:g} to {high:g}" + (f" for {model}" if model else ""))
 
 
 def _invalid(field: str, issue: str) -> InvalidRequest:

@@ -22,7 +22,7 @@ ENV_PREFIX = "VISIONCRAFT"
 INTERPRETER = "python"
 """The key of a plugin's table that the core reads itself."""
 
-_NOT_SETTINGS = {"settings", "token"}  # VISIONCRAFT_SETTINGS and VISIONCRAFT_TOKEN, read by themselves
+_NOT_SETTINGS = {"settings", "token", "url"}  # VISIONCRAFT_SETTINGS and so on, read by themselves
 
 
 class PluginSettings(BaseModel):

@@ -70,7 +70,7 @@ async def _generators(runtime: Runtime) -> list[BackendStatus]:
 
 async def _one(pool: WorkerPool, generator: str, limit: float) -> BackendStatus | None:
     try:
-        return await asyncio.wait_for(asyncio.to_thread(pool.status, generator), limit)
+        return await asyncio.wait_for(pool.status(generator), limit)
     except Exception as error:  # a plugin's own trouble costs only its own answer
         log.warning("generator '%s' gave no status: %s", generator, error)
         return None

@@ -7,10 +7,15 @@ free to import.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
+
+from visioncraft.editing import Control, Hires, InputImage, LoRA
+
+Ability = Literal["init_image", "mask", "loras", "controlnet", "clip_skip", "hires", "upscaler"]
+"""What a model may be able to beside drawing from text: the request's field of that name."""
 
 Sort = Literal["newest", "oldest", "rating"]
 """Orders of a gallery: by the time of making, or the best rated first and among these the newest."""
@@ -55,6 +60,7 @@ class ModelInfo:
     available: Whether it can draw now.
     suggestion: The command that makes it available, where it is not.
     catalogue: For cloud models, what `/models` says of it beside its name (its models, styles, aspect ratios).
+    abilities: The fields of a request that it takes beside those that every model does; others are refused.
     """
 
     id: str
@@ -69,6 +75,7 @@ class ModelInfo:
     available: bool = True
     suggestion: str | None = None
     catalogue: Mapping[str, Any] | None = None
+    abilities: frozenset[Ability] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +92,15 @@ class GenerationRequest:
     width, height: Pixels.
     seed: The seed to use, never -1: a random one is drawn before the request reaches a generator.
     sampler: The sampler by its common name (`euler_a`, `dpm++_2m_karras`); None leaves it to the model.
+    init_image: The picture to start from, of the request's size; None starts from noise.
+    strength: How much of the noise comes back over `init_image`, past 0 to 1; 1 leaves nothing of it.
+    mask: Where `init_image` is drawn anew: white is, black stays. Of the request's size, grey.
+    loras: Which LoRAs, and how much of each.
+    controlnet: A ControlNet and its condition.
+    clip_skip: Which layer of the text encoder speaks, counted from the last, which is 1, as AUTOMATIC1111 counts.
+    hires: A second, larger pass; the answer is larger than `width` and `height` then.
+    upscaler: What enlarges the finished picture; None leaves it.
+    upscale: By how much, with `upscaler`.
     leonardo_model, aspect_ratio, preset_style, quality: For Leonardo.ai; other generators ignore them.
     job_id: The job that asks. A job that runs again after a crash has the same id, so a generator that pays for its
         work can tell that it has begun it already.
@@ -99,20 +115,64 @@ class GenerationRequest:
     height: int = 512
     seed: int = 0
     sampler: str | None = None
+    init_image: InputImage | None = None
+    strength: float = 0.8
+    mask: InputImage | None = None
+    loras: tuple[LoRA, ...] = ()
+    controlnet: Control | None = None
+    clip_skip: int = 1
+    hires: Hires | None = None
+    upscaler: str | None = None
+    upscale: float = 2.0
     leonardo_model: str = "phoenix-1-0"
     aspect_ratio: str = "1:1"
     preset_style: str = "CREATIVE"
     quality: str = "standard"
     job_id: str = ""
 
+    @property
+    def hires_size(self) -> tuple[int, int]:
+        """Width and height that the second pass draws at; the first one's without a second."""
+        scale, multiple = self.hires.scale if self.hires else 1.0, self.model.limits.size_multiple
+        width, height = (round(side * scale / multiple) * multiple for side in (self.width, self.height))
+        return width, height
+
     def parameters(self) -> dict[str, Any]:
-        """The parameters used, as `/generate` answers them."""
+        """The parameters used, as `/generate` answers them; a picture among them is its hash."""
         names = ["prompt", "negative_prompt", "num_inference_steps", "guidance_scale", "width", "height"]
         if self.sampler is not None:
             names.append("sampler")
         if self.model.kind == "cloud":
             names += ["leonardo_model", "aspect_ratio", "preset_style", "quality"]
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in names} | self._editing()
+
+    def without_pictures(self) -> GenerationRequest:
+        """The same, but of its pictures only what identifies them: nobody draws it any more."""
+        control = self.controlnet
+        return replace(
+            self,
+            init_image=self.init_image and replace(self.init_image, png=b""),
+            mask=self.mask and replace(self.mask, png=b""),
+            controlnet=control and replace(control, image=replace(control.image, png=b"")),
+        )
+
+    def _editing(self) -> dict[str, Any]:
+        used: dict[str, Any] = {}
+        if self.init_image is not None:
+            used |= {"init_image": self.init_image.reference, "strength": self.strength}
+        if self.mask is not None:
+            used["mask"] = self.mask.reference
+        if self.loras:
+            used["loras"] = [asdict(lora) for lora in self.loras]
+        if self.controlnet is not None:
+            used["controlnet"] = asdict(self.controlnet) | {"image": self.controlnet.image.reference}
+        if self.clip_skip != 1:
+            used["clip_skip"] = self.clip_skip
+        if self.hires is not None:
+            used["hires"] = asdict(self.hires)
+        if self.upscaler is not None:
+            used |= {"upscaler": self.upscaler, "upscale": self.upscale}
+        return used
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Condition, Event
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import httpx
 import numpy as np
 from fastapi import APIRouter, Body
 from visioncraft import (
+    Ability,
     GeneratedImage,
     GenerationRequest,
     Generator,
@@ -99,7 +100,9 @@ seen: list[dict[str, Any]] = []
 
 
 class FakeEngine(Generator):
-    """Fills a picture with the seed's colour, or with `noise`. `gated <name>` waits for a permit before every step.
+    """Fills a picture with the seed's colour, or with `noise`; one to start from comes back as it arrived.
+
+    `gated <name>` waits for a permit before every step.
 
     `dies <name>` ends its process as often as permits are left, at the step after; the other ends are in `_ENDS`.
     """
@@ -112,7 +115,14 @@ class FakeEngine(Generator):
     def models(self) -> Sequence[ModelInfo]:
         few_steps = Limits((1, 4), (1.0, 2.0), 64, (64, 64), (2048, 1024))
         return [
-            ModelInfo(id="fake", name="Fake", engine=self.name, quality="None", description="One colour"),
+            ModelInfo(
+                id="fake",
+                name="Fake",
+                engine=self.name,
+                quality="None",
+                description="One colour",
+                abilities=frozenset(get_args(Ability)),
+            ),
             ModelInfo(id="fake-few-steps", name="Few steps", engine=self.name, limits=few_steps),
             ModelInfo(id="absent", name="Absent", engine=self.name, available=False, suggestion="fetch absent"),
         ]
@@ -128,6 +138,8 @@ class FakeEngine(Generator):
             progress.step(step, request.num_inference_steps, PREVIEW if step == 1 else None)
             if kind in _ENDS and self._tell(f"take/{gate}"):
                 _ENDS[kind]()
+        if request.init_image is not None:
+            return GeneratedImage(request.init_image.png, request.width, request.height, request.seed)
         return _noise(request) if kind == "noise" else one_colour(request)
 
     def _tell(self, path: str, body: object = None) -> Any:

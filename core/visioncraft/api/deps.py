@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 from visioncraft.runtime import Runtime
 
 
-def _runtime(request: Request) -> Runtime:
+async def _runtime(request: Request) -> Runtime:  # a plain function would be called in a thread, each time
     runtime: Runtime = request.app.state.runtime
     return runtime
 

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from visioncraft import __version__
-from visioncraft.cli import api_key, generate, models, plugins, serve, status
+from visioncraft.cli import api_key, generate, jobs, models, plugins, serve, status
 from visioncraft.cli.group import PluginGroup
 from visioncraft.cli.state import State
 from visioncraft.logs import configure_logging
@@ -32,6 +32,7 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("generate")(generate.generate)
 app.add_typer(models.app, name="models")
+app.add_typer(jobs.app, name="jobs")
 app.add_typer(plugins.app, name="plugins")
 app.command("status")(status.status)
 app.command("api-key")(api_key.api_key)

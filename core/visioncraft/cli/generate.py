@@ -85,7 +85,7 @@ def _request(runtime: Runtime, prompt: str, model: str | None, fields: dict[str,
 
     chosen = runtime.registry.model(model)
     try:
-        return build_request(chosen, prompt, **fields)
+        return build_request(chosen, prompt, runtime.registry.available, **fields)
     except InvalidRequest as error:
         field, issue = str(error.details["field"]), str(error.details["issue"])
         option = _OPTIONS.get(field, "--" + field.replace("_", "-"))

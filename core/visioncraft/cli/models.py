@@ -117,6 +117,7 @@ def _facts(registry: Registry, model: ModelInfo) -> dict[str, Any]:
         "suggestion": model.suggestion,
         "source": model.source,
         "limits": _limits(model.limits),
+        "abilities": sorted(model.abilities),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 
 import typer
@@ -9,6 +10,7 @@ import uvicorn
 
 from visioncraft import __version__
 from visioncraft.app import create_app
+from visioncraft.cli.client import url_for
 from visioncraft.errors import ConfigurationError
 from visioncraft.runtime import Runtime
 from visioncraft.settings import Settings
@@ -58,6 +60,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start listening, then say so."""
         await super().startup(sockets)
+        gc.freeze()  # what is loaded by now stays: looking for garbage in it would delay answers by milliseconds
         if sockets and not self.should_exit:
             typer.echo(greeting(self._runtime, url_of(sockets[0])), err=True)
 
@@ -71,10 +74,7 @@ class _Server(uvicorn.Server):
 
 def url_of(listener: socket.socket) -> str:
     """The server's URL as a browser on this machine can open it."""
-    host, port = listener.getsockname()[:2]
-    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
-        host = "127.0.0.1" if host == "0.0.0.0" else "::1"  # noqa: S104
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return url_for(*listener.getsockname()[:2])
 
 
 def greeting(runtime: Runtime, url: str) -> str:

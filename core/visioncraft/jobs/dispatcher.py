@@ -121,15 +121,25 @@ class Dispatcher:
         return Event(number, job.state.value, job, job.state, job.stage, job.step, *self._outlook(job))
 
     async def finish(self, job: Job, outcome: ImageRecord | VisionCraftError) -> None:
-        """A job has its picture, or an error in its place: write it down, then say so."""
+        """A job has its picture, or an error in its place: write it down, and say so.
+
+        A picture is said first: it is kept, and should the server end before the ledger knows, the next start finds it
+        by its id.
+        """
         job.end(outcome)
+        written = asyncio.create_task(self._written(job))
+        if job.record is None:
+            await written
+        self._tell(job, job.state.value)
+        job.announce()
+        await written
+        self.live.pop(job.id, None)
+
+    async def _written(self, job: Job) -> None:
         try:
             await self._ledger.put(job)
         except StorageError as error:  # the next start finds the picture by its id, or draws it again
             log.error("%s: its end could not be written down: %s", job.id, error.message)
-        self.live.pop(job.id, None)
-        self._tell(job, job.state.value)
-        job.announce()
 
     def _name_of(self, job: Job) -> str:
         with suppress(VisionCraftError):

@@ -88,8 +88,10 @@ class Ledger:
         await self._write(lambda connection: connection.execute(insert(jobs).values(row)))
 
     async def put(self, job: Job) -> None:
-        """Write down where a job stands."""
+        """Write down where a job stands. What it asks for stays as it was accepted, less its pictures at the end."""
         row = _row(job)
+        if not job.ended:
+            del row["request"]
         await self._write(lambda connection: connection.execute(update(jobs).where(jobs.c.id == job.id).values(row)))
 
     async def get(self, job_id: str) -> Job | None:
@@ -223,7 +225,7 @@ def _row(job: Job) -> dict[str, Any]:
         "priority": job.order.priority,
         "key": job.order.key,
         "fingerprint": job.order.fingerprint,
-        "request": msgspec.json.encode(job.request),
+        "request": msgspec.json.encode(job.request.without_pictures() if job.ended else job.request),
         "lost": job.lost,
         "image_id": job.image_id,
         "created_at": job.created_at.timestamp(),

@@ -79,7 +79,6 @@ class JobService:
         """
         if order.key is not None and (known := await self._under_key(order)):
             return self._held(known, wants_png)
-        await self._keeper.check_room()
         lane = self._desk.lane(request)
         self._admit(lane)
         job_id = new_job_id()
@@ -205,6 +204,7 @@ class JobService:
         self._desk.live[job.id] = job
         self._admitted += 1
         try:
+            await self._keeper.check_room()
             await self._ledger.add(job)
         except BaseException:
             del self._desk.live[job.id]

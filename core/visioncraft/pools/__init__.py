@@ -26,8 +26,8 @@ class WorkerPool(Protocol):
     async def load(self, generator: str, model: ModelInfo, progress: Progress) -> None:
         """Bring a model into memory. Raises as `run` does."""
 
-    def status(self, generator: str) -> BackendStatus:
-        """Where a generator stands, as last heard: never waits."""
+    async def status(self, generator: str) -> BackendStatus:
+        """Where a generator stands, as last heard; one that was not heard of yet is asked. Raises what it raises."""
 
     async def close(self) -> None:
         """Stop what runs and give everything back."""

@@ -35,9 +35,9 @@ class InProcessPool:
         """Load a model."""
         await self._call(generator, "load", model, progress)
 
-    def status(self, generator: str) -> BackendStatus:
+    async def status(self, generator: str) -> BackendStatus:
         """What the generator says of itself."""
-        return self._generators[generator].status()
+        return await asyncio.to_thread(self._generators[generator].status)
 
     async def close(self) -> None:
         """Wait for running threads, then close their generators."""

@@ -41,9 +41,9 @@ class LocalPool:
         """Load a model."""
         await self._of(generator).load(generator, model, progress)
 
-    def status(self, generator: str) -> BackendStatus:
+    async def status(self, generator: str) -> BackendStatus:
         """Where a generator stands."""
-        return self._of(generator).status(generator)
+        return await self._of(generator).status(generator)
 
     async def close(self) -> None:
         """End every worker."""

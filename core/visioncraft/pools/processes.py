@@ -56,10 +56,12 @@ class ProcessPool:
         worker = await self._worker(generator)
         await worker.call(Load(self._name(), model), progress)
 
-    def status(self, generator: str) -> BackendStatus:
+    async def status(self, generator: str) -> BackendStatus:
         """The worker's last word, or the generator's own before there is a worker."""
         worker = self._workers.get(generator)
-        return worker.status if worker and worker.usable else self._homes[generator].generator.status()
+        if worker is not None and worker.usable:
+            return worker.status
+        return await asyncio.to_thread(self._homes[generator].generator.status)
 
     async def close(self) -> None:
         """End every worker."""

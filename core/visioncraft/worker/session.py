@@ -1,8 +1,4 @@
-"""A worker's life: pictures are drawn in the main thread, other threads listen, and say that all is well.
-
-The main thread draws because a picture drawn elsewhere is slower: glibc gives other threads memory that it hands back
-to the kernel after every step.
-"""
+"""A worker's life: a thread for each picture drawn at once, one that listens, one that says that all is well."""
 
 from __future__ import annotations
 

@@ -9,8 +9,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
-from visioncraft import ImageRecord, Marks, StorageError
+from visioncraft import ImageRecord, Marks, StorageError, encode_png, with_record
 from visioncraft.settings import Settings
 from visioncraft_gallery_fs.commands import gallery_group
 from visioncraft_gallery_fs.settings import GallerySettings
@@ -24,9 +25,10 @@ def picture_file(root: Path, record: ImageRecord) -> Path:
     return found
 
 
-def run_check(root: Path) -> int:
+def run_check(root: Path, *options: str) -> int:
+    group = gallery_group(lambda: GalleryStore(root), Settings())
     with pytest.raises(SystemExit) as ended:
-        gallery_group(lambda: GalleryStore(root), Settings()).main(args=["check"], prog_name="visioncraft gallery")
+        group.main(args=["check", *options], prog_name="visioncraft gallery")
     return int(ended.value.code or 0)
 
 
@@ -50,7 +52,8 @@ def test_a_changed_bit_is_found_by_the_hash_and_after_a_rebuild_by_the_pngs_own(
     flipped[-30] ^= 1  # within the pixels
     file.write_bytes(flipped)
     assert store.check().problems == [
-        f"{file}: not the bytes that were saved (SHA-256 differs); restore it from a copy"
+        f"{file}: not the bytes that were saved (SHA-256 differs); restore it from a copy, "
+        "or run 'visioncraft gallery check --accept' if you changed it"
     ]
     store.close()
     (root / "index.sqlite3").unlink()
@@ -58,6 +61,20 @@ def test_a_changed_bit_is_found_by_the_hash_and_after_a_rebuild_by_the_pngs_own(
     shown = capsys.readouterr()
     assert shown.out == "0 pictures are whole; 1 problems\n"
     assert f"{file}: damaged: " in shown.err
+
+
+def test_a_picture_that_somebody_edited_is_accepted_when_asked_and_whole(
+    store: GalleryStore, root: Path, draw: Draw, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edited, damaged = (store.save(*draw(second)) for second in range(2))
+    store.close()
+    file = picture_file(root, edited)
+    file.write_bytes(with_record(encode_png(np.zeros((48, 64, 3), np.uint8)), edited))
+    picture_file(root, damaged).write_bytes(b"nothing of a picture")
+    assert run_check(root, "--accept") == 1
+    shown = capsys.readouterr()
+    assert shown.out == "1 pictures are whole, 1 of them noted now; 1 problems\n" and damaged.filename in shown.err
+    assert run_check(root) == 1 and edited.filename not in capsys.readouterr().err
 
 
 def test_a_rebuilt_index_learns_the_hashes_at_the_next_check(store: GalleryStore, root: Path, draw: Draw) -> None:

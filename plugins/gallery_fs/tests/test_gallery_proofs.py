@@ -9,17 +9,19 @@ import errno
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from visioncraft import ImageRecord, decode_png, image_filename, new_image_id, read_record
+from visioncraft import ImageRecord, StorageError, decode_png, image_filename, new_image_id, read_record, with_record
 from visioncraft_gallery_fs.store import GalleryStore
 
 Draw = Callable[..., tuple[ImageRecord, bytes]]
@@ -80,14 +82,18 @@ class Traced:
         }
 
     def run(self, *options: str, log: Path, watched: tuple[str, ...]) -> dict[str, Any]:
-        """Answers what the save told, or how it ended."""
-        paths = [part for name in watched for part in ("-P", str(self.paths[name]))]
-        strace = ["strace", "-f", "-y", "-qq", "-o", str(log), "-e", "signal=none", *options, *paths]
-        program = python("one_save.py", self.root, self.image_id, MOMENT.isoformat())
-        done = subprocess.run([*strace, *program], capture_output=True, text=True)
+        """Answers what the save told."""
+        done = self.strace(*options, log=log, watched=watched)
         assert done.returncode == 0, done.stderr
         told: dict[str, Any] = json.loads(done.stdout)
         return told
+
+    def strace(self, *options: str, log: Path, watched: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+        """The save in a process of its own, to its end."""
+        paths = [part for name in watched for part in ("-P", str(self.paths[name]))]
+        strace = ["strace", "-f", "-y", "-qq", "-o", str(log), "-e", "signal=none", *options, *paths]
+        program = python("one_save.py", self.root, self.image_id, MOMENT.isoformat())
+        return subprocess.run([*strace, *program], capture_output=True, text=True)
 
 
 def marks(lines: list[str]) -> tuple[int, int]:
@@ -180,6 +186,37 @@ def failing_save(prepared: Path, log: Path, call: str, on: str, number: int, err
         assert str(root) in told["error"], where
         assert os.strerror(getattr(errno, error)) in told["error"] or "index.sqlite3" in told["error"], told["error"]
     assert told["damage"] == [], where
+
+
+@pytest.mark.timeout(900)
+def test_a_picture_whose_save_was_killed_at_any_system_call_is_there_or_can_be_saved(
+    prepared: Path, tmp_path: Path, draw: Draw
+) -> None:
+    every = steps(*trace(prepared, tmp_path / "trace"))
+    ends = every if SOAK else {step[:2]: step for step in every}.values()
+    for number, step in enumerate(ends):
+        killed_save(prepared, tmp_path / f"killed-{number}", *step, draw)
+
+
+def killed_save(prepared: Path, log: Path, call: str, on: str, number: int, draw: Draw) -> None:
+    """A save in a copy of the gallery that is killed at one call, then the same picture again, as its job would."""
+    root = log.with_suffix(".gallery")
+    subprocess.run(["cp", "-r", str(prepared), str(root)], check=True)
+    traced = Traced(root)
+    inject = f"inject={call}:signal=KILL:when={number}"
+    assert traced.strace("-e", f"trace={call}", "-e", inject, log=log, watched=(on,)).returncode == -signal.SIGKILL
+    store = GalleryStore(root)
+    store.start()
+    record, png = draw()
+    record = replace(record, id=traced.image_id, created_at=MOMENT, filename=traced.file.name)
+    try:
+        store.save(record, with_record(png, record))
+    except StorageError as error:
+        assert "already stored" in error.message and call == "fdatasync", (call, on)
+    assert store.open(record.id) and store.count() == 3
+    assert store.check().problems == []
+    assert [path.name for path in traced.file.parent.iterdir() if traced.file.name in path.name] == [traced.file.name]
+    store.close()
 
 
 @pytest.mark.timeout(600)

@@ -23,7 +23,8 @@ class Findings:
     Parameters
     ----------
     whole: Pictures whose file is what was saved, or, where that was not known, whole by the PNG's own checksums.
-    noted: How many of these had no hash yet: their index was rebuilt. They have one now.
+    noted: How many of these had no hash yet, because their index was rebuilt, or another one that was to be accepted.
+        They have theirs now.
     problems: One sentence for each thing that is wrong, with what to do about it.
     """
 
@@ -32,12 +33,15 @@ class Findings:
     problems: list[str] = field(default_factory=list)
 
 
-def check(root: Path, index: PictureIndex, report: Callable[[int, int], None] | None = None) -> Findings:
+def check(
+    root: Path, index: PictureIndex, report: Callable[[int, int], None] | None = None, accept: bool = False
+) -> Findings:
     """Look at every file once, while others may go on saving, reading and deleting.
 
     Parameters
     ----------
     report: Called with (pictures checked, pictures in all) as it goes.
+    accept: Take changed files for what they shall be, where they are whole: somebody has edited them.
 
     Raises `StorageError` when the index cannot be used.
     """
@@ -47,7 +51,7 @@ def check(root: Path, index: PictureIndex, report: Callable[[int, int], None] | 
     after: int | None = None
     total = index.count()
     while batch := index.entries(after):
-        _check_batch(root, index, batch, findings)
+        _check_batch(root, index, batch, findings, accept)
         known.update(entry.path for entry in batch)
         after = batch[-1].key
         if report is not None:
@@ -56,25 +60,25 @@ def check(root: Path, index: PictureIndex, report: Callable[[int, int], None] | 
     return findings
 
 
-def _check_batch(root: Path, index: PictureIndex, batch: Sequence[Entry], findings: Findings) -> None:
+def _check_batch(root: Path, index: PictureIndex, batch: Sequence[Entry], findings: Findings, accept: bool) -> None:
     hashes: dict[str, tuple[str, int]] = {}
     for entry in batch:
         try:
-            digest, size = _checked(files.inside(root, entry.path), entry)
+            digest, size = _checked(files.inside(root, entry.path), entry, accept)
             read_marks(root / entry.path)
         except StorageError as error:
             if index.entry(entry.id) is not None:  # else somebody deleted it just now
                 findings.problems.append(error.message)
         else:
             findings.whole += 1
-            if entry.sha256 is None:
+            if entry.sha256 != digest:
                 hashes[entry.id] = digest, size
     findings.noted += len(hashes)
     if hashes:
         index.note_hashes(hashes)
 
 
-def _checked(path: Path, entry: Entry) -> tuple[str, int]:
+def _checked(path: Path, entry: Entry, accept: bool) -> tuple[str, int]:
     """The file's hash and size. Raises `StorageError` that says what is wrong."""
     try:
         content = path.read_bytes()
@@ -83,10 +87,13 @@ def _checked(path: Path, entry: Entry) -> tuple[str, int]:
     except OSError as error:
         raise StorageError(f"{path}: cannot be read: {files.reason(error)}") from error
     digest = hashlib.sha256(content).hexdigest()
-    if entry.sha256 is None:
+    if entry.sha256 is None or (accept and entry.sha256 != digest):
         _check_chunks(path, content)
     elif entry.sha256 != digest:
-        raise StorageError(f"{path}: not the bytes that were saved (SHA-256 differs); restore it from a copy")
+        raise StorageError(
+            f"{path}: not the bytes that were saved (SHA-256 differs); restore it from a copy, "
+            "or run 'visioncraft gallery check --accept' if you changed it"
+        )
     return digest, len(content)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,6 +36,19 @@ PictureArgument = Annotated[str, typer.Argument(help="A picture's id, or a PNG f
 OutputOption = Annotated[Path | None, typer.Option("--output", "-o", dir_okay=False, help="A file to write it to.")]
 
 
+AcceptOption = Annotated[bool, typer.Option(help="Changed files that are whole are what they shall be from now on.")]
+
+_app = typer.Typer(
+    name="gallery", help="Pictures on disk.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    gallery: Callable[[], GalleryStore]
+    settings: Settings
+
+
 def gallery_group(gallery: Callable[[], GalleryStore], settings: Settings) -> Any:
     """The group, which the core runs through its `main`: typer's groups are not of the hook's own click.
 
@@ -43,59 +57,67 @@ def gallery_group(gallery: Callable[[], GalleryStore], settings: Settings) -> An
     gallery: Gives a store that is not started; called when a command runs.
     settings: For what is drawn again.
     """
-    app = typer.Typer(
-        name="gallery", help="Pictures on disk.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
-    )
+    group = typer.main.get_command(_app)
+    group.context_settings["obj"] = _Given(gallery, settings)
+    return group
 
-    @app.command("list")
-    def list_pictures(
-        limit: LimitOption = 20, model: ModelOption = None, search: SearchOption = "", tag: TagOption = None
-    ) -> None:
-        """List the newest pictures."""
-        with _started(gallery) as store:
-            page = store.list(limit, query=GalleryQuery(search, model, tags=tuple(map(tag_key, tag or ()))))
-            _print_table(page.items, page.total)
 
-    @app.command("import")
-    def import_folder(folder: FolderArgument) -> None:
-        """Take in pictures of AUTOMATIC1111, ComfyUI, InvokeAI or VisionCraft, with their parameters.
+@_app.command("list")
+def list_pictures(
+    ctx: typer.Context,
+    limit: LimitOption = 20,
+    model: ModelOption = None,
+    search: SearchOption = "",
+    tag: TagOption = None,
+) -> None:
+    """List the newest pictures."""
+    with _started(ctx) as store:
+        page = store.list(limit, query=GalleryQuery(search, model, tags=tuple(map(tag_key, tag or ()))))
+        _print_table(page.items, page.total)
 
-        The folder stays as it is. Started again, it goes on where it was cut off.
-        """
-        with _started(gallery) as store:
-            _import(store, folder)
 
-    @app.command()
-    def replay(picture: PictureArgument, output: OutputOption = None) -> None:
-        """Draw a picture again from what stands inside its file: same model and version, same picture."""
-        _replay(settings, _record_of(gallery, picture), output)
+@_app.command("import")
+def import_folder(ctx: typer.Context, folder: FolderArgument) -> None:
+    """Take in pictures of AUTOMATIC1111, ComfyUI, InvokeAI or VisionCraft, with their parameters.
 
-    @app.command()
-    def check() -> None:
-        """Verify every file's hash, and that files and index agree. The exit status is 1 where they do not."""
-        with _started(gallery) as store:
-            _check(store)
+    The folder stays as it is. Started again, it goes on where it was cut off.
+    """
+    with _started(ctx) as store:
+        _import(store, folder)
 
-    @app.command()
-    def reindex() -> None:
-        """Rebuild the index from the files alone.
 
-        The server may go on meanwhile, unless the index is damaged: then stop it first.
-        """
-        with _started(gallery, fill=False) as store:
-            _reindex(store)
+@_app.command()
+def replay(ctx: typer.Context, picture: PictureArgument, output: OutputOption = None) -> None:
+    """Draw a picture again from what stands inside its file: same model and version, same picture."""
+    _replay(ctx.obj.settings, _record_of(ctx, picture), output)
 
-    @app.command()
-    def path() -> None:
-        """Print the gallery's folder."""
-        typer.echo(gallery().root)
 
-    return typer.main.get_command(app)
+@_app.command()
+def check(ctx: typer.Context, accept: AcceptOption = False) -> None:
+    """Verify every file's hash, and that files and index agree. The exit status is 1 where they do not."""
+    with _started(ctx) as store:
+        _check(store, accept)
+
+
+@_app.command()
+def reindex(ctx: typer.Context) -> None:
+    """Rebuild the index from the files alone.
+
+    The server may go on meanwhile, unless the index is damaged: then stop it first.
+    """
+    with _started(ctx, fill=False) as store:
+        _reindex(store)
+
+
+@_app.command()
+def path(ctx: typer.Context) -> None:
+    """Print the gallery's folder."""
+    typer.echo(ctx.obj.gallery().root)
 
 
 @contextmanager
-def _started(gallery: Callable[[], GalleryStore], fill: bool = True) -> Iterator[GalleryStore]:
-    store = gallery()
+def _started(ctx: typer.Context, fill: bool = True) -> Iterator[GalleryStore]:
+    store: GalleryStore = ctx.obj.gallery()
     try:
         if fill:
             store.start()
@@ -115,13 +137,13 @@ def _reindex(store: GalleryStore) -> None:
     typer.echo(f"{outcome.indexed} pictures indexed{gone}")
 
 
-def _check(store: GalleryStore) -> None:
+def _check(store: GalleryStore, accept: bool) -> None:
     with _progress() as progress:
         task = progress.add_task("Checking pictures", total=None)
-        findings = store.check(lambda done, total: progress.update(task, completed=done, total=total))
+        findings = store.check(lambda done, total: progress.update(task, completed=done, total=total), accept)
     for sentence in findings.problems:
         typer.echo(_printable(sentence), err=True)
-    noted = f", {findings.noted} of them for the first time" if findings.noted else ""
+    noted = f", {findings.noted} of them noted now" if findings.noted else ""
     typer.echo(f"{findings.whole} pictures are whole{noted}; {len(findings.problems)} problems")
     if findings.problems:
         raise typer.Exit(1)
@@ -151,9 +173,9 @@ def _summary(tally: Imported) -> str:
     return f"{added}, {tally.known} were here already, {len(tally.skipped)} files skipped"
 
 
-def _record_of(gallery: Callable[[], GalleryStore], picture: str) -> ImageRecord:
+def _record_of(ctx: typer.Context, picture: str) -> ImageRecord:
     if is_image_id(picture):
-        with _started(gallery) as store:
+        with _started(ctx) as store:
             return read_record(store.open(picture)) or store.get(picture)
     record = read_record_file(Path(picture))
     if record is None:

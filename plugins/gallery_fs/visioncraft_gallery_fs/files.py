@@ -7,6 +7,7 @@ file, fsync it, rename it, fsync the folder that now names it.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import re
 import shutil
@@ -65,26 +66,25 @@ class Folders:
 def write_durably(path: Path, data: bytes, replace: bool = False) -> None:
     """Write a file that is on disk, whole, when this returns; on failure nothing is left of it. Raises `OSError`.
 
-    A new file's temporary name follows from its own and must not exist, so two writers of one name exclude each other,
-    in different processes too.
+    A new file's temporary name follows from its own, so two writers of one name exclude each other, in different
+    processes too. What a killed writer left under that name is overwritten: its picture may be drawn again.
 
     Parameters
     ----------
     replace: Take the place of a file that is there. It then stays as it was until the new one is whole.
     """
     temporary = _replacement_of(path) if replace else path.with_name(f".{path.name}{_TEMPORARY}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
+    with os.fdopen(_claim(temporary), "wb") as stream:
+        try:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        if not replace and os.path.lexists(path):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
-        temporary.rename(path)
-    except BaseException:
-        remove_quietly(temporary)
-        raise
+            if not replace and os.path.lexists(path):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+            temporary.rename(path)
+        except BaseException:
+            remove_quietly(temporary)
+            raise
     try:
         sync_folder(path.parent)
     except BaseException:
@@ -93,10 +93,37 @@ def write_durably(path: Path, data: bytes, replace: bool = False) -> None:
         raise
 
 
+def is_unfinished(path: Path, image_id: str) -> bool:
+    """Whether a crash left this picture's file before its row was written. Any other file there is somebody else's."""
+    if not path.is_file():
+        return False
+    from visioncraft import read_record_file
+
+    left = read_record_file(path)
+    return left is not None and left.id == image_id
+
+
+def _claim(path: Path) -> int:
+    """Open an empty file that is this writer's until it closes it; a killed writer's lock is gone with it.
+
+    Raises `FileExistsError` while another writer has it.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.path.samestat(os.fstat(descriptor), path.stat()):  # it was another's, who has just renamed it
+            raise BlockingIOError
+        os.ftruncate(descriptor, 0)
+    except OSError as error:
+        os.close(descriptor)
+        if isinstance(error, BlockingIOError | FileNotFoundError):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        raise
+    return descriptor
+
+
 def sync_folder(folder: Path) -> None:
-    """Bring a folder's names to disk. Windows has no such call and needs none. Raises `OSError`."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return
+    """Bring a folder's names to disk. Raises `OSError`."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -107,17 +107,21 @@ class GalleryStore(ImageStore):
         except OSError as error:
             raise StorageError(f"{error.filename or self.root}: {files.reason(error)}") from error
 
-    def check(self, report: Callable[[int, int], None] | None = None) -> Findings:
-        """Compare files and index; `report(done, total)` counts pictures. Raises `StorageError`."""
+    def check(self, report: Callable[[int, int], None] | None = None, accept: bool = False) -> Findings:
+        """Compare files and index; `report(done, total)` counts pictures. Raises `StorageError`.
+
+        `accept` takes whole files that somebody changed for what they shall be.
+        """
         from visioncraft_gallery_fs.checking import check
 
-        return check(self.root, self._index, report)
+        return check(self.root, self._index, report, accept)
 
     def save(self, record: ImageRecord, png: bytes) -> ImageRecord:
         """Keep a picture, byte for byte. When this returns, file and row survive a power cut.
 
-        A `filename` that is not of the shape `image_filename` gives is replaced by one that is. On failure nothing
-        stays behind. Raises `StorageError` that names the path and the next step.
+        What a crash left of an earlier try under the same id is replaced. A `filename` that is not of the shape
+        `image_filename` gives is replaced by one that is. On failure nothing stays behind. Raises `StorageError` that
+        names the path and the next step.
         """
         from visioncraft_gallery_fs.rows import to_row
 
@@ -126,7 +130,7 @@ class GalleryStore(ImageStore):
             raise StorageError(f"Picture {record.id} is already stored; a new picture needs a new id")
         row = to_row(kept, path, len(png), hashlib.sha256(png).hexdigest())
         target = self.root / path
-        self._write(target, png)
+        self._write(target, png, replace=files.is_unfinished(target, record.id))
         try:
             self._index.put([row])
         except BaseException:
@@ -235,12 +239,12 @@ class GalleryStore(ImageStore):
         for sentence in outcome.skipped:
             log.warning("Not indexed: %s", sentence)
 
-    def _write(self, path: Path, data: bytes) -> None:
+    def _write(self, path: Path, data: bytes, replace: bool = False) -> None:
         try:
             self._folders.make(path.parent)
             if not path.parent.resolve().is_relative_to(self.root.resolve()):
                 raise StorageError(f"{path.parent}: a symbolic link leads outside the gallery; remove it")
-            files.write_durably(path, data)
+            files.write_durably(path, data, replace)
         except OSError as error:
             raise StorageError(f"{path}: cannot be written: {files.reason(error)}") from error
 

@@ -6,7 +6,6 @@ import io
 import json
 import shutil
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -140,15 +139,6 @@ def test_a_cancel_stops_within_one_step_and_the_next_picture_is_as_ever(
     assert progress.steps[-1] == (3, 8)
     assert "decoding" not in progress.stages
     assert local.run(request, recorder()).png == before.png
-
-
-def test_two_pictures_at_once_are_the_two_drawn_in_turn(local: LocalSD, sd1: Path, ask: Ask, recorder: Any) -> None:
-    samplers = ["euler_a", "dpm++_2m", "pndm", "heun"]
-    requests = [ask(sd1, seed=n, sampler=name, num_inference_steps=4 + n) for n, name in enumerate(samplers)]
-    in_turn = [local.run(request, recorder()).png for request in requests]
-    with ThreadPoolExecutor(4) as pool:
-        at_once = list(pool.map(lambda request: local.run(request, recorder()).png, requests * 3))
-    assert at_once == in_turn * 3
 
 
 @pytest.mark.parametrize("prompt", ["", "word " * 20_000, "x" * 100_000, "\ud800 broken", "\x00\x1b[31m", "苹果 🍎"])

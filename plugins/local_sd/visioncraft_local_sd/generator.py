@@ -23,9 +23,19 @@ from visioncraft import (
 
 from visioncraft_local_sd.checkpoints import Checkpoint
 from visioncraft_local_sd.choices import Choices
+from visioncraft_local_sd.engine.engine import Engine
 from visioncraft_local_sd.hardware import choose_device, describe_device
 from visioncraft_local_sd.library import ENGINE, Library
-from visioncraft_local_sd.memory import MODES, Footprint, MemoryMode, budget_gb, footprint, free_gb, give_back
+from visioncraft_local_sd.memory import (
+    MODES,
+    Footprint,
+    MemoryMode,
+    budget_gb,
+    footprint,
+    free_gb,
+    give_back,
+    is_out_of_memory,
+)
 from visioncraft_local_sd.safety import CheckpointRefused
 from visioncraft_local_sd.samplers import check_sampler
 from visioncraft_local_sd.settings import LocalSDSettings
@@ -57,6 +67,7 @@ class LocalSD(Generator):
         self.concurrency = settings.concurrency
         self._settings = settings
         self._library = Library(settings, data_path)
+        self._engine = Engine()
         self._measured = data_path / "precision.json"
         self._shelf: Shelf[LoadedModel] = Shelf()
         self._ids: dict[str, str] = {}  # as clients are shown them, by canonical id
@@ -159,7 +170,7 @@ class LocalSD(Generator):
         roomy = free_gb(device) > 1.6 * estimate.resident_gb("full")
         choices = Choices(self._measured, checkpoint)
         preview = PreviewChoice(self._settings.preview, self._settings.preview_every, self._library.models_dir)
-        return load_pipeline(checkpoint, device, dtype, mode, estimate, roomy, choices, preview)
+        return load_pipeline(checkpoint, self._engine, device, dtype, mode, estimate, roomy, choices, preview)
 
     def _dtype(self, device: str) -> str:
         chosen = self._settings.dtype
@@ -217,7 +228,7 @@ class LocalSD(Generator):
         try:
             return work()
         except Exception as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
         # Out here the error is gone, and with it the frames that held its tensors.
         self._shelf.evict_until(lambda: False)
@@ -228,15 +239,6 @@ class LocalSD(Generator):
         width, height = (request.width, request.height) if request is not None else (512, 512)
         available = free_gb(estimate.device) + (loaded.resident_gb if loaded is not None else 0.0)
         raise _insufficient(available, estimate.required_gb(width, height, mode), estimate.device)
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    import torch
-
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    words = str(error)
-    return isinstance(error, RuntimeError) and ("DefaultCPUAllocator" in words or "CUDA out of memory" in words)
 
 
 def _insufficient(available: float, required: float, device: str) -> InsufficientVRAM:

@@ -8,7 +8,9 @@ room for convolution workspaces above that.
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,12 +114,25 @@ def budget_gb(device: str, setting: float) -> float:
 
 
 def give_back(device: str) -> None:
-    """Return what nothing refers to any more, to the driver where there is one."""
+    """Return what nothing refers to any more, to the driver where there is one, and to the system."""
     gc.collect()
     if device == "cuda":
         import torch
 
         torch.cuda.empty_cache()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:  # glibc
+        trim(0)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error says that memory ran out, of whatever kind."""
+    import torch
+
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    words = str(error)
+    return isinstance(error, RuntimeError) and ("DefaultCPUAllocator" in words or "CUDA out of memory" in words)
 
 
 def _cgroup_free() -> float:

@@ -1,12 +1,9 @@
-"""Loading a checkpoint into a diffusers pipeline, and drawing with it from several threads."""
+"""Loading a checkpoint into a diffusers pipeline, and drawing with it for several threads."""
 
 from __future__ import annotations
 
-import copy
-import threading
 from collections.abc import Mapping
-from contextlib import nullcontext
-from dataclasses import InitVar, dataclass, field
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import diffusers
@@ -17,6 +14,11 @@ from visioncraft import GenerationFailed, GenerationRequest, JobCancelled, Progr
 
 from visioncraft_local_sd.checkpoints import Checkpoint
 from visioncraft_local_sd.choices import Choices
+from visioncraft_local_sd.engine.conditioning import TextEncoder
+from visioncraft_local_sd.engine.decoding import Decoder
+from visioncraft_local_sd.engine.denoiser import Denoiser
+from visioncraft_local_sd.engine.engine import Engine, Work
+from visioncraft_local_sd.engine.sampling import Sampling
 from visioncraft_local_sd.memory import TILE, Footprint, MemoryMode, give_back
 from visioncraft_local_sd.precision import settle_on_cpu
 from visioncraft_local_sd.preview import PreviewChoice, Previewer
@@ -27,35 +29,32 @@ DTYPES: Mapping[str, torch.dtype] = {"fp16": torch.float16, "bf16": torch.bfloat
 """Precisions by their names in settings."""
 
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
-_EMBEDDINGS = ("prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds")
 _OPEN_CLIP_PAD = "!"
 
 
-@dataclass
 class LoadedModel:
-    """A pipeline in memory. Weights are shared by all runs; a run has its own sampler and call state.
+    """A pipeline in memory. Weights are shared by all runs; a run has its own sampler and state.
 
     Parameters
     ----------
     pipe: The diffusers pipeline.
+    engine: Computes.
     device: `cuda` or `cpu`.
     mode: The memory mode in force.
     footprint: What it takes.
     preview: What settings want shown of a picture while it is drawn.
     """
 
-    pipe: Any
-    device: str
-    mode: MemoryMode
-    footprint: Footprint
-    preview: InitVar[PreviewChoice]
-    _encoding: threading.Lock = field(default_factory=threading.Lock)
-    _decoding: threading.Lock = field(default_factory=threading.Lock)
-    _moving: threading.Lock = field(default_factory=threading.Lock)
-
-    def __post_init__(self, preview: PreviewChoice) -> None:
-        xl = isinstance(self.pipe, diffusers.StableDiffusionXLPipeline)
-        self._previewer = Previewer(preview, self._decoded_for_preview, xl)
+    def __init__(
+        self, pipe: Any, engine: Engine, device: str, mode: MemoryMode, footprint: Footprint, preview: PreviewChoice
+    ) -> None:
+        self.pipe, self.device, self.mode, self.footprint = pipe, device, mode, footprint
+        self._engine = engine
+        self._encoder = TextEncoder(pipe, pipe.unet.dtype)
+        self._denoiser = Denoiser(pipe.unet)
+        self._decoder = Decoder(pipe.vae)
+        xl = isinstance(pipe, diffusers.StableDiffusionXLPipeline)
+        self._previewer = Previewer(preview, self._decoder.image, xl)
 
     @property
     def resident_gb(self) -> float:
@@ -77,60 +76,51 @@ class LoadedModel:
     def close(self) -> None:
         """Give the memory back."""
         self.pipe.remove_all_hooks()
-        self.pipe = None
+        del self.pipe, self._encoder, self._denoiser, self._decoder, self._previewer
         give_back(self.device)
 
     def draw(self, request: GenerationRequest, progress: Progress) -> tuple[np.ndarray, str]:
-        """Draw one picture.
+        """Draw one picture, sharing denoiser calls with whatever else is drawn with this model.
 
         Returns the pixels, uint8 of shape (height, width, 3), and the sampler's common name. Raises `JobCancelled`
-        within a step of a cancel; the pipeline stays usable.
+        within a step of a cancel; the model stays usable.
         """
-        run = copy.copy(self.pipe)
-        run.scheduler = build_scheduler(request.sampler, self.pipe.scheduler)
-        # Offloading moves weights to and fro during a call: two calls would pull them from under each other.
-        exclusive = self._moving if self.mode in ("offload", "sequential") else nullcontext()
-        with exclusive, torch.no_grad():
-            try:
-                latents = self._denoise(run, request, progress)
-                progress.stage("decoding")
-                return self._decode(latents), name_of(run.scheduler)
-            finally:
-                run.maybe_free_model_hooks()
+        return self._engine.run(self._drawing(request, progress))
 
-    def _denoise(self, run: Any, request: GenerationRequest, progress: Progress) -> torch.Tensor:
+    def _drawing(self, request: GenerationRequest, progress: Progress) -> Work[tuple[np.ndarray, str]]:
         progress.stage("encoding prompt")
-        embeddings = self._encode(run, request)
-        # Noise is drawn in fp32 on the CPU, so that a seed means the same picture on every device and precision.
-        generator = torch.Generator("cpu").manual_seed(request.seed)
-        scale = run.vae_scale_factor
-        shape = (1, run.unet.config.in_channels, request.height // scale, request.width // scale)
-        noise = torch.randn(shape, generator=generator, dtype=torch.float32)
-        result = run(
-            **embeddings,
-            width=request.width,
-            height=request.height,
-            num_inference_steps=request.num_inference_steps,
-            guidance_scale=request.guidance_scale,
-            generator=generator,
-            latents=noise.to(run.text_encoder.dtype),
-            output_type="latent",
-            callback_on_step_end=_reporter(request.num_inference_steps, progress, self._previewer),
-        )
-        latents: torch.Tensor = result.images
-        return latents
+        sampling = self._begin(request)
+        latents = yield from self._denoise(sampling, progress)
+        progress.stage("decoding")
+        pixels = self._decode(latents)
+        self.pipe.maybe_free_model_hooks()
+        return pixels, name_of(sampling.scheduler)
 
-    def _encode(self, run: Any, request: GenerationRequest) -> dict[str, torch.Tensor | None]:
-        with self._encoding:  # a fast tokenizer is not safe to call from two threads
-            encoded = run.encode_prompt(
-                prompt=_well_formed(request.prompt),
-                device=run._execution_device,
-                num_images_per_prompt=1,
-                do_classifier_free_guidance=request.guidance_scale > 1,
-                # None and not "": XL then uses zeros, as it was trained with
-                negative_prompt=_well_formed(request.negative_prompt) or None,
-            )
-        return dict(zip(_EMBEDDINGS, encoded, strict=False))
+    def _begin(self, request: GenerationRequest) -> Sampling:
+        generator = torch.Generator("cpu").manual_seed(request.seed)
+        scale = self.pipe.vae_scale_factor
+        shape = (1, self.pipe.unet.config.in_channels, request.height // scale, request.width // scale)
+        return Sampling(
+            scheduler=build_scheduler(request.sampler, self.pipe.scheduler),
+            steps=request.num_inference_steps,
+            guidance=request.guidance_scale,
+            branches=self._encoder.encode(request),
+            noise=torch.randn(shape, generator=generator, dtype=torch.float32),
+            generator=generator,
+            device=self.device,
+        )
+
+    def _denoise(self, sampling: Sampling, progress: Progress) -> Work[torch.Tensor]:
+        """Take every step, each in a call shared with others."""
+        reported = 0
+        while not sampling.ended:
+            sampling.advance((yield sampling.ask(self._denoiser)))
+            if sampling.done > reported:
+                reported = sampling.done
+                progress.step(reported, sampling.steps, self._previewer.at(reported, sampling.steps, sampling.latents))
+            elif progress.cancelled:
+                raise JobCancelled()
+        return sampling.latents
 
     def _decode(self, latents: torch.Tensor) -> np.ndarray:
         if not torch.isfinite(latents).all():
@@ -138,33 +128,12 @@ class LoadedModel:
                 f"The denoiser gave numbers beyond {_NAMES[self.pipe.unet.dtype]}; "
                 "set plugins.config.local_sd.dtype to fp32"
             )
-        with self._decoding:
-            image = self._decoded(latents)
-            if not torch.isfinite(image).all() and self.pipe.vae.dtype != torch.float32:
-                self.pipe.vae.to(torch.float32)  # some VAEs overflow fp16; diffusers upcasts them too
-                image = self._decoded(latents)
-        if not torch.isfinite(image).all():
-            raise GenerationFailed("The VAE gave no picture but NaN; the checkpoint's VAE is damaged, use another one")
-        pixels = (image[0].float() / 2 + 0.5).clamp(0, 1).mul(255).round().to(torch.uint8)
-        return pixels.permute(1, 2, 0).contiguous().cpu().numpy()
-
-    def _decoded_for_preview(self, latents: torch.Tensor) -> torch.Tensor:
-        with self._decoding:
-            return self._decoded(latents)
-
-    def _decoded(self, latents: torch.Tensor) -> torch.Tensor:
-        vae = self.pipe.vae
-        scaled = latents.float() / vae.config.scaling_factor
-        mean, std = vae.config.get("latents_mean"), vae.config.get("latents_std")
-        if mean is not None and std is not None:
-            spread = torch.tensor(std, device=scaled.device).view(1, -1, 1, 1)
-            scaled = scaled * spread + torch.tensor(mean, device=scaled.device).view(1, -1, 1, 1)
-        image: torch.Tensor = vae.decode(scaled.to(vae.dtype), return_dict=False)[0]
-        return image
+        return self._decoder.pixels(latents)
 
 
 def load_pipeline(
     checkpoint: Checkpoint,
+    engine: Engine,
     device: str,
     dtype: str,
     mode: MemoryMode,
@@ -182,15 +151,19 @@ def load_pipeline(
     preview: What settings want shown.
     """
     _be_quiet()
-    pipe = _open(checkpoint, torch.float32 if device == "cpu" else DTYPES[dtype])
-    pipe.set_progress_bar_config(disable=True)
-    _correct_schedule(pipe, checkpoint)
-    if device == "cpu":
-        settle_on_cpu(pipe, dtype, roomy, choices)
-    elif dtype == "fp16" and checkpoint.family == "sdxl" and pipe.vae.config.get("force_upcast"):
-        pipe.vae.to(torch.float32)
-    _place(pipe, device, mode)
-    return LoadedModel(pipe, device, mode, footprint, preview)
+    # Read in a thread that ends, so that pictures go on meanwhile and no second pool of OpenMP's threads stays.
+    with ThreadPoolExecutor(1, "load") as reader:
+        pipe = reader.submit(_open, checkpoint, torch.float32 if device == "cpu" else DTYPES[dtype]).result()
+
+    def settle() -> LoadedModel:
+        if device == "cpu":
+            settle_on_cpu(pipe, dtype, roomy, choices)
+        elif dtype == "fp16" and checkpoint.family == "sdxl" and pipe.vae.config.get("force_upcast"):
+            pipe.vae.to(torch.float32)
+        _place(pipe, device, mode)
+        return LoadedModel(pipe, engine, device, mode, footprint, preview)
+
+    return engine.call(settle)
 
 
 def engine_name() -> str:
@@ -205,16 +178,25 @@ def _open(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:
     common["image_encoder"] = None
     if checkpoint.family != "sdxl":
         common |= {"safety_checker": None, "requires_safety_checker": False}
-    if not checkpoint.single_file:
-        return pipeline_class.from_pretrained(
-            str(checkpoint.path), use_safetensors=True, variant=checkpoint.variant, **common
-        )
-    tokenizers = {"tokenizer": clip_tokenizer(_OPEN_CLIP_PAD) if checkpoint.family == "sd2" else clip_tokenizer()}
+    if checkpoint.single_file:
+        common |= _tokenizers(checkpoint) | {"config": str(checkpoint.config_folder)}
+        pipe = pipeline_class.from_single_file(str(checkpoint.path), **common)
+    else:
+        common |= {"use_safetensors": True, "variant": checkpoint.variant}
+        pipe = pipeline_class.from_pretrained(str(checkpoint.path), **common)
+    pipe.set_progress_bar_config(disable=True)
+    _correct_schedule(pipe, checkpoint)
+    # Convolutions are faster so, and a row's numbers are the same however many rows there are.
+    pipe.unet.to(memory_format=torch.channels_last)
+    pipe.vae.to(memory_format=torch.channels_last)
+    return pipe
+
+
+def _tokenizers(checkpoint: Checkpoint) -> dict[str, Any]:
+    found = {"tokenizer": clip_tokenizer(_OPEN_CLIP_PAD) if checkpoint.family == "sd2" else clip_tokenizer()}
     if checkpoint.family == "sdxl":
-        tokenizers["tokenizer_2"] = clip_tokenizer(_OPEN_CLIP_PAD)
-    return pipeline_class.from_single_file(
-        str(checkpoint.path), config=str(checkpoint.config_folder), **tokenizers, **common
-    )
+        found["tokenizer_2"] = clip_tokenizer(_OPEN_CLIP_PAD)
+    return found
 
 
 def _correct_schedule(pipe: Any, checkpoint: Checkpoint) -> None:
@@ -247,31 +229,6 @@ def _slice_vae(pipe: Any) -> None:
     # The default tile is the size the VAE was trained at, which for XL is a whole picture.
     vae.tile_sample_min_size = TILE
     vae.tile_latent_min_size = TILE // 2 ** (len(vae.config.block_out_channels) - 1)
-
-
-def _reporter(steps: int, progress: Progress, previewer: Previewer) -> Any:
-    """A callback that says how many of the request's steps are done.
-
-    Second-order samplers call it about twice a step, PNDM once more than asked, so calls are scaled to steps.
-    """
-    reported = 0
-
-    def report(run: Any, index: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-        nonlocal reported
-        done = (index + 1) * steps // run.num_timesteps
-        if done > reported:
-            reported = done
-            progress.step(done, steps, previewer.at(done, steps, tensors["latents"]))
-        elif progress.cancelled:
-            raise JobCancelled()
-        return tensors
-
-    return report
-
-
-def _well_formed(text: str) -> str:
-    """Lone surrogates cannot be encoded, and tokenizers raise on them."""
-    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _be_quiet() -> None:

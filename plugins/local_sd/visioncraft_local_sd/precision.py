@@ -40,25 +40,6 @@ def settle_on_cpu(pipe: Any, setting: str, roomy: bool, choices: Choices) -> Non
         module = getattr(pipe, name)
         if setting == "bf16" or (setting == "auto" and (not roomy or _chosen(name, module, probe, choices) == "bf16")):
             module.to(torch.bfloat16)
-    if pipe.unet.dtype != torch.float32:
-        cast_at_border(pipe.unet)
-
-
-def cast_at_border(unet: Any) -> None:
-    """Let a denoiser take and answer fp32 whatever it computes in, so that latents and sampler keep full precision."""
-    inner = unet.dtype  # asked once: diffusers walks through all parameters for it, a millisecond a step
-
-    def enter(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        for key in ("encoder_hidden_states", "timestep_cond"):
-            if kwargs.get(key) is not None:
-                kwargs[key] = kwargs[key].to(inner)
-        return (args[0].to(inner), *args[1:]), kwargs
-
-    def leave(module: Any, args: tuple[Any, ...], output: Any) -> Any:
-        return (output[0].float(), *output[1:]) if isinstance(output, tuple) else output
-
-    unet.register_forward_pre_hook(enter, with_kwargs=True)
-    unet.register_forward_hook(leave)
 
 
 def has_fast_bf16() -> bool:

@@ -7,6 +7,7 @@ import hashlib
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Annotated
 
 import orjson
@@ -21,7 +22,7 @@ from visioncraft.jobs.job import Job, Order
 from visioncraft.jobs.progress import NoProgress
 from visioncraft.requests import build_request
 from visioncraft.runtime import Runtime
-from visioncraft.types import ImageRecord, ModelInfo
+from visioncraft.types import GenerationRequest, ImageRecord, ModelInfo
 
 router = APIRouter(tags=["generation"])
 
@@ -65,7 +66,7 @@ async def load_model(body: LoadModelBody, runtime: RuntimeDep) -> LoadModelAnswe
     generator = runtime.registry.generator_for(model).name
     began = time.perf_counter()
     await runtime.pool.load(generator, model, NoProgress())
-    device = runtime.pool.status(generator).device
+    device = (await runtime.pool.status(generator)).device
     return LoadModelAnswer(
         message="Model loaded successfully",
         model=model.id,
@@ -78,7 +79,6 @@ async def submit(
     body: GenerateBody, request: Request, runtime: Runtime, key: str | None, wants_png: bool = False
 ) -> Job:
     """Validate a body and queue its job; the same key gives the same job."""
-    fields = body.model_dump(exclude={"prompt", "model", "priority"})
     model = await find_model(body.model if "model" in body.model_fields_set else None, runtime)
     order = Order(
         client=client_of(request),
@@ -86,7 +86,16 @@ async def submit(
         key=key,
         fingerprint=hashlib.sha256(body.model_dump_json().encode("utf-8", "replace")).hexdigest() if key else "",
     )
-    return await runtime.jobs.submit(build_request(model, body.prompt, **fields), order, wants_png)
+    return await runtime.jobs.submit(await _built(model, body, runtime), order, wants_png)
+
+
+async def _built(model: ModelInfo, body: GenerateBody, runtime: Runtime) -> GenerationRequest:
+    """The request, validated; in a thread where pictures came with it, which take a while to decode."""
+    fields = body.model_dump(exclude={"prompt", "model", "priority"})
+    if body.init_image is not None:  # the contract's default size is for pictures that start from noise
+        fields |= {side: None for side in ("width", "height") if side not in body.model_fields_set}
+    build = partial(build_request, model, body.prompt, runtime.registry.available, **fields)
+    return await asyncio.to_thread(build) if body.init_image or body.controlnet else build()
 
 
 def client_of(request: Request) -> str:

@@ -91,4 +91,5 @@ def _local(model: ModelInfo) -> LocalModel:
         steps=model.limits.steps,
         guidance_scale=model.limits.guidance_scale,
         size_multiple=model.limits.size_multiple,
+        abilities=sorted(model.abilities),
     )

@@ -5,7 +5,40 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from visioncraft.api.schemas.fields import Number, Text, Whole
-from visioncraft.requests import MAX_PROMPT_CHARACTERS, MAX_SEED
+from visioncraft.inputs import MAX_TEXT
+from visioncraft.requests import MAX_LORAS, MAX_PROMPT_CHARACTERS, MAX_SEED
+
+_PICTURE = "base64 of a PNG, JPEG or WebP file, or a `data:` URL of one"
+
+
+class LoRABody(BaseModel):
+    """A LoRA to draw with."""
+
+    name: Text = Field(min_length=1, max_length=200, description="As `visioncraft models` lists it")
+    weight: Number = Field(1.0, ge=-10, le=10, allow_inf_nan=False, description="How much of it")
+
+
+class ControlNetBody(BaseModel):
+    """A ControlNet and what it follows."""
+
+    name: Text = Field(min_length=1, max_length=200, description="As `visioncraft models` lists it")
+    image: Text = Field(
+        max_length=MAX_TEXT, description=f"The condition as the ControlNet knows it (edges, depth, a pose): {_PICTURE}"
+    )
+    scale: Number = Field(1.0, ge=0, le=2, allow_inf_nan=False, description="How closely it is followed")
+
+
+class HiresBody(BaseModel):
+    """A second pass: the picture is enlarged and drawn over."""
+
+    scale: Number = Field(2.0, ge=1, le=4, allow_inf_nan=False, description="By how much width and height grow")
+    strength: Number = Field(
+        0.7, gt=0, le=1, allow_inf_nan=False, description="How much is drawn anew; less stays closer to the first pass"
+    )
+    steps: Whole | None = Field(None, ge=1, le=1000, description="Steps of the second pass; those of the first if null")
+    upscaler: Text | None = Field(
+        None, max_length=200, description="What enlarges the picture between the passes; null enlarges its latents"
+    )
 
 
 class GenerateBody(BaseModel):
@@ -51,6 +84,34 @@ class GenerateBody(BaseModel):
     )
     sampler: Text | None = Field(
         None, max_length=64, description="Sampler by its common name, as `euler_a` or `DPM++ 2M Karras`"
+    )
+    init_image: Text | None = Field(
+        None,
+        max_length=MAX_TEXT,
+        description=f"The picture to start from: {_PICTURE}. It is scaled to `width` and `height`; where both are left "
+        "out, they follow it",
+    )
+    strength: Number | None = Field(
+        None,
+        gt=0,
+        le=1,
+        allow_inf_nan=False,
+        description="How much of `init_image` is drawn anew; 0.8 unless given, with a `mask` 1",
+    )
+    mask: Text | None = Field(
+        None, max_length=MAX_TEXT, description=f"Where `init_image` is drawn anew: white is, black stays; {_PICTURE}"
+    )
+    loras: list[LoRABody] | None = Field(None, max_length=MAX_LORAS, description="LoRAs to draw with")
+    controlnet: ControlNetBody | None = Field(None, description="A ControlNet and what it follows")
+    clip_skip: Whole | None = Field(
+        None, ge=1, le=12, description="Layer of the text encoder, counted from the last, which is 1"
+    )
+    hires: HiresBody | None = Field(None, description="Draw in two passes, the second one larger")
+    upscaler: Text | None = Field(
+        None, min_length=1, max_length=200, description="What enlarges the finished picture: `lanczos`, or a model"
+    )
+    upscale: Number | None = Field(
+        None, ge=1, le=8, allow_inf_nan=False, description="By how much, with `upscaler`; 2 unless given"
     )
     leonardo_model: Text | None = Field("phoenix-1.0", max_length=200, description="Leonardo.ai specific model")
     aspect_ratio: Text | None = Field("1:1", max_length=32, description="Aspect ratio for Leonardo.ai")

@@ -100,6 +100,10 @@ class LocalModel(ModelBrief):
     steps: tuple[int, int] = Field(description="Fewest and most num_inference_steps", examples=[[15, 50]])
     guidance_scale: tuple[float, float] = Field(examples=[[1, 20]])
     size_multiple: int = Field(description="Width and height are multiples of this", examples=[8])
+    abilities: list[str] = Field(
+        description="Fields of a request that it takes beside those that every model does",
+        examples=[["init_image", "mask"]],
+    )
 
 
 class ModelsAnswer(BaseModel):
