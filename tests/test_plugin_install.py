@@ -115,6 +115,8 @@ def test_an_environment_of_its_own_lets_two_that_clash_serve_together_until_one_
         assert {name: picture["seed"] for name, picture in drawn.items()} == {"engine_1": 7, "engine_2": 7}
         worker = server.get("/status").json()["system_info"]["backends"]["engine_2"]["worker_pid"]
         assert "/.venvs/visioncraft-engine-2/" in psutil.Process(worker).cmdline()[0]
+    checked = house.command("plugins", "check", "engine_2")
+    assert checked.returncode == 0 and "engine_2 keeps the contract" in checked.stdout, said(checked)
     twice = house.command("plugins", "install", "--yes", "--isolated", "visioncraft-engine-2")
     assert twice.returncode == 1 and "is there already" in said(twice)
     removed = house.command("plugins", "remove", "--yes", "engine_2")

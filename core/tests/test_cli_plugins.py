@@ -137,6 +137,24 @@ def test_without_a_settings_file_nothing_is_written(house: House, tmp_path: Path
     assert list(empty.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("python", "reason"),
+    [
+        ("../elsewhere/bin/python", "is not in"),
+        (".venvs/../bin/python", "is not in"),
+        (".venvs/by-hand/bin/python", "was not made by `visioncraft plugins install --isolated`"),
+    ],
+)
+def test_remove_touches_no_folder_that_it_did_not_make(house: House, python: str, reason: str) -> None:
+    file = wrote(house, f'[plugins.config.toy]\npython = "{python}"\n')
+    precious = [house.folder / ".venvs" / "by-hand" / "precious", house.folder / "bin" / "precious"]
+    for kept in precious:
+        kept.parent.mkdir(parents=True)
+        kept.touch()
+    assert reason in refusal(house, "remove", "--yes", "toy")
+    assert all(kept.exists() for kept in precious) and python in file.read_text()
+
+
 def test_check_holds_a_plugin_that_keeps_the_contract_and_one_that_does_not(house: House) -> None:
     house.install("visioncraft-toy", "toy", TOY, requires="visioncraft>=1.0,<2")
     kept = house.command("plugins", "check", "toy")
