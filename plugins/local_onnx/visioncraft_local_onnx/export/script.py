@@ -68,13 +68,6 @@ def opened(folder: Path) -> Any:
     )
 
 
-def export(pipe: Any, target: Path) -> None:
-    """Every part by Optimum. Weights of more than 2 GB go beside their graph."""
-    from optimum.exporters.onnx import onnx_export_from_model
-
-    onnx_export_from_model(pipe, target, do_validation=False, task="text-to-image")
-
-
 def smaller(target: Path, precision: str) -> None:
     """Convert the text encoders and the denoiser in place: the VAE overflows half precision in many models."""
     parts = sorted(graph for graph in target.glob("*/model.onnx") if not graph.parent.name.startswith("vae"))
@@ -194,12 +187,14 @@ def draw(pipe: Any, reference: dict[str, Any], path: Path) -> int:
 
 
 def main(source: Path, target: Path, precision: str, reference: dict[str, Any]) -> None:
-    """Export, convert and check."""
+    """Export with Optimum, which puts weights of more than 2 GB beside their graph; convert and check."""
+    from optimum.exporters.onnx import onnx_export_from_model
+
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         say(stage="loading")
         pipe = opened(loadable(source, Path(folder)))
         say(stage="exporting")
-        export(pipe, target)
+        onnx_export_from_model(pipe, target, do_validation=False, task="text-to-image")
         if precision != "fp32":
             smaller(target, precision)
         found = checks(pipe, target)
