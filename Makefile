@@ -59,7 +59,7 @@ soak: $(DEV)  ## Run the long forms of the tests that kill, flood and draw lots
 	@scripts/install-strace.sh
 	VISIONCRAFT_SOAK=1 VISIONCRAFT_KILLS=200 VISIONCRAFT_FLOOD=1000 VISIONCRAFT_HANG_UPS=100 \
 	VISIONCRAFT_LEONARDO_FAULTS=1000 VISIONCRAFT_LEONARDO_KILLS=20 \
-		$(BIN)/python -m pytest -o timeout=3600 tests/test_kills.py tests/test_live.py \
+		$(BIN)/python -m pytest -o timeout=3600 tests/test_light.py tests/test_kills.py tests/test_live.py \
 		tests/test_leonardo.py plugins/leonardo/tests/test_money.py plugins/leonardo/tests/test_kill.py $(SOAKED) $(ARGS)
 
 mini-data:  ## Fetch what the embedded model is trained on, into data/

@@ -15,9 +15,16 @@ from rich.progress import track
 from rich.table import Table
 from visioncraft import probe_device
 
-from benchmarks import gallery, generation, jobs, server, startup
+from benchmarks import gallery, generation, jobs, onnx, server, startup
 
-SUITES = {"startup": startup, "server": server, "jobs": jobs, "generation": generation, "gallery": gallery}
+SUITES = {
+    "startup": startup,
+    "server": server,
+    "jobs": jobs,
+    "generation": generation,
+    "onnx": onnx,
+    "gallery": gallery,
+}
 REPORT = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
 
 
@@ -66,7 +73,7 @@ def _machine() -> str:
 
 
 def _versions() -> str:
-    named = ("torch", "diffusers", "transformers", "fastapi", "uvicorn", "sqlalchemy", "pillow", "isal")
+    named = ("torch", "diffusers", "transformers", "onnxruntime", "fastapi", "uvicorn", "sqlalchemy", "pillow", "isal")
     return f"Python {platform.python_version()}, " + ", ".join(f"{name} {version(name)}" for name in named)
 
 
