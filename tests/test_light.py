@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 from harness import ROOT, House, served
+from packaging_kit import LIGHT
 
 SOAK = bool(os.environ.get("VISIONCRAFT_SOAK"))
-FOLDERS = ("core", "plugins/gallery_fs", "plugins/local_onnx", "plugins/mini")
 BARRED = ("torch", "diffusers", "transformers", "accelerate", "scipy", "safetensors", "huggingface_hub", "onnx")
 BAR = f"""
 import sys
@@ -43,7 +43,7 @@ def empty(folder: Path) -> House:
     venv.create(folder / "venv", with_pip=True)
     python = folder / "venv" / "bin" / "python"
     install = [python, "-m", "pip", "install", "--quiet", "-c", ROOT / "constraints.txt"]
-    subprocess.run([*install, *(ROOT / part for part in FOLDERS)], check=True, capture_output=True, cwd=folder)
+    subprocess.run([*install, *(ROOT / part for part in LIGHT)], check=True, capture_output=True, cwd=folder)
     held = subprocess.run([python, "-m", "pip", "list"], check=True, capture_output=True, text=True).stdout
     assert {line.split()[0] for line in held.splitlines()} & set(BARRED) == set()
     return House(folder, cli=str(python.with_name("visioncraft")))
