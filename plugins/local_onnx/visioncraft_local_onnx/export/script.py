@@ -128,7 +128,7 @@ def checks(pipe: Any, target: Path) -> dict[str, tuple[float, float]]:
         types = {entry.name: entry.type for entry in session.get_inputs()}
         fed = {name: _as(types[name], value) for name, value in inputs.items()}
         names = [each.name for each in session.get_outputs()]
-        first = next((name for name in ("last_hidden_state", "text_embeds") if name in names), names[0])
+        first = next((name for name in ("text_embeds", "last_hidden_state") if name in names), names[0])
         (answer,) = session.run([first], fed)
         found[part] = (float(np.abs(answer.astype(np.float32) - wanted).max()), float(np.abs(wanted).max()))
     return found
@@ -147,7 +147,9 @@ def _questions(pipe: Any) -> Mapping[str, tuple[dict[str, Any], Callable[[], Any
     ids = asked.input_ids
     latents = torch.randn(1, unet.config.in_channels, LATENT_SIDE, LATENT_SIDE)
     with torch.no_grad():
-        steering = pipe.encode_prompt("a red apple", "cpu", 1, False)[0]
+        steering = pipe.encode_prompt(
+            prompt="a red apple", device="cpu", num_images_per_prompt=1, do_classifier_free_guidance=False
+        )[0]
     time, added = torch.tensor(500), _added(pipe)
     unet_inputs = {"sample": latents, "timestep": time, "encoder_hidden_states": steering, **added}
     pixels = torch.rand(1, 3, 8 * LATENT_SIDE, 8 * LATENT_SIDE) * 2 - 1
