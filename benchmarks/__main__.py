@@ -9,9 +9,16 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks import batching, gallery, jobs, report, server, startup
+from benchmarks import batching, gallery, jobs, onnx, report, server, startup
 
-SUITES = {"startup": startup, "server": server, "jobs": jobs, "batching": batching, "gallery": gallery}
+SUITES = {
+    "startup": startup,
+    "server": server,
+    "jobs": jobs,
+    "batching": batching,
+    "onnx": onnx,
+    "gallery": gallery,
+}
 
 
 def main(

@@ -55,5 +55,5 @@ def _machine() -> str:
 
 
 def _versions() -> str:
-    named = ("torch", "diffusers", "transformers", "fastapi", "uvicorn", "sqlalchemy", "pillow", "isal")
+    named = ("torch", "diffusers", "transformers", "onnxruntime", "fastapi", "uvicorn", "sqlalchemy", "pillow", "isal")
     return f"Python {platform.python_version()}, " + ", ".join(f"{name} {version(name)}" for name in named)

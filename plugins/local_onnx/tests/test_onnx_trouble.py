@@ -13,11 +13,18 @@ import numpy as np
 import onnx
 import pytest
 from pydantic import ValidationError
-from visioncraft import InsufficientVRAM, ModelNotAvailable, ServiceUnavailable
+from visioncraft import (
+    InputImage,
+    InsufficientVRAM,
+    InvalidRequest,
+    ModelNotAvailable,
+    ServiceUnavailable,
+    encode_png,
+)
 from visioncraft_local_onnx import generator as generator_module
 from visioncraft_local_onnx.folder import read_folder
 from visioncraft_local_onnx.generator import LocalOnnx
-from visioncraft_local_onnx.sessions import Runtime
+from visioncraft_local_onnx.sessions import Runtime, Session
 from visioncraft_local_onnx.tokenizer import PromptTokenizer
 
 WEIGHTS = Path(__file__).parents[2] / "mini" / "visioncraft_mini" / "weights"
@@ -151,6 +158,33 @@ def test_a_model_that_does_not_fit_the_memory_is_refused_before_it_loads(
     with pytest.raises(InsufficientVRAM, match="requested resolution") as caught:
         local.run(ask(), recorder())
     assert caught.value.vram_available == 0.01 < caught.value.vram_required
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("Failed to allocate memory for requested buffer")])
+def test_memory_that_runs_out_while_drawing_is_told_as_that_and_the_next_picture_is_drawn(
+    generator_for: Make, ask: Ask, recorder: Any, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    local = generator_for()
+    before = local.run(ask(), recorder()).png
+
+    def run_out(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "run", run_out)
+        with pytest.raises(InsufficientVRAM, match="requested resolution"):
+            local.run(ask(), recorder())
+    assert local.run(ask(), recorder()).png == before
+
+
+def test_a_model_without_its_encoder_refuses_a_picture_to_start_from(
+    generator_for: Make, copy_of_mini: Path, ask: Ask, recorder: Any
+) -> None:
+    (copy_of_mini / "vae" / "encoder.onnx").unlink()
+    picture = InputImage("0" * 64, 8, 8, encode_png(np.zeros((8, 8, 3), np.uint8)))
+    with pytest.raises(InvalidRequest) as caught:
+        generator_for().run(ask(copy_of_mini, init_image=picture), recorder())
+    assert caught.value.details["field"] == "init_image"
 
 
 def test_an_idle_model_leaves_for_another(generator_for: Make, copy_of_mini: Path, ask: Ask, recorder: Any) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from visioncraft import GenerationRequest, InvalidRequest, decode_png
 
 from visioncraft_local_onnx.arrays import Floats
+from visioncraft_local_onnx.folder import OnnxFolder
 from visioncraft_local_onnx.noise import Noise
 from visioncraft_local_onnx.sampling.base import Sampler
 
@@ -71,8 +72,11 @@ def start_of(request: GenerationRequest, encode: Map, scale: Map, noise: Noise) 
     return Start(latents, mask, first, noise_only=mask is not None and request.strength == 1)
 
 
-def check_abilities(request: GenerationRequest) -> None:
-    """Refuse what only an engine with torch can. Raises `InvalidRequest` that names the field."""
+def check_abilities(request: GenerationRequest, folder: OnnxFolder) -> None:
+    """Refuse what only an engine with torch can, or what the model lacks. Raises `InvalidRequest` for the field."""
+    if request.init_image is not None and "vae_encoder" not in folder.graphs:
+        issue = f"{folder.path.name} was exported without its vae_encoder; export it again"
+        raise InvalidRequest("Invalid init_image provided", field="init_image", issue=issue)
     asked = [name for name in _ELSEWHERE if getattr(request, name)]
     if request.clip_skip != 1:
         asked.append("clip_skip")

@@ -24,6 +24,9 @@ _PLACES: Mapping[str, tuple[str, ...]] = {
     "vae_encoder": ("vae_encoder/model.onnx", "vae/encoder.onnx"),
 }
 _OPTIONAL = frozenset({"vae_encoder"})
+NOTE = "export.json"
+"""What `visioncraft models export` notes of an export: the model it was made of, and its precision."""
+
 _MAX_JSON = 2**20
 _MAX_SCANNED = 64 * 2**20  # bytes of a graph that are looked through for the names of its weights
 
@@ -51,6 +54,12 @@ class OnnxFolder:
     scheduler: Mapping[str, Any]
     unet: Mapping[str, Any]
     vae: Mapping[str, Any]
+
+    @property
+    def precision(self) -> str:
+        """What the denoiser computes in, where the export noted it; empty where it did not."""
+        note = self.path / NOTE
+        return str(read_json(note).get("precision", "")) if note.is_file() else ""
 
     @property
     def scale(self) -> int:

@@ -120,12 +120,18 @@ class LocalOnnx(Generator):
         `InsufficientVRAM`, `ServiceUnavailable` without a provider, `JobCancelled`, or `GenerationFailed` where a
         precision does not suffice.
         """
-        check_abilities(request)
         if request.sampler is not None:
             request = replace(request, sampler=check_sampler(request.sampler))
         with self._held(request.model, progress) as loaded:
+            check_abilities(request, loaded.folder)
             self._make_room(loaded.folder, request.width, request.height)
-            return self._draw(loaded, request, progress)
+            try:
+                return self._draw(loaded, request, progress)
+            except Exception as error:
+                if not _is_out_of_memory(error):
+                    raise
+        self._shelf.evict_until(lambda: False)
+        raise InsufficientVRAM(free_memory_gb(), loaded.folder.working_gb(request.width, request.height), _NOT_ENOUGH)
 
     def _draw(self, loaded: OnnxModel, request: GenerationRequest, progress: Progress) -> GeneratedImage:
         from visioncraft import encode_png
@@ -190,3 +196,8 @@ class LocalOnnx(Generator):
 
         budget = self._settings.memory_budget_gb or psutil.virtual_memory().total / 2**30 * 0.7
         return min(free_memory_gb(), budget - self._shelf.resident_gb())
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """ONNX Runtime has no error of its own for it."""
+    return isinstance(error, MemoryError) or "allocate memory" in str(error) or "bad allocation" in str(error)

@@ -64,7 +64,8 @@ class OnnxModel:
     @property
     def precision(self) -> str:
         """What the denoiser computes in."""
-        return "fp16" if self._unet.inputs["sample"] == "tensor(float16)" else "fp32"
+        plain = "fp16" if self._unet.inputs["sample"] == "tensor(float16)" else "fp32"
+        return self.folder.precision or plain
 
     def close(self) -> None:
         """Give the memory back."""

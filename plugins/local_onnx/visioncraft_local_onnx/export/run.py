@@ -23,6 +23,7 @@ from visioncraft import (
 )
 
 from visioncraft_local_onnx.export.environment import clean_environment, running
+from visioncraft_local_onnx.folder import NOTE
 
 Precision = Literal["fp32", "fp16", "int8"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
@@ -94,6 +95,7 @@ class Exporter:
                 progress.stage("drawing with the export")
                 findings.picture = self._compared(made, findings.side)
                 _check(findings, precision)
+                (made / NOTE).write_text(json.dumps({"model": model.id, "precision": precision}), "utf-8")
                 made.rename(target)
         except OSError as error:
             raise StorageError(f"{target}: the export cannot be kept: {error.strerror}; free some space") from error

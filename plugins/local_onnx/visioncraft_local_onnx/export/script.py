@@ -68,13 +68,6 @@ def opened(folder: Path) -> Any:
     )
 
 
-def export(pipe: Any, target: Path) -> None:
-    """Every part by Optimum. Weights of more than 2 GB go beside their graph."""
-    from optimum.exporters.onnx import onnx_export_from_model
-
-    onnx_export_from_model(pipe, target, do_validation=False, task="text-to-image")
-
-
 def smaller(target: Path, precision: str) -> None:
     """Convert the text encoders and the denoiser in place: the VAE overflows half precision in many models."""
     parts = sorted(graph for graph in target.glob("*/model.onnx") if not graph.parent.name.startswith("vae"))
@@ -135,7 +128,7 @@ def checks(pipe: Any, target: Path) -> dict[str, tuple[float, float]]:
         types = {entry.name: entry.type for entry in session.get_inputs()}
         fed = {name: _as(types[name], value) for name, value in inputs.items()}
         names = [each.name for each in session.get_outputs()]
-        first = next((name for name in ("last_hidden_state", "text_embeds") if name in names), names[0])
+        first = next((name for name in ("text_embeds", "last_hidden_state") if name in names), names[0])
         (answer,) = session.run([first], fed)
         found[part] = (float(np.abs(answer.astype(np.float32) - wanted).max()), float(np.abs(wanted).max()))
     return found
@@ -154,7 +147,9 @@ def _questions(pipe: Any) -> Mapping[str, tuple[dict[str, Any], Callable[[], Any
     ids = asked.input_ids
     latents = torch.randn(1, unet.config.in_channels, LATENT_SIDE, LATENT_SIDE)
     with torch.no_grad():
-        steering = pipe.encode_prompt("a red apple", "cpu", 1, False)[0]
+        steering = pipe.encode_prompt(
+            prompt="a red apple", device="cpu", num_images_per_prompt=1, do_classifier_free_guidance=False
+        )[0]
     time, added = torch.tensor(500), _added(pipe)
     unet_inputs = {"sample": latents, "timestep": time, "encoder_hidden_states": steering, **added}
     pixels = torch.rand(1, 3, 8 * LATENT_SIDE, 8 * LATENT_SIDE) * 2 - 1
@@ -194,12 +189,14 @@ def draw(pipe: Any, reference: dict[str, Any], path: Path) -> int:
 
 
 def main(source: Path, target: Path, precision: str, reference: dict[str, Any]) -> None:
-    """Export, convert and check."""
+    """Export with Optimum, which puts weights of more than 2 GB beside their graph; convert and check."""
+    from optimum.exporters.onnx import onnx_export_from_model
+
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         say(stage="loading")
         pipe = opened(loadable(source, Path(folder)))
         say(stage="exporting")
-        export(pipe, target)
+        onnx_export_from_model(pipe, target, do_validation=False, task="text-to-image")
         if precision != "fp32":
             smaller(target, precision)
         found = checks(pipe, target)
