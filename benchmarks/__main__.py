@@ -15,9 +15,16 @@ from rich.progress import track
 from rich.table import Table
 from visioncraft import probe_device
 
-from benchmarks import batching, gallery, jobs, server, startup
+from benchmarks import batching, gallery, jobs, levers, server, startup
 
-SUITES = {"startup": startup, "server": server, "jobs": jobs, "batching": batching, "gallery": gallery}
+SUITES = {
+    "startup": startup,
+    "server": server,
+    "jobs": jobs,
+    "batching": batching,
+    "levers": levers,
+    "gallery": gallery,
+}
 REPORT = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
 
 
