@@ -12,7 +12,14 @@ import pytest
 from PIL import Image
 from rules import OTHER_MODEL, check
 from standin import KEY, StandIn
-from visioncraft import AuthenticationError, GenerationRequest, InvalidRequest, UpstreamError, encode_png
+from visioncraft import (
+    AuthenticationError,
+    GenerationRequest,
+    InvalidRequest,
+    ServiceUnavailable,
+    UpstreamError,
+    encode_png,
+)
 from visioncraft_leonardo.catalogue import ASPECT_RATIOS, MODELS, QUALITIES, STYLES, find_model
 from visioncraft_leonardo.generator import LeonardoGenerator
 from visioncraft_leonardo.payload import build_payload
@@ -151,6 +158,6 @@ def test_a_picture_that_does_not_arrive_is_sent_again_and_ordered_once(
 
 def test_a_picture_that_never_arrives_orders_nothing(standin: StandIn, make: Make, ask: Ask, told: Any) -> None:
     standin.fault("upload", *["502"] * 50)
-    with pytest.raises(UpstreamError):
+    with pytest.raises(ServiceUnavailable, match="try again later"):
         asyncio.run(make().run(ask("a cat", init_image=PICTURE), told))
     assert standin.orders == []
