@@ -9,13 +9,14 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks import batching, gallery, jobs, onnx, report, server, startup
+from benchmarks import batching, gallery, jobs, levers, onnx, report, server, startup
 
 SUITES = {
     "startup": startup,
     "server": server,
     "jobs": jobs,
     "batching": batching,
+    "levers": levers,
     "onnx": onnx,
     "gallery": gallery,
 }

@@ -17,8 +17,8 @@ from benchmarks.server import REQUEST, precision_of
 from benchmarks.serving import server
 
 CLIENTS = 16
-ROUNDS = 3
-SHORT_ROUNDS = 7
+ROUNDS = 2
+SHORT_ROUNDS = 5
 STEPS = (10, 20, 30, 15)
 GUIDANCE = (7.5, 1.0, 5.0, 12.0)
 TARGET_THROUGHPUT, TARGET_LAST, TARGET_SHORT = 2.0, 1.2, 2.0

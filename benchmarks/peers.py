@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -25,7 +26,7 @@ KINDS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 def pipeline(weights: str, unet: str, vae: str) -> StableDiffusionPipeline:
     """The stock pipeline, its parts in the precisions named."""
-    pipe = StableDiffusionPipeline.from_pretrained(weights, torch_dtype=KINDS[unet], safety_checker=None)
+    pipe = StableDiffusionPipeline.from_pretrained(weights, dtype=KINDS[unet], safety_checker=None)
     pipe.vae.to(KINDS[vae])
     pipe.set_progress_bar_config(disable=True)
     return pipe
@@ -87,14 +88,19 @@ def litserve(weights: str, unet: str, vae: str) -> Iterator[httpx.Client]:
     # It unpacks its own files into the current folder.
     with tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            command,
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         try:
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=300) as client:
                 _until_ready(client, process)
                 yield client
         finally:
-            process.terminate()
+            os.killpg(process.pid, signal.SIGKILL)  # asked to end, it leaves its workers behind
             process.wait(30)
 
 

@@ -161,12 +161,13 @@ class GeneratorContract(Contract):
     def test_several_at_once_draw_what_each_would_alone(
         self, generator: Generator, ask: Ask, draw: Draw, loop: asyncio.Runner
     ) -> None:
-        """As many as `concurrency` says, four at most here."""
+        """As many as `concurrency` says, four at most here. To a shade: floats add up differently in company."""
         requests = [ask(seed=seed) for seed in range(min(generator.concurrency, 4))]
         alone = [draw(request) for request in requests]
         together = loop.run(_together(generator, requests))
         for one, other in zip(alone, together, strict=True):
-            assert np.array_equal(decode_png(one.png), decode_png(other.png))
+            apart = decode_png(one.png).astype(int) - decode_png(other.png)
+            assert np.abs(apart).max() <= 1
 
     def test_a_model_may_be_loaded_and_unloaded_at_any_time(
         self, generator: Generator, model: ModelInfo, ask: Ask, draw: Draw, loop: asyncio.Runner

@@ -7,11 +7,19 @@ import io
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 from rules import OTHER_MODEL, check
 from standin import KEY, StandIn
-from visioncraft import AuthenticationError, GenerationRequest, InvalidRequest, UpstreamError
+from visioncraft import (
+    AuthenticationError,
+    GenerationRequest,
+    InvalidRequest,
+    ServiceUnavailable,
+    UpstreamError,
+    encode_png,
+)
 from visioncraft_leonardo.catalogue import ASPECT_RATIOS, MODELS, QUALITIES, STYLES, find_model
 from visioncraft_leonardo.generator import LeonardoGenerator
 from visioncraft_leonardo.payload import build_payload
@@ -120,3 +128,36 @@ def test_moderation_and_failure_are_told_in_leonardos_words(standin: StandIn, ma
     with pytest.raises(UpstreamError) as failed:
         asyncio.run(make().run(ask(), told))
     assert "FAILED" in str(failed.value.details["api_error"])
+
+
+PICTURE = encode_png(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
+
+
+@pytest.mark.parametrize(("strength", "kept"), [(0.25, 0.75), (1.0, 0.1), (0.05, 0.9)])
+def test_a_picture_to_start_from_is_sent_before_the_order_and_without_the_key(
+    standin: StandIn, make: Make, ask: Ask, told: Any, strength: float, kept: float
+) -> None:
+    request = ask("a cat", init_image=PICTURE, strength=strength, num_inference_steps=20)
+    assert request.init_image is not None
+    asyncio.run(make().run(request, told))
+    (sent,) = standin.orders
+    assert standin.slots[sent["init_image_id"]] == request.init_image.png
+    assert sent["init_strength"] == kept
+    assert told.stages[0] == "sending the picture"
+
+
+@pytest.mark.parametrize("fault", ["reset", "502", "429 0"])
+@pytest.mark.parametrize("route", ["init", "upload"])
+def test_a_picture_that_does_not_arrive_is_sent_again_and_ordered_once(
+    standin: StandIn, make: Make, ask: Ask, told: Any, route: str, fault: str
+) -> None:
+    standin.fault(route, fault)
+    asyncio.run(make().run(ask("a cat", init_image=PICTURE), told))
+    assert len(standin.orders) == 1 and standin.asked[route] == 2
+
+
+def test_a_picture_that_never_arrives_orders_nothing(standin: StandIn, make: Make, ask: Ask, told: Any) -> None:
+    standin.fault("upload", *["502"] * 50)
+    with pytest.raises(ServiceUnavailable, match="try again later"):
+        asyncio.run(make().run(ask("a cat", init_image=PICTURE), told))
+    assert standin.orders == []

@@ -47,6 +47,22 @@ class Ordered:
 
 
 @dataclass(frozen=True, slots=True)
+class Slot:
+    """Where a picture to start from is sent.
+
+    Parameters
+    ----------
+    id: What an order names.
+    url: Takes the picture, without the key.
+    fields: What the form needs beside it.
+    """
+
+    id: str
+    url: str
+    fields: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """Whose key it is.
 
@@ -111,6 +127,11 @@ class Client:
         """A page of the user's generations, newest first."""
         document, _ = await self._ask("GET", f"/generations/user/{user_id}?offset={offset}&limit={PAGE}")
         return _objects(document, "generations")
+
+    async def init_image(self) -> Slot:
+        """`POST /init-image`: where a picture to start from goes."""
+        document, _ = await self._ask("POST", "/init-image", {"extension": "png"})
+        return _slot(document)
 
     async def me(self) -> Account:
         """`GET /me`."""
@@ -201,6 +222,15 @@ def _ordered(document: dict[str, Any]) -> Ordered:
         return Ordered(job["generationId"], float(said["amount"]), str(said.get("unit")))
     except (KeyError, TypeError, ValueError):
         return Ordered(job["generationId"], None, None)
+
+
+def _slot(document: dict[str, Any]) -> Slot:
+    said = document.get("uploadInitImage")
+    said = said if isinstance(said, dict) else {}
+    fields = _parsed(str(said.get("fields")).encode())  # JSON inside a string of JSON
+    if not is_uuid(said.get("id")) or not isinstance(said.get("url"), str) or not isinstance(fields, dict):
+        raise Lost("the answer names no place for a picture")
+    return Slot(said["id"], said["url"], {str(name): str(value) for name, value in fields.items()})
 
 
 def _ahead(date: str | None) -> float:

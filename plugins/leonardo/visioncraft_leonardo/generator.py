@@ -65,6 +65,7 @@ class LeonardoGenerator(Generator):
                 description="Leonardo.ai's models, paid for by the picture",
                 limits=LIMITS,
                 catalogue=catalogue(self._remembered()),
+                abilities=frozenset({"init_image"}),
             )
         ]
 

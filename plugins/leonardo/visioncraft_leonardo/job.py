@@ -12,6 +12,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, sto
 from visioncraft import (
     GeneratedImage,
     GenerationRequest,
+    InputImage,
     JobCancelled,
     Progress,
     RateLimitExceeded,
@@ -25,7 +26,7 @@ from visioncraft_leonardo.client import PAGE, Client, Ordered, is_uuid
 from visioncraft_leonardo.ledger import BudgetSpent, Ledger, Order, State
 from visioncraft_leonardo.pace import Pace
 from visioncraft_leonardo.payload import build_payload
-from visioncraft_leonardo.pictures import fetch_picture
+from visioncraft_leonardo.pictures import fetch_picture, send_picture
 from visioncraft_leonardo.trouble import Busy, Lost, NotArrived, Trouble, spoken
 
 log = logging.getLogger(__name__)
@@ -91,8 +92,25 @@ class LeonardoJob:
     async def _generation_of(self, order: Order | None, choose: Callable[[], Awaitable[CloudModel]]) -> str:
         if order is None:
             model = await choose()
-            return await self._order(model, build_payload(self._request, model))
+            payload = build_payload(self._request, model)
+            if self._request.init_image is not None:
+                payload["init_image_id"] = await self._sent(self._request.init_image)
+            return await self._order(model, payload)
         return order.generation_id or await self._reconciled(order)
+
+    async def _sent(self, image: InputImage) -> str:
+        """Send a picture to start from, which costs nothing; answers its id."""
+
+        async def attempt() -> str:
+            self._progress.stage("sending the picture")
+            slot = await self._client.init_image()
+            await send_picture(self._client.http, slot, image.png, self._settings)
+            return slot.id
+
+        try:
+            return await self._insist(attempt, Trouble, self._tries)
+        except Trouble as error:
+            raise spoken(error) from None
 
     async def _order(self, model: CloudModel, payload: dict[str, Any]) -> str:
         """Order until it has arrived, once."""

@@ -15,6 +15,7 @@ MAX_PROMPT = 1500
 CONTRAST = 3.5
 """Medium. Phoenix wants 3, 3.5 or 4, and alchemy at least 2.5."""
 
+_LEAST_KEPT, _MOST_KEPT = 0.1, 0.9
 _SIDES = (32, 1536)
 
 
@@ -43,6 +44,8 @@ def build_payload(request: GenerationRequest, model: CloudModel) -> dict[str, An
         "public": False,
         **style,
     }
+    if request.init_image is not None:  # how much of it stays, where we say how much is drawn anew
+        payload["init_strength"] = round(min(max(1 - request.strength, _LEAST_KEPT), _MOST_KEPT), 2)
     if request.quality == "ultra":
         payload["ultra"] = True
     if request.negative_prompt.strip():

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from visioncraft import UpstreamError, encode_png
 
-from visioncraft_leonardo.client import read_at_most
+from visioncraft_leonardo.client import Slot, read_at_most
 from visioncraft_leonardo.settings import LeonardoSettings
 from visioncraft_leonardo.trouble import Lost, NotArrived
 
@@ -37,6 +37,30 @@ async def fetch_picture(http: httpx.AsyncClient, url: str, settings: LeonardoSet
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
         raise Lost(f"the picture was not delivered: {type(error).__name__}") from error
     return await asyncio.to_thread(_as_png, content)
+
+
+async def send_picture(http: httpx.AsyncClient, slot: Slot, png: bytes, settings: LeonardoSettings) -> None:
+    """Put a picture where Leonardo.ai wants it.
+
+    Raises `Lost` or `NotArrived` for what may go better next time, `UpstreamError` for an address that is refused.
+    """
+    try:
+        async with asyncio.timeout(settings.request_timeout_s):
+            url = httpx.URL(slot.url)
+            address = await _vetted(url, settings.private_hosts)
+            answer = await http.post(
+                url.copy_with(host=address),
+                data=slot.fields,
+                files={"file": ("picture.png", png, "image/png")},
+                headers={"Host": url.netloc.decode("ascii")},
+                extensions={"sni_hostname": url.host},
+            )
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        raise NotArrived(f"the store for pictures cannot be reached: {type(error).__name__}") from error
+    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+        raise Lost(f"the picture could not be sent: {type(error).__name__}") from error
+    if not answer.is_success:
+        raise Lost(f"the store for pictures answered HTTP {answer.status_code}")
 
 
 async def _download(http: httpx.AsyncClient, url: str, settings: LeonardoSettings) -> bytes:

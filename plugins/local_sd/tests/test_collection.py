@@ -18,7 +18,6 @@ from visioncraft_local_sd.kinds import recognise
 from visioncraft_local_sd.safety import CheckpointRefused
 
 Make = Callable[..., LocalSD]
-K = "attn2_to_k"
 KOHYA = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k.lora_down.weight"
 PEFT = "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.lora_A.weight"
 FIRST = "model.diffusion_model.input_blocks.0.0.weight"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Callable, Mapping
@@ -55,6 +56,31 @@ def test_an_xl_single_file_draws_what_its_folder_draws(
     file = single_file(sdxl)
     ours = pixels(local.run(ask(file), recorder()))
     assert np.abs(ours - pixels(local.run(ask(sdxl), recorder()))).max() <= 1
+
+
+def test_a_single_file_for_inpainting_reads_a_mask_as_its_folder_does(
+    local: LocalSD, sd1: Path, single_file: Callable[[Path], Path], ask: Ask, recorder: Any, tmp_path: Path
+) -> None:
+    import diffusers
+    import torch
+    from visioncraft import encode_png
+    from visioncraft.inputs import prepare, read
+
+    folder = Path(shutil.copytree(sd1, tmp_path / "inpainting"))
+    unet = diffusers.UNet2DConditionModel.from_pretrained(str(folder / "unet"))
+    unet.conv_in = torch.nn.Conv2d(9, unet.conv_in.out_channels, 3, padding=1)
+    unet.register_to_config(in_channels=9)
+    unet.save_pretrained(folder / "unet")
+    file = single_file(folder)
+    config = tmp_path / "configs" / "sd1" / "unet" / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "in_channels": 4}))  # as the package has it
+    assert read_checkpoint(file).inpaints and read_checkpoint(folder).inpaints
+
+    picture = encode_png(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    image, mask = (prepare(read(name, picture), 64, 64, grey=name == "mask") for name in ("init_image", "mask"))
+    asked = {"init_image": image, "mask": mask, "strength": 1.0, "sampler": "euler"}
+    ours = pixels(local.run(ask(file, **asked), recorder()))
+    assert np.abs(ours - pixels(local.run(ask(folder, **asked), recorder()))).max() <= 1
 
 
 def test_a_single_file_in_the_models_folder_is_listed_by_its_name(

@@ -78,7 +78,7 @@ class LoadedModel:
         self._upscalers = Upscalers(partial(parts.find, "upscaler"), device)
         settle = torch.cuda.synchronize if device == "cuda" else None
         bounds = Bounds(choices, self.precision, self._room, settle)
-        self._denoisers = Denoisers(pipe.unet, bounds, self._loras, partial(parts.find, "controlnet"))
+        self._denoisers = Denoisers(pipe.unet, bounds, self._loras, partial(parts.find, "controlnet"), device)
         self._decoder = Decoder(pipe.vae)
         xl = isinstance(pipe, diffusers.StableDiffusionXLPipeline)
         self._previewer = Previewer(preview, self._decoder.image, xl)
@@ -103,7 +103,7 @@ class LoadedModel:
     def close(self) -> None:
         """Give the memory back."""
         self.pipe.remove_all_hooks()
-        del self.pipe, self._encoder, self._loras, self._denoisers, self._decoder, self._previewer
+        del self.pipe, self._encoder, self._loras, self._denoisers, self._upscalers, self._decoder, self._previewer
         give_back(self.device)
 
     def draw(self, request: GenerationRequest, progress: Progress) -> tuple[np.ndarray, str]:
@@ -119,7 +119,7 @@ class LoadedModel:
         generator = torch.Generator("cpu").manual_seed(request.seed)
         with self._loras.held(request.loras):
             denoiser = self._denoisers.get(request)
-            start = start_of(request, self.pipe.vae, self._inpaints, generator)
+            start = start_of(request, self.pipe.vae, self._inpaints, generator, self.device)
             sampling = self._begin(request, generator, start)
             refine = self._refined(request, denoiser, generator)
             latents = yield from self._denoise(sampling, denoiser, refine, progress, 0)
@@ -158,7 +158,7 @@ class LoadedModel:
 
     def _refined(self, request: GenerationRequest, denoiser: Denoiser, generator: torch.Generator) -> Refine:
         """What else the denoiser is told at every step."""
-        refine = seen_by(request, self.pipe.vae, generator) if self._inpaints else _as_it_is
+        refine = seen_by(request, self.pipe.vae, generator, self.device) if self._inpaints else _as_it_is
         if request.controlnet is None:
             return refine
         condition = denoiser.condition(request.controlnet, request.width, request.height)
@@ -184,7 +184,7 @@ class LoadedModel:
         else:
             progress.stage("enlarging")
             pixels = self._upscalers.enlarge(self._decode(latents), hires.upscaler, width, height, "hires.upscaler")
-            enlarged = encoded(self.pipe.vae, tensor_of(pixels), generator)
+            enlarged = encoded(self.pipe.vae, tensor_of(pixels), generator, self.device)
         denoiser = self._denoisers.get(larger)
         sampling = self._begin(larger, generator, Start(enlarged, hires.strength))
         refine = self._refined(larger, denoiser, generator)

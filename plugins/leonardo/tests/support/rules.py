@@ -46,6 +46,8 @@ FIELDS: dict[str, type | tuple[type, ...]] = {
     "presetStyle": str,
     "public": bool,
     "enhancePrompt": bool,
+    "init_image_id": str,
+    "init_strength": (int, float),
 }
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 Answer = tuple[int, Any]
@@ -94,6 +96,7 @@ def _check_values(body: dict[str, Any]) -> None:
         (body.get("presetStyle", "NONE") in STYLES, "invalid presetStyle"),
         (alchemy or body.get("presetStyle", "NONE") in ("LEONARDO", "NONE"), "presetStyle needs alchemy"),
         ("styleUUID" not in body or model not in OLDER, "styleUUID is not supported by this model"),
+        (0.1 <= body.get("init_strength", 0.5) <= 0.9, "invalid init_strength"),
         ("styleUUID" not in body or UUID.fullmatch(body["styleUUID"]), "invalid styleUUID"),
     )
     for holds, error in rules:

@@ -17,6 +17,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from email import message_from_bytes
 from functools import cache
 from io import BytesIO
 from threading import Event, Thread
@@ -45,6 +46,7 @@ class StandIn:
         self.generations: dict[str, dict[str, Any]] = {}
         self.deleted: list[str] = []
         self.orders: list[dict[str, Any]] = []
+        self.slots: dict[str, bytes] = {}
         self.asked: Counter[str] = Counter()
         self.most_pending = 0
         self.credits = 5000
@@ -61,7 +63,10 @@ class StandIn:
         return f"{self.url}/api/rest/v1"
 
     def fault(self, route: str, *faults: str, prompt: str | None = None) -> None:
-        """Queue faults for the next requests of a route: order, generation, delete, list, me, models, picture."""
+        """Queue faults for the next requests of a route.
+
+        Routes: order, generation, delete, list, me, models, init, upload, picture.
+        """
         self._faults[route, prompt].extend(faults)
 
     def of(self, prompt: str) -> list[dict[str, Any]]:
@@ -82,6 +87,8 @@ class StandIn:
         if len(self._posts) > self.posts_a_minute:
             return 429, {"error": "Too many requests"}
         check(body)
+        if "init_image_id" in body and body["init_image_id"] not in self.slots:
+            raise Refusal(400, "unexpected", "invalid init image id")
         if fault == "moderation":
             raise Refusal(403, "unexpected", "content moderation filter: violence")
         generation_id = str(uuid.uuid4())
@@ -95,6 +102,27 @@ class StandIn:
         self.credits -= 10
         cost = {"amount": "0.0147", "unit": "DOLLARS"}
         return 200, {"sdGenerationJob": {"generationId": generation_id, "apiCreditCost": None, "cost": cost}}
+
+    def init_image(self, body: dict[str, Any]) -> Answer:
+        if body.get("extension") not in ("png", "jpg", "jpeg", "webp"):
+            raise Refusal(400, "unexpected", "invalid extension")
+        slot = str(uuid.uuid4())
+        fields = json.dumps({"key": f"uploads/{slot}.png", "policy": "p"})
+        said = {"id": slot, "key": f"uploads/{slot}.png", "url": f"{self.url}/uploads", "fields": fields}
+        return 200, {"uploadInitImage": said}
+
+    def store(self, headers: dict[bytes, bytes], content: bytes) -> int:
+        """As S3 takes a form: its fields first, the file last, and nobody's key."""
+        form = b"Content-Type: " + headers.get(b"content-type", b"") + b"\r\n\r\n" + content
+        parts = {
+            str(part.get_param("name", header="content-disposition")): bytes(part.get_payload(decode=True))
+            for part in message_from_bytes(form).walk()
+            if not part.is_multipart()
+        }
+        if b"authorization" in headers or list(parts) != ["key", "policy", "file"]:
+            return 403
+        self.slots[parts["key"].decode().removeprefix("uploads/").removesuffix(".png")] = parts["file"]
+        return 204
 
     def look(self, generation_id: str) -> Answer:
         found = self.generations.get(generation_id)
@@ -159,7 +187,7 @@ class StandIn:
             "imageHeight": body.get("height", 768),
             "imageWidth": body.get("width", 1024),
             "inferenceSteps": body.get("num_inference_steps", 15),
-            "initStrength": None,
+            "initStrength": body.get("init_strength"),
             "modelId": body.get("modelId", OLDER[1]),
             "negativePrompt": body.get("negative_prompt", ""),
             "photoReal": False,
@@ -235,6 +263,8 @@ class _App:
             await _say(send, int(fault[:3]), b"<html>trouble</html>", after)
         elif route == "picture":
             await self._show(send, argument, fault)
+        elif route == "upload":
+            await _say(send, self.standin.store(dict(scope["headers"]), content), b"", [])
         else:
             status, document = self._answer(scope, route, argument, content, fault)
             self.standin.answers.append((scope["method"], scope["path"], status, document))
@@ -253,6 +283,7 @@ class _App:
         query = dict(pair.split("=") for pair in scope["query_string"].decode().split("&") if "=" in pair)
         does: dict[str, Callable[[], Answer]] = {
             "order": lambda: self.standin.order(_parsed(content), fault),
+            "init": lambda: self.standin.init_image(_parsed(content)),
             "generation": lambda: self.standin.look(argument),
             "delete": lambda: self.standin.delete(argument),
             "list": lambda: self.standin.list(argument, int(query.get("offset", 0)), int(query.get("limit", 10))),
@@ -293,8 +324,12 @@ class _App:
 def _route(method: str, path: str) -> tuple[str, str]:
     if path.startswith("/pictures/"):
         return "picture", path.rsplit("/", 1)[1].removesuffix(".jpg")
+    if (method, path) == ("POST", "/uploads"):
+        return "upload", ""
     parts = path.removeprefix("/api/rest/v1/").split("/")
     match (method, parts):
+        case ("POST", ["init-image"]):
+            return "init", ""
         case ("POST", ["generations"]):
             return "order", ""
         case ("GET", ["generations", "user", user]):

@@ -72,8 +72,8 @@ class ControlNet:
         }
 
 
-def load_controlnet(path: Path, unet: Any) -> ControlNet:
-    """Load a ControlNet that fits a denoiser, onto its device and in its precision.
+def load_controlnet(path: Path, unet: Any, device: str) -> ControlNet:
+    """Load a ControlNet that fits a denoiser, onto a device and in the denoiser's precision.
 
     Parameters
     ----------
@@ -92,4 +92,4 @@ def load_controlnet(path: Path, unet: Any) -> ControlNet:
     if any(network.config.get(name) != unet.config.get(name) for name in widths):
         issue = f"'{path.stem}' does not fit this model; it is for another family"
         raise InvalidRequest("Invalid controlnet.name provided", field="controlnet.name", issue=issue)
-    return ControlNet(network.to(unet.device).eval())
+    return ControlNet(network.to(device).eval())

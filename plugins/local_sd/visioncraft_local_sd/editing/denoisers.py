@@ -25,9 +25,11 @@ class Denoisers:
     bounds: How many rows a call may have.
     loras: Switches it.
     find: From a ControlNet's name to its file or folder; raises `NotFound`.
+    device: Where the network computes.
     """
 
-    def __init__(self, unet: Any, bounds: Bounds, loras: LoRAs, find: Callable[[str], Path]) -> None:
+    def __init__(self, unet: Any, bounds: Bounds, loras: LoRAs, find: Callable[[str], Path], device: str) -> None:
+        self._device = device
         self._unet, self._bounds, self._loras, self._find = unet, bounds, loras, find
         self.plain = Denoiser(unet, bounds, partial(loras.activate, ()))
         self._others: WeakValueDictionary[Hashable, Denoiser] = WeakValueDictionary()
@@ -53,5 +55,5 @@ class Denoisers:
             raise InvalidRequest(f"Invalid {field} provided", field=field, issue=absent.message) from absent
         if self._control is None or self._control[0] != path:
             self._control = None  # its memory first
-            self._control = (path, load_controlnet(path, self._unet))
+            self._control = (path, load_controlnet(path, self._unet, self._device))
         return self._control[1]

@@ -37,9 +37,14 @@ def mask_of(image: InputImage) -> torch.Tensor:
     return (grey >= 0.5).float()[None, None]
 
 
-def encoded(vae: Any, pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Latents of a picture, scaled as the denoiser knows them: fp32, (1, channels, height, width)."""
-    posterior = vae.encode(pixels.to(vae.device, vae.dtype)).latent_dist
+def encoded(vae: Any, pixels: torch.Tensor, generator: torch.Generator, device: str) -> torch.Tensor:
+    """Latents of a picture, scaled as the denoiser knows them: fp32, (1, channels, height, width).
+
+    Parameters
+    ----------
+    device: Where the VAE computes, which is not always where it waits.
+    """
+    posterior = vae.encode(pixels.to(device, vae.dtype)).latent_dist
     latents: torch.Tensor = posterior.sample(generator).float()
     mean, std = vae.config.get("latents_mean"), vae.config.get("latents_std")
     if mean is not None and std is not None:
@@ -48,7 +53,9 @@ def encoded(vae: Any, pixels: torch.Tensor, generator: torch.Generator) -> torch
     return latents
 
 
-def start_of(request: GenerationRequest, vae: Any, inpaints: bool, generator: torch.Generator) -> Start | None:
+def start_of(
+    request: GenerationRequest, vae: Any, inpaints: bool, generator: torch.Generator, device: str
+) -> Start | None:
     """Where a request's drawing begins; None for noise alone.
 
     Parameters
@@ -60,14 +67,14 @@ def start_of(request: GenerationRequest, vae: Any, inpaints: bool, generator: to
     alone = request.mask is not None and request.strength == 1
     if alone and inpaints:
         return None
-    latents = encoded(vae, pixels_of(request.init_image), generator)
+    latents = encoded(vae, pixels_of(request.init_image), generator, device)
     if request.mask is None or inpaints:
         return Start(latents, request.strength)
     mask = torch.nn.functional.interpolate(mask_of(request.mask), size=latents.shape[-2:]).to(latents.device)
     return Start(latents, request.strength, _put_back(latents, mask), noise_only=alone)
 
 
-def seen_by(request: GenerationRequest, vae: Any, generator: torch.Generator) -> Refine:
+def seen_by(request: GenerationRequest, vae: Any, generator: torch.Generator, device: str) -> Refine:
     """What a denoiser for inpainting reads beside the latents: the mask, and what it leaves of the picture.
 
     Without a mask everything is drawn anew.
@@ -77,7 +84,7 @@ def seen_by(request: GenerationRequest, vae: Any, generator: torch.Generator) ->
     if request.init_image is not None and request.mask is not None:
         mask = mask_of(request.mask)
         picture = pixels_of(request.init_image) * (mask < 0.5)
-    left = encoded(vae, picture, generator)
+    left = encoded(vae, picture, generator, device)
     further = torch.cat([torch.nn.functional.interpolate(mask, size=left.shape[-2:]).to(left.device), left], dim=1)
     return lambda ask: replace(ask, latents=torch.cat([ask.latents, further], dim=1))
 

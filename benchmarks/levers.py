@@ -1,0 +1,75 @@
+"""Each lever of a single picture's speed alone: one denoiser call under guidance, and one VAE decode, at 512x512."""
+
+from __future__ import annotations
+
+import copy
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import visioncraft_mini
+from visioncraft import model_folder
+
+from benchmarks.peers import pipeline
+
+ROUNDS = 25
+SIDE = 32  # latents, for 512 pixels of mini
+
+Row = tuple[str, str, str]
+Call = Callable[[], Any]
+
+
+def rows() -> list[Row]:
+    """(what, with the lever, without it); all in bf16, in turn, so that whatever else goes on hits all alike."""
+    pipe = pipeline(model_folder(str(visioncraft_mini.__file__), "weights"), "bf16", "bf16")
+    with torch.inference_mode():
+        return [*_of_the_denoiser(pipe.unet), *_of_the_vae(pipe.vae)]
+
+
+def _of_the_denoiser(plain: Any) -> list[Row]:
+    unet = copy.deepcopy(plain).to(memory_format=torch.channels_last)
+    fused = copy.deepcopy(unet)
+    fused.fuse_qkv_projections()
+    compiled = torch.compile(copy.deepcopy(unet))
+    began = time.perf_counter()
+    _unet_call(compiled, True)()
+    compiling = time.perf_counter() - began
+    calls = [_unet_call(plain, False), *(_unet_call(module, True) for module in (unet, fused, compiled))]
+    times = _in_turn(calls)
+    return [
+        _row("denoiser channels-last", times[1], times[0], "kept: a row's numbers no longer depend on its neighbours"),
+        _row("denoiser with fused projections", times[2], times[1], "not kept"),
+        _row("denoiser compiled by inductor", times[3], times[1], f"{compiling:.0f} s to compile; not kept"),
+    ]
+
+
+def _of_the_vae(plain: Any) -> list[Row]:
+    vae = copy.deepcopy(plain).to(memory_format=torch.channels_last)
+    latents = torch.randn(1, 4, SIDE, SIDE, dtype=torch.bfloat16)
+    times = _in_turn([lambda: plain.decode(latents), lambda: vae.decode(latents)])
+    return [_row("VAE channels-last", times[1], times[0], "kept")]
+
+
+def _unet_call(unet: Any, channels_last: bool) -> Call:
+    latents = torch.randn(2, 4, SIDE, SIDE, dtype=torch.bfloat16)
+    if channels_last:
+        latents = latents.to(memory_format=torch.channels_last)
+    timesteps, context = torch.full((2,), 500.0), torch.randn(2, 77, 192, dtype=torch.bfloat16)
+    return lambda: unet(latents, timesteps, encoder_hidden_states=context)
+
+
+def _in_turn(calls: list[Call]) -> list[float]:
+    """Median seconds of each."""
+    times: list[list[float]] = [[] for _ in calls]
+    for _ in range(ROUNDS + 2):
+        for call, kept in zip(calls, times, strict=True):
+            began = time.perf_counter()
+            call()
+            kept.append(time.perf_counter() - began)
+    return [statistics.median(kept[2:]) for kept in times]
+
+
+def _row(what: str, lever: float, without: float, verdict: str) -> Row:
+    return what, f"{lever * 1e3:.1f} ms", f"without {without * 1e3:.1f} ms, ratio {lever / without:.2f}; {verdict}"
