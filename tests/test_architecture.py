@@ -27,7 +27,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"contracts"}),
     frozenset({"metadata", "device", "settings", "hookspecs", "wire", "search"}),
     frozenset({"images", "stores", "keys", "spawn"}),
-    frozenset({"inputs", "isolated", "builtin", "distributions"}),
+    frozenset({"inputs", "isolated", "answers", "builtin", "distributions"}),
     frozenset({"requests"}),
     frozenset({"plugins"}),
     frozenset({"worker", "pools"}),
