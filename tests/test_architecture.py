@@ -27,7 +27,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"contracts"}),
     frozenset({"metadata", "device", "settings", "hookspecs", "wire", "search"}),
     frozenset({"images", "stores", "keys", "spawn"}),
-    frozenset({"inputs", "isolated", "builtin", "distributions"}),
+    frozenset({"inputs", "isolated", "answers", "builtin", "distributions"}),
     frozenset({"requests"}),
     frozenset({"plugins"}),
     frozenset({"worker", "pools"}),
@@ -159,6 +159,19 @@ def test_a_plugin_is_named_alike_everywhere(plugin: Path) -> None:
     points = project["entry-points"]["visioncraft"]
     assert points == {plugin.name: f"visioncraft_{plugin.name}.plugin"}
     assert (plugin / f"visioncraft_{plugin.name}" / "plugin.py").is_file()
+
+
+CONTRACTS = {"visioncraft_generators": "GeneratorContract", "visioncraft_stores": "ImageStoreContract"}
+
+
+@pytest.mark.parametrize("plugin", PLUGINS, ids=lambda path: path.name)
+def test_a_plugin_is_held_by_the_contract_of_what_it_brings(plugin: Path) -> None:
+    source = ast.parse((plugin / f"visioncraft_{plugin.name}" / "plugin.py").read_text("utf-8"))
+    hooks = {node.name for node in ast.walk(source) if isinstance(node, ast.FunctionDef)}
+    tests = [ast.parse(file.read_text("utf-8")) for file in (plugin / "tests").glob("test_*.py")]
+    classes = [node for tree in tests for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    held = {ast.unparse(base) for each in classes if each.name.startswith("Test") for base in each.bases}
+    assert [name for hook, name in CONTRACTS.items() if hook in hooks and name not in held] == []
 
 
 def test_every_public_name_of_the_core_can_be_had() -> None:

@@ -184,11 +184,18 @@ def test_check_of_a_broken_plugin_says_what_is_wrong_with_it(house: House) -> No
     assert "(visioncraft-toy 1.2.3) is failed: import raised ModuleNotFoundError" in refusal(house, "check", "toy")
 
 
+@pytest.fixture(scope="module")
+def types(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What mypy found out about numpy and the core need not be found out for every kind."""
+    return tmp_path_factory.mktemp("mypy")
+
+
 @pytest.mark.parametrize("kind", ["generator", "store", "routes"])
-def test_a_new_plugin_passes_its_own_tests_mypy_and_ruff_at_once(house: House, kind: str) -> None:
+def test_a_new_plugin_passes_its_own_tests_mypy_and_ruff_at_once(house: House, kind: str, types: Path) -> None:
     assert house.command("plugins", "new", "my_own", "--kind", kind).returncode == 0
     folder = house.folder / "visioncraft-my-own"
     clean = {name: value for name, value in os.environ.items() if not name.startswith("VISIONCRAFT_")}
+    clean |= {"MYPYPATH": str(CORE), "MYPY_CACHE_DIR": str(types)}
     for tool in (
         "pytest -q -p no:cacheprovider",
         "mypy --follow-imports=silent .",
@@ -196,9 +203,7 @@ def test_a_new_plugin_passes_its_own_tests_mypy_and_ruff_at_once(house: House, k
         "ruff format --check .",
     ):
         command = [sys.executable, "-m", *tool.split()]
-        done = subprocess.run(
-            command, cwd=folder, env=clean | {"MYPYPATH": str(CORE)}, capture_output=True, text=True, timeout=240
-        )
+        done = subprocess.run(command, cwd=folder, env=clean, capture_output=True, text=True, timeout=240)
         assert done.returncode == 0, f"{tool}:\n{done.stdout}{done.stderr}"
     project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
     assert project["entry-points"]["visioncraft"] == {"my_own": "visioncraft_my_own.plugin"}

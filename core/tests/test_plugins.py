@@ -115,6 +115,26 @@ def test_a_hook_that_raises_loses_only_its_own_answer(point: Point) -> None:
     assert manager.plugins["a_raising"].error == "visioncraft_models raised ValueError: no"
 
 
+def test_a_hook_that_ends_the_process_ends_only_its_own_answer(point: Point) -> None:
+    leaving = "from visioncraft import hookimpl\n@hookimpl\ndef visioncraft_models():\n    raise SystemExit(3)"
+    manager = manager_with(point("leaving", leaving), point("fine", GENERATOR.format(name="fine", model="m")))
+    assert [model.id for model in Registry(manager.settings, manager).available()] == ["m"]
+    assert manager.plugins["leaving"].error == "visioncraft_models raised SystemExit: 3"
+
+
+def test_a_hook_that_yields_is_asked_within_its_time_limit_too(point: Point) -> None:
+    hanging = (
+        "import threading\nfrom visioncraft import hookimpl\nrelease = threading.Event()\n"
+        "@hookimpl\ndef visioncraft_models():\n    yield release.wait()"
+    )
+    hanger = point("yielding", hanging)
+    manager = manager_with(hanger, hook_timeout_s=0.05)
+    assert manager.collect("visioncraft_models") == []
+    assert manager.plugins["yielding"].error == "visioncraft_models did not answer within 0.05 s"
+    release: threading.Event = sys.modules[hanger.module].release
+    release.set()
+
+
 def test_a_hook_that_answers_no_list_is_named(point: Point) -> None:
     wrong = "from visioncraft import hookimpl\n@hookimpl\ndef visioncraft_models(settings):\n    return 3"
     manager = manager_with(point("wrong", wrong))

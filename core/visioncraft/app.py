@@ -10,6 +10,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi_offline import FastAPIOffline
 
 from visioncraft import __version__
+from visioncraft.answers import one_line
 from visioncraft.api import errors, openapi
 from visioncraft.api.guard import (
     DOCS_ASSETS,
@@ -21,7 +22,6 @@ from visioncraft.api.guard import (
     origin_pattern,
 )
 from visioncraft.api.routes import gallery, generate, images, jobs, system
-from visioncraft.plugins import one_line
 from visioncraft.runtime import Runtime
 from visioncraft.settings import Settings
 

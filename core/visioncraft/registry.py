@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import NoReturn
 
+from visioncraft.answers import one_line, within
 from visioncraft.contracts import Generator, ImageStore
 from visioncraft.errors import ConfigurationError, ModelNotAvailable
-from visioncraft.plugins import PluginInfo, PluginManager, claim, one_line, rightful_first, within
+from visioncraft.plugins import PluginInfo, PluginManager, claim, rightful_first
 from visioncraft.settings import Settings
 from visioncraft.types import ModelInfo, canonical_id
 

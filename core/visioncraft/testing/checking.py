@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,7 +50,7 @@ class Offered:
         )
         return next(each for each in stores if each.name == name)
 
-    def _ask(self, hook: str, folder: Path, settings: Settings) -> Sequence:  # type: ignore[type-arg]
+    def _ask(self, hook: str, folder: Path, settings: Settings) -> Sequence[Any]:
         manager = manager_of(settings.model_copy(update={"data_dir": folder}))
         return list(manager.ask(self.name, hook))
 
