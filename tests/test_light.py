@@ -17,7 +17,7 @@ from harness import ROOT, House, served
 from packaging_kit import LIGHT
 
 SOAK = bool(os.environ.get("VISIONCRAFT_SOAK"))
-BARRED = ("torch", "diffusers", "transformers", "accelerate", "scipy", "safetensors", "huggingface_hub", "onnx")
+BARRED = ("torch", "diffusers", "transformers", "accelerate", "scipy", "safetensors", "onnx")
 BAR = f"""
 import sys
 
