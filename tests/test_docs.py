@@ -17,7 +17,7 @@ from packaging_kit import LIGHT
 from PIL import Image
 from standin import KEY, StandIn
 
-PAGES = ("README.md", "docs/api.md", "docs/onnx.md")
+PAGES = ("README.md", "docs/api.md", "docs/editing.md", "docs/onnx.md")
 SHOWN = ("toml", "text", "")
 """Blocks that are not commands: files, checked where they are used, and drawings."""
 
@@ -101,6 +101,13 @@ def test_the_python_block_leaves_a_picture(desk: Path, real: Server) -> None:
     script = block_with("import requests").text
     subprocess.run([sys.executable, "-c", script], cwd=desk, check=True, timeout=240)
     assert Image.open(desk / "star.png").size == (512, 512)
+
+
+def test_the_python_block_on_editing_draws_over_a_picture(desk: Path, real: Server) -> None:
+    Image.new("RGB", (256, 256), "red").save(desk / "apple.png")
+    (block,) = [block for block in blocks("docs/editing.md") if block.language == "python"]
+    subprocess.run([sys.executable, "-c", block.text], cwd=desk, check=True, timeout=240)
+    assert Image.open(desk / "green-too.png").size == (256, 256)
 
 
 @pytest.mark.parametrize("target", ["run", "test", "soak", "check", "bench"])

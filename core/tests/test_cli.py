@@ -228,6 +228,11 @@ def test_models_pull_asks_the_engine_and_makes_the_model_available(house: House)
     assert "write toy-xl" in house.refusal("models", "pull", "some/thing")
 
 
+@pytest.mark.parametrize("arguments", [("add", "x.safetensors"), ("remove", "toy-1.0", "--yes"), ("info", "toy-1.0")])
+def test_without_a_plugin_that_keeps_weights_the_commands_say_so(house: House, arguments: tuple[str, ...]) -> None:
+    assert "pip install visioncraft-local-sd" in house.refusal("models", *arguments)
+
+
 def test_models_export_asks_the_engine_that_makes_that_kind_and_prints_what_it_found(house: House) -> None:
     made = house.run("models", "export", "TOY-1-0", "--to", "paper", "--precision", "fp16").stdout
     assert "toy-1.0 was folded in fp16\n" in made and "toy-1.0 is ready" in made

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, distributions
 from pathlib import Path
+from typing import Any
 
 import pytest
 import visioncraft
@@ -132,6 +133,69 @@ def test_a_hook_that_hangs_is_left_behind_at_its_time_limit(point: Point) -> Non
     assert "did not answer within 0.05 s" in (manager.plugins["hanging"].error or "")
     release: threading.Event = sys.modules[hanger.module].release
     release.set()
+
+
+@pytest.mark.parametrize(
+    ("hook", "answer", "reason"),
+    [
+        ("generators", "['plasma']", "visioncraft_generators answered a str, not a Generator"),
+        ("generators", "[Nameless()]", "visioncraft_generators answered a Nameless whose name is None, not a name"),
+        ("models", "[5]", "visioncraft_models answered a int, not a ModelInfo"),
+        ("stores", "[Nameless()]", "visioncraft_stores answered a Nameless, not a ImageStore"),
+        ("key_checks", "[len]", "visioncraft_key_checks answered a builtin_function_or_method, not a KeyCheck"),
+        ("commands", "[lambda: 0]", "visioncraft_commands answered a function whose name is None, not a name"),
+    ],
+)
+def test_a_hook_that_answers_something_else_costs_its_plugin_alone(
+    point: Point, hook: str, answer: str, reason: str
+) -> None:
+    source = (
+        GENERATOR.format(name="unused", model="m").replace('    name = "unused"\n', "").replace("Engine", "Nameless")
+    )
+    source = source.partition("@hookimpl")[0] + f"@hookimpl\ndef visioncraft_{hook}():\n    return {answer}\n"
+    manager = manager_with(point("wrong", source), point("fine", GENERATOR.format(name="fine", model="m")))
+    assert [model.id for model in Registry(manager.settings, manager).available()] == ["m"]
+    assert manager.collect(f"visioncraft_{hook}") == [] or hook in ("generators", "stores")
+    assert (manager.plugins["wrong"].status, manager.plugins["wrong"].error) == ("failed", reason)
+
+
+@pytest.mark.parametrize(
+    ("models", "reason"),
+    [
+        ("raise OSError('the disk is away')", "OSError: the disk is away"),
+        ("return threading.Event().wait()", "did not answer within 0.05 s"),
+        ("return ['a']", "TypeError: it answered what is no ModelInfo"),
+    ],
+)
+def test_a_generator_that_cannot_list_its_models_is_named_until_it_can(point: Point, models: str, reason: str) -> None:
+    source = GENERATOR.format(name="shy", model="n").replace(
+        "        return [ModelInfo", f"        if self.shy: {models}\n        return [ModelInfo"
+    )
+    shy = point(
+        "shy",
+        f"import threading\n{source}".replace("class Engine(Generator):", "class Engine(Generator):\n    shy = True"),
+    )
+    manager = manager_with(shy, point("fine", GENERATOR.format(name="fine", model="m")), hook_timeout_s=0.05)
+    registry = Registry(manager.settings, manager)
+    assert [model.id for model in registry.available()] == ["m"]
+    error = manager.plugins["shy"].error or ""
+    assert error.startswith("generator 'shy' could not list its models") and reason in error
+    vars(registry.generators["shy"])["shy"] = False
+    registry.refresh()
+    assert [model.id for model in registry.available()] == ["m", "n"]
+    assert manager.plugins["shy"].error is None
+
+
+def test_a_router_that_is_none_costs_its_plugin_alone(visioncraft_client: Callable[..., Any]) -> None:
+    class Odd:
+        @hookspecs.hookimpl
+        def visioncraft_routers(self) -> list[object]:
+            return [object()]
+
+    client = visioncraft_client(Odd())
+    assert client.get("/health").status_code == 200
+    told = {each["name"]: each for each in client.get("/plugins").json()}
+    assert told["mine"]["status"] == "failed" and "cannot be mounted" in told["mine"]["error"]
 
 
 def test_two_plugins_with_one_generator_name_are_both_named_and_the_rightful_owner_keeps_it(point: Point) -> None:

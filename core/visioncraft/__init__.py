@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from visioncraft.contracts import EVERYTHING, Generator, ImageStore, Progress
+    from visioncraft.contracts import EVERYTHING, Generator, ImageStore, ModelKeeper, Progress
     from visioncraft.device import free_memory_gb, probe_device
     from visioncraft.drawing import replay
     from visioncraft.editing import Control, Hires, InputImage, LoRA
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         ModelInfo,
         Page,
         Sort,
+        StoredModel,
         canonical_id,
         model_folder,
         tag_key,
@@ -91,7 +92,7 @@ _HOMES = {
     "settings": ("PluginSettings", "Settings"),
     "shelf": ("Shelf",),
     "stores": ("page_of",),
-    "contracts": ("EVERYTHING", "Generator", "ImageStore", "Progress"),
+    "contracts": ("EVERYTHING", "Generator", "ImageStore", "ModelKeeper", "Progress"),
     "types": (
         "Ability",
         "BackendStatus",
@@ -107,6 +108,7 @@ _HOMES = {
         "ModelInfo",
         "Page",
         "Sort",
+        "StoredModel",
         "canonical_id",
         "model_folder",
         "tag_key",
@@ -142,6 +144,7 @@ __all__ = [
     "LoRA",
     "Marks",
     "ModelInfo",
+    "ModelKeeper",
     "ModelNotAvailable",
     "NotFound",
     "Page",
@@ -154,6 +157,7 @@ __all__ = [
     "Shelf",
     "Sort",
     "StorageError",
+    "StoredModel",
     "UpstreamError",
     "VisionCraftError",
     "__version__",

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from visioncraft.contracts import Generator, ImageStore
 from visioncraft.errors import ConfigurationError, ModelNotAvailable
-from visioncraft.plugins import PluginInfo, PluginManager, claim, rightful_first
+from visioncraft.plugins import PluginInfo, PluginManager, claim, one_line, rightful_first, within
 from visioncraft.settings import Settings
 from visioncraft.types import ModelInfo, canonical_id
 
@@ -116,14 +116,24 @@ class Registry:
     def _offered_models(self) -> Iterator[tuple[PluginInfo, ModelInfo]]:
         for name, generator in list(self.generators.items()):
             info = self._generator_owners[name]
-            try:
-                offered = list(generator.models())
-            except Exception as error:
-                log.warning("generator '%s' could not list its models: %s", name, error)
-                continue
-            yield from ((info, model) for model in offered)
+            yield from ((info, model) for model in self._models_of(name, generator, info))
         for info, models in self._manager.collect("visioncraft_models"):
             yield from ((info, model) for model in models)
+
+    def _models_of(self, name: str, generator: Generator, info: PluginInfo) -> list[ModelInfo]:
+        """What a generator lists. One that raises or hangs lists nothing, and its plugin says so until it answers."""
+        trouble = f"generator '{name}' could not list its models"
+        try:
+            offered = within(self.settings.plugins.hook_timeout_s, lambda: list(generator.models()), f"{name}.models()")
+            if not all(isinstance(model, ModelInfo) for model in offered):
+                raise TypeError("it answered what is no ModelInfo")
+        except Exception as error:
+            info.error = f"{trouble}: {one_line(error)}"
+            log.warning("%s", info.error)
+            return []
+        if info.error and info.error.startswith(trouble):
+            info.error = None
+        return list(offered)
 
     def _collect_generators(self) -> dict[str, Generator]:
         self._generator_owners: dict[str, PluginInfo] = {}

@@ -63,11 +63,14 @@ class Footprint:
 
     def working_gb(self, width: int, height: int, mode: MemoryMode) -> float:
         """GB that drawing takes beside the weights, for a picture of `width` x `height` pixels."""
-        latents = (width // self.scale) * (height // self.scale)
-        unet = _UNET_MAPS * 2 * latents * self.unet_width * self.unet_bytes
+        unet = 2 * self.row_gb(height // self.scale, width // self.scale) * GB
         decoded = width * height if mode == "full" else min(width * height, TILE * TILE)
         vae = _VAE_MAPS * decoded * self.vae_width * self.vae_bytes
         return max(unet, vae) / GB + _BASE_GB[self.device]
+
+    def row_gb(self, height: int, width: int) -> float:
+        """GB that one row of a denoiser call takes, for latents of that height and width."""
+        return _UNET_MAPS * height * width * self.unet_width * self.unet_bytes / GB
 
     def required_gb(self, width: int, height: int, mode: MemoryMode) -> float:
         """GB for weights and work together."""

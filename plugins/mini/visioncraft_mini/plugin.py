@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
-from visioncraft import Limits, ModelInfo, Settings, hookimpl
+from visioncraft import Ability, Limits, ModelInfo, Settings, hookimpl
 
 WEIGHTS = Path(__file__).with_name("weights")
 
@@ -25,6 +26,7 @@ MINI = ModelInfo(
         max_resolution=(1024, 1024),
     ),
     source=str(WEIGHTS),
+    abilities=frozenset(get_args(Ability)),
     available=(WEIGHTS / "model_index.json").is_file(),
 )
 
