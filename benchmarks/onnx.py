@@ -115,9 +115,8 @@ def _serve(name: str, folder: str) -> None:
 
 def _engine(name: str, folder: Path) -> Draw:
     from visioncraft import GenerationRequest, Generator
+    from visioncraft.jobs.progress import NoProgress
     from visioncraft_mini.plugin import MINI
-
-    from benchmarks.generation import Silent
 
     generator: Generator
     if name == "local_onnx":
@@ -133,7 +132,7 @@ def _engine(name: str, folder: Path) -> Draw:
 
     def draw(seed: int) -> None:
         request = GenerationRequest(PROMPT, MINI, num_inference_steps=STEPS, width=SIDE, height=SIDE, seed=seed)
-        generator.run(request, Silent())
+        generator.run(request, NoProgress())
 
     return draw
 
