@@ -12,10 +12,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from importlib.metadata import distribution
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 STEPS = 20
 SIDE = 512
@@ -44,7 +49,7 @@ def rows() -> list[Row]:
         first, again = ({name: _cold(name, folder) for name in NAMES} for _ in range(2))
         with ExitStack() as stack:
             times, memory = _alternate({name: stack.enter_context(_drawer(name, folder)) for name in NAMES})
-    return [*_picture_rows(times), *_cold_rows(first, again), _memory_row(memory)]
+    return [*_picture_rows(times), *_cold_rows(first, again), _memory_row(memory), _size_row()]
 
 
 def _picture_rows(times: Mapping[str, float]) -> Iterator[Row]:
@@ -56,6 +61,38 @@ def _picture_rows(times: Mapping[str, float]) -> Iterator[Row]:
 
 def _memory_row(memory: Mapping[str, float]) -> Row:
     return "resident memory after that", f"{memory['local_onnx']:.0f} MiB", f"local_sd {memory['local_sd']:.0f} MiB"
+
+
+def _size_row() -> Row:
+    """What pip brings for either engine, from what is installed here: ours counted from their folders."""
+    shared = ("visioncraft", "visioncraft-gallery-fs", "visioncraft-mini")
+    light, heavy = (_closure([*shared, engine]) for engine in ("visioncraft-local-onnx", "visioncraft-local-sd"))
+    against = f"with local_sd in its place {_megabytes(heavy):.0f} MB in {len(heavy)}"
+    return "packages of a server with local_onnx and mini", f"{_megabytes(light):.0f} MB in {len(light)}", against
+
+
+def _closure(names: Iterable[str]) -> set[str]:
+    """These distributions and all that they need here."""
+    pending, found = list(names), set[str]()
+    while pending:
+        name = canonicalize_name(pending.pop())
+        if name not in found:
+            found.add(name)
+            needed = (Requirement(each) for each in distribution(name).requires or [])
+            pending += [each.name for each in needed if not each.marker or each.marker.evaluate({"extra": ""})]
+    return found
+
+
+def _megabytes(names: Iterable[str]) -> float:
+    total = 0
+    for name in names:
+        package = find_spec(name.replace("-", "_")) if name.startswith("visioncraft") else None
+        if package is not None and package.submodule_search_locations:  # an editable install lists no files
+            files = [path for path in Path(package.submodule_search_locations[0]).rglob("*") if path.is_file()]
+        else:
+            files = [Path(str(file.locate())) for file in distribution(name).files or []]
+        total += sum(file.stat().st_size for file in files if file.exists())
+    return total / 1e6
 
 
 def _cold_rows(first: Mapping[str, float], again: Mapping[str, float]) -> Iterator[Row]:
@@ -115,9 +152,8 @@ def _serve(name: str, folder: str) -> None:
 
 def _engine(name: str, folder: Path) -> Draw:
     from visioncraft import GenerationRequest, Generator
+    from visioncraft.jobs.progress import NoProgress
     from visioncraft_mini.plugin import MINI
-
-    from benchmarks.generation import Silent
 
     generator: Generator
     if name == "local_onnx":
@@ -133,7 +169,7 @@ def _engine(name: str, folder: Path) -> Draw:
 
     def draw(seed: int) -> None:
         request = GenerationRequest(PROMPT, MINI, num_inference_steps=STEPS, width=SIDE, height=SIDE, seed=seed)
-        generator.run(request, Silent())
+        generator.run(request, NoProgress())
 
     return draw
 

@@ -10,7 +10,7 @@ import pytest
 from harness import House, Server, error_of, refused, served
 from visioncraft import read_record
 
-SMALL = {"width": 256, "height": 256, "num_inference_steps": 4, "seed": 3}
+SMALL: dict[str, Any] = {"width": 256, "height": 256, "num_inference_steps": 4, "seed": 3}
 PLUGINS = ["gallery_fs", "local_onnx", "local_sd", "mini"]
 
 
@@ -40,7 +40,8 @@ def test_settings_choose_which_engine_draws_mini(
         answer = server.draw(**SMALL)
         assert answer.status_code == 200, answer.text
         assert answer.json()["model"] == "visioncraft-mini"
-        assert read_record(server.get(f"/images/{answer.headers['x-image-id']}").content).generator == drawer
+        record = read_record(server.get(f"/images/{answer.headers['x-image-id']}").content)
+        assert record is not None and record.generator == drawer
         assert has_torch(server, drawer) == with_torch
 
 

@@ -17,7 +17,7 @@ from harness import ROOT, House, served
 from packaging_kit import LIGHT
 
 SOAK = bool(os.environ.get("VISIONCRAFT_SOAK"))
-BARRED = ("torch", "diffusers", "transformers", "accelerate", "scipy", "safetensors", "huggingface_hub", "onnx")
+BARRED = ("torch", "diffusers", "transformers", "accelerate", "scipy", "safetensors", "onnx")
 BAR = f"""
 import sys
 
@@ -42,9 +42,10 @@ def empty(folder: Path) -> House:
     """An environment of its own that holds the four folders and what they name."""
     venv.create(folder / "venv", with_pip=True)
     python = folder / "venv" / "bin" / "python"
-    install = [python, "-m", "pip", "install", "--quiet", "-c", ROOT / "constraints.txt"]
-    subprocess.run([*install, *(ROOT / part for part in LIGHT)], check=True, capture_output=True, cwd=folder)
-    held = subprocess.run([python, "-m", "pip", "list"], check=True, capture_output=True, text=True).stdout
+    pip = [str(python), "-m", "pip"]
+    install = [*pip, "install", "--quiet", "-c", str(ROOT / "constraints.txt"), *(str(ROOT / part) for part in LIGHT)]
+    subprocess.run(install, check=True, capture_output=True, cwd=folder)
+    held = subprocess.run([*pip, "list"], check=True, capture_output=True, text=True).stdout
     assert {line.split()[0] for line in held.splitlines()} & set(BARRED) == set()
     return House(folder, cli=str(python.with_name("visioncraft")))
 
