@@ -6,43 +6,48 @@ import re
 import statistics
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
 
 import httpx
-import torch
+import visioncraft_mini
 from diffusers import StableDiffusionPipeline
-from visioncraft import read_record
-from visioncraft.runtime import Runtime
-from visioncraft.settings import load_settings
+from visioncraft import model_folder, read_record
 
+from benchmarks.peers import draw, pipeline
 from benchmarks.serving import server
 
 MODEL = "visioncraft-mini"
-ROUNDS = 24
-TWO_AT_ONCE = "[plugins.config.local_sd]\nconcurrency = 2\n"
+ROUNDS = 20
 STATUS_CALLS = 400
-REQUEST = {"prompt": "a red apple", "model": MODEL, "num_inference_steps": 20, "width": 512, "height": 512, "seed": 1}
-TARGET_OVERHEAD = 1.05
+REQUEST: dict[str, Any] = {
+    "prompt": "a red apple",
+    "model": MODEL,
+    "num_inference_steps": 20,
+    "guidance_scale": 7.5,
+    "width": 512,
+    "height": 512,
+    "seed": 1,
+}
+TARGET_STOCK, TARGET_OVERHEAD = 0.7, 1.05
 TARGET_STATUS_MS = 20.0
 
 
 def rows() -> list[tuple[str, str, str]]:
     """Server time over engine time, and `/status` under load: (what, ours, against what)."""
+    weights = model_folder(str(visioncraft_mini.__file__), "weights")
     with server() as (client, _, _):
-        dtype = _dtype_of(client)
-        pipeline = _pipeline(dtype)
-        served, direct = _alternate(client, pipeline)
-    with server(TWO_AT_ONCE) as (client, _, _):
-        _dtype_of(client)
+        unet, vae = precision_of(client)
+        served, alike, stock = _in_turn(client, pipeline(weights, unet, vae), pipeline(weights, "fp32", "fp32"))
+    with server() as (client, _, _):
+        precision_of(client)
         p99, worst, calls = _status_under_load(client)
-    ratio = statistics.median(served) / statistics.median(direct)
+    what, ours = f"POST /generate, mini, 512x512, 20 steps, in {unet} (vae {vae})", f"{served * 1000:.0f} ms"
     return [
-        (
-            f"POST /generate, mini, 512x512, 20 steps ({dtype})",
-            f"{statistics.median(served) * 1000:.0f} ms",
-            f"StableDiffusionPipeline in a loop {statistics.median(direct) * 1000:.0f} ms: "
-            f"ratio {ratio:.3f} (target at most {TARGET_OVERHEAD})",
-        ),
+        (what, ours, _peer("as it is, in fp32", stock, served, TARGET_STOCK)),
+        ("the same, against the same precision", ours, _peer(f"in {unet} (vae {vae})", alike, served, TARGET_OVERHEAD)),
         (
             f"GET /status p99 while two generations run ({calls} calls)",
             f"{p99:.1f} ms",
@@ -51,46 +56,30 @@ def rows() -> list[tuple[str, str, str]]:
     ]
 
 
-def _dtype_of(client: httpx.Client) -> str:
-    """Draw once, to warm up, and read from the picture which precision the server's measurement chose."""
+def _peer(name: str, seconds: float, ours: float, target: float) -> str:
+    stock = f"StableDiffusionPipeline in a loop, {name}: {seconds * 1000:.0f} ms"
+    return f"{stock}, ratio {ours / seconds:.3f} (target at most {target:g})"
+
+
+def precision_of(client: httpx.Client) -> tuple[str, str]:
+    """Draw once, to warm up, and read from the picture in which precision: the denoiser's, the VAE's."""
     answer = client.post("/generate", json=REQUEST).raise_for_status()
     record = read_record(client.get(f"/images/{answer.headers['X-Image-Id']}").raise_for_status().content)
-    return str(record.facts["dtype"]) if record else "fp32"
+    named = re.findall(r"fp32|bf16|fp16", str(record.facts["dtype"]) if record else "fp32")
+    return named[0], named[-1]
 
 
-def _pipeline(dtype: str) -> StableDiffusionPipeline:
-    """The stock pipeline in the server's own precision: `bf16`, or `bf16 (vae fp32)`."""
-    kinds = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-    named = re.findall(r"fp32|bf16|fp16", dtype)
-    source = Runtime(load_settings()).registry.model(MODEL).source
-    pipeline = StableDiffusionPipeline.from_pretrained(source, torch_dtype=kinds[named[0]], safety_checker=None)
-    pipeline.vae.to(kinds[named[-1]])
-    pipeline.set_progress_bar_config(disable=True)
-    _draw(pipeline)
-    return pipeline
-
-
-def _draw(pipeline: StableDiffusionPipeline) -> None:
-    pipeline(
-        REQUEST["prompt"],
-        num_inference_steps=20,
-        width=512,
-        height=512,
-        generator=torch.Generator().manual_seed(1),
-    )
-
-
-def _alternate(client: httpx.Client, pipeline: StableDiffusionPipeline) -> tuple[list[float], list[float]]:
-    """Turn by turn, so that whatever else the machine does hits both alike."""
-    served, direct = [], []
-    for _ in range(ROUNDS):
-        began = time.perf_counter()
-        client.post("/generate", json=REQUEST).raise_for_status()
-        middle = time.perf_counter()
-        _draw(pipeline)
-        direct.append(time.perf_counter() - middle)
-        served.append(middle - began)
-    return served, direct
+def _in_turn(client: httpx.Client, *pipes: StableDiffusionPipeline) -> list[float]:
+    """Median seconds of the server and of each pipeline, in turn, so that whatever else goes on hits all alike."""
+    ways: list[Callable[[], Any]] = [lambda: client.post("/generate", json=REQUEST).raise_for_status()]
+    ways += [partial(draw, pipe, REQUEST) for pipe in pipes]
+    times: list[list[float]] = [[] for _ in ways]
+    for _ in range(ROUNDS + 1):
+        for way, kept in zip(ways, times, strict=True):
+            began = time.perf_counter()
+            way()
+            kept.append(time.perf_counter() - began)
+    return [statistics.median(kept[1:]) for kept in times]  # the first round warms up
 
 
 def _status_under_load(client: httpx.Client) -> tuple[float, float, int]:

@@ -238,6 +238,23 @@ def test_one_model_under_two_spellings_from_two_plugins_is_a_named_clash(point: 
     assert "model 'Phoenix-1-0' is offered by" in (manager.plugins["second"].error or "")
 
 
+@pytest.mark.parametrize(
+    ("backends", "drawer"), [((), "z_first"), (("a_second",), "a_second"), (("z_first", "a_second"), "z_first")]
+)
+def test_a_model_that_two_engines_can_run_goes_to_its_first_one_unless_settings_say_otherwise(
+    point: Point, backends: tuple[str, ...], drawer: str
+) -> None:
+    both = (
+        "from visioncraft import ModelInfo, hookimpl\n@hookimpl\ndef visioncraft_models(settings):\n"
+        "    return [ModelInfo(id='both', name='Both', engine='z_first', also=('a_second',))]"
+    )
+    engines = [point(name, GENERATOR.format(name=name, model=name)) for name in ("a_second", "z_first")]
+    manager = manager_with(*engines, point("lister", both))
+    settings = manager.settings.model_copy(update={"generation": GenerationSettings(backends=backends)})
+    registry = Registry(settings, manager)
+    assert registry.generator_for(registry.model("both")).name == drawer
+
+
 def test_two_entry_points_of_one_name_are_a_named_clash(point: Point) -> None:
     one = point("same", GENERATOR.format(name="same", model="m"))
     manager = manager_with(one, one)

@@ -104,9 +104,15 @@ class Registry:
         raise ModelNotAvailable(wanted, [model.id for model in self.available()], suggestion)
 
     def _runners(self, model: ModelInfo) -> list[Generator]:
+        """The generators that run it: those of `generation.backends` first, then those of its first engine."""
         order = {name: rank for rank, name in enumerate(self.settings.generation.backends)}
-        fits = [g for g in self.generators.values() if model.engine == g.name or model.engine in g.engines]
-        return sorted(fits, key=lambda g: (order.get(g.name, len(order)), g.name))
+        engines = (model.engine, *model.also)
+        ranks = {
+            g.name: min((rank for rank, engine in enumerate(engines) if engine in {g.name, *g.engines}), default=None)
+            for g in self.generators.values()
+        }
+        fits = [(order.get(name, len(order)), rank, name) for name, rank in ranks.items() if rank is not None]
+        return [self.generators[name] for _, _, name in sorted(fits)]
 
     def _offered_models(self) -> Iterator[tuple[PluginInfo, ModelInfo]]:
         for name, generator in list(self.generators.items()):

@@ -17,6 +17,9 @@ from harness import ROOT, House
 
 PROJECTS = [ROOT / "core", *sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))]
 EXAMPLES = sorted(path.parent for path in ROOT.glob("examples/**/pyproject.toml"))
+LIGHT = ("core", "plugins/gallery_fs", "plugins/local_onnx", "plugins/mini")
+"""The folders of the install without torch."""
+
 OFFLINE = {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_BUILD_ISOLATION": "false"}
 
 

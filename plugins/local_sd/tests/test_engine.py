@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,6 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 from visioncraft import GenerationFailed, JobCancelled, decode_png
+from visioncraft_local_sd.checkpoints import read_checkpoint
+from visioncraft_local_sd.choices import Choices
+from visioncraft_local_sd.engine.bounds import Bounds
 from visioncraft_local_sd.engine.engine import Engine, Work
 from visioncraft_local_sd.generator import LocalSD
 
@@ -35,6 +39,7 @@ class Counted:
     kind: str
     log: list[tuple[str, ...]]
     bound: int = 8
+    weight: int = 1
     bad: Sequence[str] = ()
 
     @property
@@ -47,8 +52,8 @@ class Counted:
         self.log.append(tuple(call.who for call in calls))
         return [f"{call.who}!" for call in calls]
 
-    def crowded(self, count: int, error: Exception) -> None:
-        self.log.append(("crowded", str(count)))
+    def crowded(self, weight: int, error: Exception) -> None:
+        self.log.append(("crowded", str(weight)))
 
 
 @dataclass
@@ -198,6 +203,8 @@ def test_pictures_drawn_together_are_those_drawn_alone_whatever_their_steps_guid
 ) -> None:
     requests = [ask(request.getfixturevalue(family), **change) for change in MIXED]
     alone = [local.run(one, recorder()) for one in requests]
+    with local._held(requests[0].model, recorder()) as loaded:
+        loaded._denoisers.plain.bounds._size(8, 8).rows = 8
     watchers = [recorder() for _ in requests]
     with counted_rows(local, requests[0], recorder()) as rows:
         together = drawn_at_once(local, requests, watchers)
@@ -266,6 +273,8 @@ def test_a_cancel_stops_one_within_a_step_and_the_others_draw_on(
 def test_pictures_of_two_sizes_are_drawn_at_once(local: LocalSD, sd1: Path, ask: Ask, recorder: Any) -> None:
     requests = [ask(sd1, width=width, num_inference_steps=3, sampler="euler") for width in (64, 96, 64)]
     alone = [pixels(local.run(one, recorder())) for one in requests]
+    with local._held(requests[0].model, recorder()) as loaded:
+        loaded._denoisers.plain.bounds._size(8, 8).rows = 8
     with counted_rows(local, requests[0], recorder()) as rows:
         together = drawn_at_once(local, requests, [recorder() for _ in requests])
     assert sorted(rows) == [2, 2, 2, 4, 4, 4]
@@ -285,6 +294,7 @@ def test_memory_that_runs_out_for_many_suffices_for_fewer_from_then_on(
             raise torch.OutOfMemoryError("CUDA out of memory")
 
     with counted_rows(local, requests[0], recorder()) as rows, local._held(requests[0].model, recorder()) as loaded:
+        loaded._denoisers.plain.bounds._size(8, 8).rows = 8
         watch = loaded.pipe.unet.register_forward_pre_hook(run_out)
         together = drawn_at_once(local, requests, [recorder() for _ in requests])
         watch.remove()
@@ -292,7 +302,48 @@ def test_memory_that_runs_out_for_many_suffices_for_fewer_from_then_on(
     assert rows == [2, 2, 2, 2, 4, 4, 4, 4]
 
 
-def test_a_drawing_may_begin_from_a_picture_as_diffusers_image_to_image_does(sd1: Path) -> None:
+class Clock:
+    """Time as a call of the denoiser takes it: 10 ms, and what its rows take."""
+
+    def __init__(self, row_ms: Callable[[int], float]) -> None:
+        self.row_ms, self.now = row_ms, 0.0
+
+    def call(self, bounds: Bounds, rows: int) -> None:
+        with bounds.timed(8, 8, rows):
+            self.now += (10 + sum(self.row_ms(number) for number in range(1, rows + 1))) / 1000
+
+
+@pytest.fixture
+def kept(sd1: Path, tmp_path: Path) -> Choices:
+    return Choices(tmp_path / "precision.json", read_checkpoint(sd1))
+
+
+@pytest.mark.parametrize(("busy_at", "expected"), [(2, 2), (8, 8), (10_000, 128)])
+def test_calls_grow_until_a_row_gains_nothing_and_the_bound_is_kept(
+    kept: Choices, monkeypatch: pytest.MonkeyPatch, busy_at: int, expected: int
+) -> None:
+    clock = Clock(lambda number: 1.0 if number <= busy_at else 12.0)
+    monkeypatch.setattr(time, "perf_counter", lambda: clock.now)
+    bounds = Bounds(kept, "fp32", room=lambda height, width: 1000)
+    asked = []
+    for _ in range(40):
+        asked.append(bounds.rows(8, 8))
+        clock.call(bounds, asked[-1])
+    assert asked[0] == 2
+    assert asked[-1] == expected
+    assert Bounds(kept, "fp32", room=lambda height, width: 1000).rows(8, 8) == expected
+    assert Bounds(kept, "bf16", room=lambda height, width: 1000).rows(8, 8) == 2
+    assert bounds.rows(16, 8) == 2
+
+
+def test_no_call_has_more_rows_than_memory_suffices_for(kept: Choices) -> None:
+    bounds = Bounds(kept, "fp32", room=lambda height, width: 4096 // (height * width))
+    bounds._size(16, 16).rows = bounds._size(64, 64).rows = 64
+    assert bounds.rows(16, 16) == 16
+    assert bounds.rows(64, 64) == 2
+
+
+def test_a_drawing_may_begin_from_a_picture_as_diffusers_image_to_image_does(sd1: Path, kept: Choices) -> None:
     import diffusers
     import torch
     from visioncraft_local_sd.engine.conditioning import Conditioning
@@ -320,7 +371,7 @@ def test_a_drawing_may_begin_from_a_picture_as_diffusers_image_to_image_does(sd1
         start = Start(picture, 0.6, after_step=lambda sampling: seen.append(sampling.index))
         branches = (Conditioning(without), Conditioning(told))
         sampling = Sampling(scheduler, 5, 4.0, branches, noise, generator, "cpu", start)
-        denoiser = Denoiser(stock.unet)
+        denoiser = Denoiser(stock.unet, Bounds(kept, "fp32", room=lambda height, width: 8))
         while not sampling.ended:
             sampling.advance(denoiser.predict([sampling.ask(denoiser)])[0])
     assert sampling.steps == 3

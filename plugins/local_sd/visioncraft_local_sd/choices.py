@@ -21,7 +21,7 @@ _log = logging.getLogger("visioncraft.local_sd")
 
 
 class Choices:
-    """Measured precisions of one checkpoint on this machine.
+    """What was measured of one checkpoint on this machine: precisions, and how many rows share a denoiser call.
 
     Parameters
     ----------
@@ -36,19 +36,19 @@ class Choices:
         weights = f"{checkpoint.path} ({sum(checkpoint.parameters.values())} parameters)"
         self._key = f"{weights}, torch {version('torch')}, {cpu} x{os.cpu_count()}, {platform.machine()}"
 
-    def get(self, component: str) -> str | None:
-        """The precision chosen before for `unet` or `vae`; None where it has to be measured."""
-        choice = self._read().get(self._key, {}).get(component)
-        return choice if choice in ("fp32", "bf16") else None
+    def get(self, question: str) -> str | None:
+        """What was chosen before; None where it has to be measured."""
+        choice = self._read().get(self._key, {}).get(question)
+        return choice if isinstance(choice, str) else None
 
-    def put(self, component: str, precision: str) -> None:
+    def put(self, question: str, choice: str) -> None:
         """Remember a choice."""
         known = self._read()
-        known.setdefault(self._key, {})[component] = precision
+        known.setdefault(self._key, {})[question] = choice
         try:
             self._write(json.dumps(known, indent=2))
         except OSError as error:
-            _log.warning("%s: the measured precision could not be kept: %s", self._path, error.strerror)
+            _log.warning("%s: what was measured could not be kept: %s", self._path, error.strerror)
 
     def _write(self, text: str) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -13,8 +13,9 @@ import gc
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
+
+from visioncraft import free_memory_gb
 
 from visioncraft_local_sd.checkpoints import Checkpoint
 
@@ -62,11 +63,14 @@ class Footprint:
 
     def working_gb(self, width: int, height: int, mode: MemoryMode) -> float:
         """GB that drawing takes beside the weights, for a picture of `width` x `height` pixels."""
-        latents = (width // self.scale) * (height // self.scale)
-        unet = _UNET_MAPS * 2 * latents * self.unet_width * self.unet_bytes
+        unet = 2 * self.row_gb(height // self.scale, width // self.scale) * GB
         decoded = width * height if mode == "full" else min(width * height, TILE * TILE)
         vae = _VAE_MAPS * decoded * self.vae_width * self.vae_bytes
         return max(unet, vae) / GB + _BASE_GB[self.device]
+
+    def row_gb(self, height: int, width: int) -> float:
+        """GB that one row of a denoiser call takes, for latents of that height and width."""
+        return _UNET_MAPS * height * width * self.unet_width * self.unet_bytes / GB
 
     def required_gb(self, width: int, height: int, mode: MemoryMode) -> float:
         """GB for weights and work together."""
@@ -95,9 +99,7 @@ def free_gb(device: str) -> float:
 
         free, _ = torch.cuda.mem_get_info()
         return (free + torch.cuda.memory_reserved() - torch.cuda.memory_allocated()) / GB
-    import psutil
-
-    return float(min(psutil.virtual_memory().available, _cgroup_free()) / GB)
+    return free_memory_gb()
 
 
 def budget_gb(device: str, setting: float) -> float:
@@ -133,13 +135,3 @@ def is_out_of_memory(error: Exception) -> bool:
         return True
     words = str(error)
     return isinstance(error, RuntimeError) and ("DefaultCPUAllocator" in words or "CUDA out of memory" in words)
-
-
-def _cgroup_free() -> float:
-    """What a container's own limit leaves: past it the kernel kills, whatever the machine has free."""
-    try:
-        root = Path("/sys/fs/cgroup")
-        limit = (root / "memory.max").read_text(encoding="ascii").strip()
-        return float("inf") if limit == "max" else int(limit) - int((root / "memory.current").read_text("ascii"))
-    except (OSError, ValueError):
-        return float("inf")

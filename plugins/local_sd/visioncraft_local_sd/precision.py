@@ -50,7 +50,7 @@ def has_fast_bf16() -> bool:
 
 def _chosen(name: str, module: Any, probe: Probe, choices: Choices) -> str:
     known = choices.get(name)
-    if known is None:
+    if known not in ("fp32", "bf16"):
         known = "bf16" if _prefers_bf16(name, module, probe) else "fp32"
         choices.put(name, known)
     return known

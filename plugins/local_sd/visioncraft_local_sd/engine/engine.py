@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Generator, Hashable, Sequence
+from itertools import accumulate
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 T = TypeVar("T")
@@ -24,14 +25,18 @@ class Shareable(Protocol):
         """Equal for calls that can be one."""
 
     @property
+    def weight(self) -> int:
+        """What it counts towards `bound`."""
+
+    @property
     def bound(self) -> int:
-        """At most so many of this key together."""
+        """How much of this key goes together; one call does, whatever it weighs."""
 
     def together(self, calls: Sequence[Any]) -> Sequence[Any]:
         """Make calls of one key, this one among them; answers in their order."""
 
-    def crowded(self, count: int, error: Exception) -> None:
-        """So many together failed."""
+    def crowded(self, weight: int, error: Exception) -> None:
+        """So much together failed."""
 
 
 class _Task(Generic[T]):
@@ -119,10 +124,10 @@ class Engine:
 
     def _step(self) -> None:
         key, waiting = self._waiting.popitem(last=False)
-        bound = waiting[0][1].bound
-        if waiting[bound:]:
-            self._waiting[key] = waiting[bound:]
-        self._share(waiting[:bound])
+        count = _fitting([call.weight for _, call in waiting], waiting[0][1].bound)
+        if waiting[count:]:
+            self._waiting[key] = waiting[count:]
+        self._share(waiting[:count])
 
     def _share(self, turns: list[_Waiting]) -> None:
         """One call for all of them; where that fails, each on its own."""
@@ -133,7 +138,7 @@ class Engine:
             if len(turns) == 1:
                 self._go_on(turns[0][0], error=error)
                 return
-            calls[0].crowded(len(turns), error)
+            calls[0].crowded(sum(call.weight for call in calls), error)
         else:
             for (task, _), answer in zip(turns, answers, strict=True):
                 self._go_on(task, answer)
@@ -145,6 +150,11 @@ class Engine:
         call = task.go_on(answer, error)
         if call is not None:
             self._waiting.setdefault(call.key, []).append((task, call))
+
+
+def _fitting(weights: Sequence[int], bound: int) -> int:
+    """How many of them, from the first on, are within the bound; one at least."""
+    return max(1, sum(total <= bound for total in accumulate(weights)))
 
 
 def _once(function: Callable[[], T]) -> Work[T]:
