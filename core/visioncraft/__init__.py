@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from visioncraft.contracts import EVERYTHING, Generator, ImageStore, ModelKeeper, Progress
-    from visioncraft.device import probe_device
+    from visioncraft.device import free_memory_gb, probe_device
     from visioncraft.drawing import replay
     from visioncraft.editing import Control, Hires, InputImage, LoRA
     from visioncraft.errors import (
@@ -36,11 +36,13 @@ if TYPE_CHECKING:
     from visioncraft.keys import ApiKeys
     from visioncraft.search import search_terms
     from visioncraft.settings import PluginSettings, Settings
+    from visioncraft.shelf import Shelf
     from visioncraft.stores import page_of
     from visioncraft.types import (
         Ability,
         BackendStatus,
         DeviceInfo,
+        ExportedModel,
         GalleryQuery,
         GeneratedImage,
         GenerationRequest,
@@ -63,7 +65,7 @@ PLUGIN_API = "1.0"
 """The plugin API's version: the core's own without its last number. A plugin depends on `visioncraft>=1.0,<2`."""
 
 _HOMES = {
-    "device": ("probe_device",),
+    "device": ("free_memory_gb", "probe_device"),
     "drawing": ("replay",),
     "editing": ("Control", "Hires", "InputImage", "LoRA"),
     "errors": (
@@ -88,12 +90,14 @@ _HOMES = {
     "keys": ("ApiKeys",),
     "search": ("search_terms",),
     "settings": ("PluginSettings", "Settings"),
+    "shelf": ("Shelf",),
     "stores": ("page_of",),
     "contracts": ("EVERYTHING", "Generator", "ImageStore", "ModelKeeper", "Progress"),
     "types": (
         "Ability",
         "BackendStatus",
         "DeviceInfo",
+        "ExportedModel",
         "GalleryQuery",
         "GeneratedImage",
         "GenerationRequest",
@@ -122,6 +126,7 @@ __all__ = [
     "ConfigurationError",
     "Control",
     "DeviceInfo",
+    "ExportedModel",
     "GalleryQuery",
     "GeneratedImage",
     "GenerationFailed",
@@ -149,6 +154,7 @@ __all__ = [
     "RateLimitExceeded",
     "ServiceUnavailable",
     "Settings",
+    "Shelf",
     "Sort",
     "StorageError",
     "StoredModel",
@@ -158,6 +164,7 @@ __all__ = [
     "canonical_id",
     "decode_png",
     "encode_png",
+    "free_memory_gb",
     "hookimpl",
     "image_filename",
     "is_image_id",

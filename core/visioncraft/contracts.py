@@ -10,6 +10,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 from visioncraft.errors import GenerationFailed, NotFound, StorageError
 from visioncraft.types import (
     BackendStatus,
+    ExportedModel,
     GalleryQuery,
     GeneratedImage,
     GenerationRequest,
@@ -116,6 +117,25 @@ class ModelKeeper(Protocol):
 
     def remove(self, name: str, listed: ModelInfo | None) -> StoredModel:
         """Delete a model or part. Raises `NotFound`, or `InvalidRequest` for one that is not its to delete."""
+
+
+@runtime_checkable
+class ModelExporter(Protocol):
+    """What a generator may offer beside drawing: `visioncraft models export` makes models of its own with it."""
+
+    exports: ClassVar[str]
+    """What it makes, as `--to` names it: `onnx`."""
+
+    def export(self, model: ModelInfo, precision: str, progress: Progress) -> ExportedModel:
+        """Make a model of its own of another engine's, checked against that before it is kept.
+
+        Parameters
+        ----------
+        precision: `fp32`, `fp16` or `int8`.
+
+        Raises `InvalidRequest` for a model or precision that it cannot export, `GenerationFailed` where the result is
+        not what it should be; nothing is kept then.
+        """
 
 
 def checked(image: object, generator: str) -> GeneratedImage:

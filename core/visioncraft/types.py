@@ -60,6 +60,7 @@ class ModelInfo:
     available: Whether it can draw now.
     suggestion: The command that makes it available, where it is not.
     catalogue: For cloud models, what `/models` says of it beside its name (its models, styles, aspect ratios).
+    also: Further engines that can run it; `generation.backends` says which one does where several are installed.
     abilities: The fields of a request that it takes beside those that every model does; others are refused.
     """
 
@@ -75,6 +76,7 @@ class ModelInfo:
     available: bool = True
     suggestion: str | None = None
     catalogue: Mapping[str, Any] | None = None
+    also: tuple[str, ...] = ()
     abilities: frozenset[Ability] = frozenset()
 
 
@@ -105,6 +107,20 @@ class StoredModel:
     def size(self) -> int:
         """Bytes of all files."""
         return sum(self.files.values())
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedModel:
+    """A model that a generator made of another engine's.
+
+    Parameters
+    ----------
+    model: As it is listed from now on.
+    findings: What was measured of it, one sentence each.
+    """
+
+    model: ModelInfo
+    findings: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

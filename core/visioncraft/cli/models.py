@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from visioncraft.cli import weights
+from visioncraft.cli import export, weights
 from visioncraft.cli.output import print_json, print_table
 from visioncraft.cli.state import State
 from visioncraft.cli.weights import JsonOption, keepers, print_parts, shown, size
@@ -20,6 +20,7 @@ app = typer.Typer(help="List the models, fetch, add or remove one.", rich_markup
 app.command("add")(weights.add)
 app.command("remove")(weights.remove)
 app.command("info")(weights.info)
+app.command("export")(export.export)
 
 
 @app.callback(invoke_without_command=True)

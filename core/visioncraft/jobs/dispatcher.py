@@ -140,7 +140,7 @@ class Dispatcher:
         try:
             await self._ledger.put(job)
         except StorageError as error:  # the next start finds the picture by its id, or draws it again
-            log.error("%s: its end could not be written down: %s", job.id, error.message)
+            log.error("%s: where it stands could not be written down: %s", job.id, error.message)
 
     def _name_of(self, job: Job) -> str:
         with suppress(VisionCraftError):
@@ -174,27 +174,27 @@ class Dispatcher:
         self._pump(lane)
 
     async def _drawn(self, lane: Lane, job: Job) -> ImageRecord:
-        """Draw, again where the worker was lost, and store. The ledger knows the picture's id before the store does."""
-        known = asyncio.create_task(self._ledger.put(job))
+        """Draw, again where the worker was lost, and store. The ledger knows a picture's id before the store does."""
+        known = asyncio.create_task(self._written(job))
         job.records = []
         try:
             for number in range(job.request.num_images):
-                job.records.append(await self._picture(lane, job, number))
+                job.records.append(await self._picture(lane, job, number, known))
         finally:
-            with suppress(StorageError):  # said again, and kept, when the job ends
-                await known
+            await known
         lane.learn(job)
         if not job.waiting_for_png:
             job.png = None
         return job.records[0]
 
-    async def _picture(self, lane: Lane, job: Job, number: int) -> ImageRecord:
+    async def _picture(self, lane: Lane, job: Job, number: int, known: asyncio.Task[None]) -> ImageRecord:
         """One of a job's pictures; of several, those that an earlier run stored are not drawn again."""
         request, image_id = job.part(number)
         began = (job.started_at if number == 0 else None) or datetime.now(UTC)
         if job.request.num_images > 1 and (kept := await self._keeper.kept(image_id)):
             return kept
         image = await self._draw(lane, job, request, number)
+        await known
         job.stage = "storing"
         record, png = await self._keeper.keep(job, number, lane.generator, image, began)
         job.png = png if number == 0 else job.png

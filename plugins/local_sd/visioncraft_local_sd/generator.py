@@ -18,6 +18,7 @@ from visioncraft import (
     ModelInfo,
     ModelNotAvailable,
     Progress,
+    Shelf,
     StoredModel,
     canonical_id,
 )
@@ -41,7 +42,6 @@ from visioncraft_local_sd.memory import (
 from visioncraft_local_sd.safety import CheckpointRefused
 from visioncraft_local_sd.samplers import check_sampler
 from visioncraft_local_sd.settings import LocalSDSettings
-from visioncraft_local_sd.shelf import Shelf
 
 if TYPE_CHECKING:
     from visioncraft_local_sd.pipeline import LoadedModel

@@ -1,4 +1,4 @@
-"""Lists the embedded model; the plugin that brings the engine `diffusers` draws with it."""
+"""Lists the embedded model; a plugin that brings the engine `diffusers` or `onnx` draws with it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ MINI = ModelInfo(
     id="visioncraft-mini",
     name="VisionCraft Mini",
     engine="diffusers",
+    also=("onnx",),
     quality="Basic",
     vram_required="1GB",
     description="Small embedded model: emoji-style pictures of everyday things, offline, in about a second.",
