@@ -26,8 +26,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 INSTALL := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --no-build-isolation
 ARGS ?=
 # The tests that have a long form.
-SOAKED := plugins/gallery_fs/tests/test_gallery_proofs.py plugins/local_onnx/tests/test_onnx_export.py \
-	plugins/local_sd/tests/test_leaks.py
+SOAKED := plugins/gallery_fs/tests/test_gallery_proofs.py plugins/local_sd/tests/test_leaks.py \
+	plugins/local_onnx/tests/test_onnx_export.py
 # Microsoft's Fluent Emoji and the words for them, at the versions that the shipped weights saw.
 MINI_DATA := @lobehub/fluent-emoji-3d@1.1.0 emojibase-data@17.0.0 emojilib@4.0.3
 

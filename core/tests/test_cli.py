@@ -192,6 +192,23 @@ def test_generate_says_how_to_get_a_model_without_weights(house: House) -> None:
     assert "visioncraft models pull toy-xl" in said and "available: toy-1.0" in said
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--init-image", "absent.png"), "absent.png cannot be read"),
+        (("--init-image", "pyproject.toml"), "Invalid --init-image"),
+        (("--lora", "ink:much"), "write NAME or NAME:WEIGHT"),
+        (("--lora", "ink:0.5"), "Invalid --lora; toy-1.0 cannot use it"),
+        (("--controlnet", "edges"), "go together"),
+        (("--hires", "2"), "Invalid --hires; toy-1.0 cannot use it"),
+        (("--upscale", "2"), "only together with upscaler"),
+    ],
+)
+def test_generate_refuses_edits_by_the_options_name(house: House, arguments: tuple[str, ...], words: str) -> None:
+    (house.folder / "pyproject.toml").write_text("no picture")
+    assert words in house.refusal("generate", "apple", *arguments)
+
+
 def test_a_bug_in_a_generator_ends_in_one_line(house: House) -> None:
     assert "Generator 'toy' failed" in house.run("generate", "bug").stderr.splitlines()[-1]
 
