@@ -26,7 +26,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 INSTALL := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --no-build-isolation
 ARGS ?=
 # The tests that have a long form.
-SOAKED := plugins/gallery_fs/tests/test_gallery_proofs.py plugins/local_sd/tests/test_leaks.py
+SOAKED := plugins/gallery_fs/tests/test_gallery_proofs.py plugins/local_onnx/tests/test_onnx_export.py \
+	plugins/local_sd/tests/test_leaks.py
 # Microsoft's Fluent Emoji and the words for them, at the versions that the shipped weights saw.
 MINI_DATA := @lobehub/fluent-emoji-3d@1.1.0 emojibase-data@17.0.0 emojilib@4.0.3
 
@@ -60,7 +61,7 @@ soak: $(DEV)  ## Run the long forms of the tests that kill, flood and draw lots
 	@scripts/install-strace.sh
 	VISIONCRAFT_SOAK=1 VISIONCRAFT_KILLS=200 VISIONCRAFT_FLOOD=1000 VISIONCRAFT_HANG_UPS=100 \
 	VISIONCRAFT_LEONARDO_FAULTS=1000 VISIONCRAFT_LEONARDO_KILLS=20 \
-		$(BIN)/python -m pytest -o timeout=3600 tests/test_kills.py tests/test_live.py \
+		$(BIN)/python -m pytest -o timeout=3600 tests/test_light.py tests/test_kills.py tests/test_live.py tests/test_packaging.py \
 		tests/test_leonardo.py plugins/leonardo/tests/test_money.py plugins/leonardo/tests/test_kill.py $(SOAKED) $(ARGS)
 
 mini-data:  ## Fetch what the embedded model is trained on, into data/
@@ -86,6 +87,8 @@ $(BIN)/python:
 $(RUN): requirements.txt constraints.txt $(PROJECTS) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet -c constraints.txt pip setuptools wheel
 	$(INSTALL) -r requirements.txt
+	@# Alone: torchvision, which it asks for and no upscaler uses, has no wheel for torch without CUDA on PyPI.
+	$(INSTALL) --no-deps -c constraints.txt spandrel
 	@touch $@
 
 $(DEV): requirements-dev.txt $(RUN)

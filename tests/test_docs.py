@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 from harness import ROOT, House, Server, free_port, listening
 from markdown_it import MarkdownIt
+from packaging_kit import LIGHT
 from PIL import Image
 from standin import KEY, StandIn
 
-PAGES = ("README.md", "docs/api.md")
+PAGES = ("README.md", "docs/api.md", "docs/editing.md", "docs/onnx.md")
 SHOWN = ("toml", "text", "")
 """Blocks that are not commands: files, checked where they are used, and drawings."""
 
@@ -40,9 +41,9 @@ def blocks(page: str) -> Iterator[Block]:
             yield Block(page, token.info.strip(), token.content, before)
 
 
-def block_with(words: str) -> Block:
-    """The one block of the README that holds these words."""
-    (found,) = [block for block in blocks("README.md") if words in block.text]
+def block_with(words: str, page: str = "README.md") -> Block:
+    """The one block of a page that holds these words."""
+    (found,) = [block for block in blocks(page) if words in block.text]
     return found
 
 
@@ -79,7 +80,7 @@ def with_leonardo(leonardo: StandIn) -> dict[str, str]:
 
 
 def is_plain(block: Block) -> bool:
-    special = ("make ", "visioncraft serve", "models pull", "pip install")
+    special = ("make ", "visioncraft serve", "models pull", "models export", "pip install")
     return block.language == "bash" and not any(word in block.text for word in special)
 
 
@@ -100,6 +101,13 @@ def test_the_python_block_leaves_a_picture(desk: Path, real: Server) -> None:
     script = block_with("import requests").text
     subprocess.run([sys.executable, "-c", script], cwd=desk, check=True, timeout=240)
     assert Image.open(desk / "star.png").size == (512, 512)
+
+
+def test_the_python_block_on_editing_draws_over_a_picture(desk: Path, real: Server) -> None:
+    Image.new("RGB", (256, 256), "red").save(desk / "apple.png")
+    (block,) = [block for block in blocks("docs/editing.md") if block.language == "python"]
+    subprocess.run([sys.executable, "-c", block.text], cwd=desk, check=True, timeout=240)
+    assert Image.open(desk / "green-too.png").size == (256, 256)
 
 
 @pytest.mark.parametrize("target", ["run", "test", "soak", "check", "bench"])
@@ -131,6 +139,22 @@ def test_a_pull_without_network_says_so_in_one_line(desk: Path) -> None:
     assert "stable-diffusion" in outcome.stderr
 
 
+def test_an_export_without_optimum_says_so_in_one_line(desk: Path) -> None:
+    """The whole of it takes a gigabyte from a registry: plugins/local_onnx/tests has it in `make soak`."""
+    env = environment(desk, VISIONCRAFT_PLUGINS__CONFIG__LOCAL_ONNX__EXPORT_PYTHON=sys.executable)
+    outcome = run(desk, block_with("models export", "docs/onnx.md").text, env)
+    assert outcome.returncode == 1
+    assert "Traceback" not in outcome.stderr
+    assert "No module named 'optimum'" in outcome.stderr
+
+
+def test_the_folders_of_the_light_install_exist() -> None:
+    """`tests/test_light.py` installs them into an empty environment in `make soak`."""
+    folders = block_with("pip install", "docs/onnx.md").text.split()[2:]
+    assert [folder.removeprefix("./") for folder in folders] == list(LIGHT)
+    assert all((ROOT / folder / "pyproject.toml").is_file() for folder in folders)
+
+
 def test_the_plugin_of_thirty_lines_installs_and_draws(desk: Path) -> None:
     """pip installs it into a folder beside the environment, so that the run leaves nothing behind."""
     site = desk / "site-plasma"
@@ -151,7 +175,7 @@ def test_the_plugin_keeps_to_the_lines_it_promises() -> None:
 def test_no_block_is_left_out() -> None:
     """A block in a language no test here runs would go stale unseen."""
     special = [b for page in PAGES for b in blocks(page) if b.language == "bash" and not is_plain(b)]
-    assert len(special) == 5, [block.text for block in special]
+    assert len(special) == 7, [block.text for block in special]
     assert {b.language for page in PAGES for b in blocks(page)} - set(SHOWN) == {"bash", "python"}
 
 

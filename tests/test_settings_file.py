@@ -13,12 +13,14 @@ from visioncraft import PluginSettings, Settings
 from visioncraft.settings import load_settings
 from visioncraft_gallery_fs.settings import GallerySettings
 from visioncraft_leonardo.settings import LeonardoSettings
+from visioncraft_local_onnx.settings import LocalOnnxSettings
 from visioncraft_local_sd.settings import LocalSDSettings, ModelEntry
 
 FILE = Path(__file__).parents[1] / "settings.toml"
 TABLES: dict[str, type[PluginSettings]] = {
     "gallery_fs": GallerySettings,
     "leonardo": LeonardoSettings,
+    "local_onnx": LocalOnnxSettings,
     "local_sd": LocalSDSettings,
 }
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import click
 import numpy as np
 import typer
-from visioncraft import GeneratedImage, Generator, InvalidRequest, ModelInfo, encode_png, hookimpl
+from visioncraft import ExportedModel, GeneratedImage, Generator, InvalidRequest, ModelInfo, encode_png, hookimpl
 from visioncraft.stores import MemoryStore
 
 class Toy(Generator):
@@ -36,6 +36,12 @@ class Toy(Generator):
         progress.step(1, 1)
         Path(model_id).touch()
         return list(self.models())[1]
+    exports = "paper"
+    def export(self, model, precision, progress):
+        progress.stage("folding")
+        if precision == "int8":
+            raise InvalidRequest("Unknown precision", field="precision", issue="paper has none")
+        return ExportedModel(list(self.models())[0], [f"{model.id} was folded in {precision}"])
     def run(self, request, progress):
         if request.prompt == "bug":
             raise KeyError("a bug in the toy")
@@ -220,6 +226,19 @@ def test_models_pull_asks_the_engine_and_makes_the_model_available(house: House)
     outcomes = [house.run("models", "pull", name).stdout for name in ("toy-xl", "TOY-XL")]
     assert "toy-xl is ready" in outcomes[0] and "already here" in outcomes[1]
     assert "write toy-xl" in house.refusal("models", "pull", "some/thing")
+
+
+@pytest.mark.parametrize("arguments", [("add", "x.safetensors"), ("remove", "toy-1.0", "--yes"), ("info", "toy-1.0")])
+def test_without_a_plugin_that_keeps_weights_the_commands_say_so(house: House, arguments: tuple[str, ...]) -> None:
+    assert "pip install visioncraft-local-sd" in house.refusal("models", *arguments)
+
+
+def test_models_export_asks_the_engine_that_makes_that_kind_and_prints_what_it_found(house: House) -> None:
+    made = house.run("models", "export", "TOY-1-0", "--to", "paper", "--precision", "fp16").stdout
+    assert "toy-1.0 was folded in fp16\n" in made and "toy-1.0 is ready" in made
+    assert "paper has none" in house.refusal("models", "export", "toy-1.0", "--to", "paper", "--precision", "int8")
+    assert "(known: paper)" in house.refusal("models", "export", "toy-1.0")
+    assert "models pull toy-xl" in house.refusal("models", "export", "toy-xl", "--to", "paper")
 
 
 def test_plugins_lists_a_broken_one_with_its_reason_and_the_rest_goes_on(house: House) -> None:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, distributions
 from pathlib import Path
+from typing import Any
 
 import pytest
 import visioncraft
@@ -134,6 +135,69 @@ def test_a_hook_that_hangs_is_left_behind_at_its_time_limit(point: Point) -> Non
     release.set()
 
 
+@pytest.mark.parametrize(
+    ("hook", "answer", "reason"),
+    [
+        ("generators", "['plasma']", "visioncraft_generators answered a str, not a Generator"),
+        ("generators", "[Nameless()]", "visioncraft_generators answered a Nameless whose name is None, not a name"),
+        ("models", "[5]", "visioncraft_models answered a int, not a ModelInfo"),
+        ("stores", "[Nameless()]", "visioncraft_stores answered a Nameless, not a ImageStore"),
+        ("key_checks", "[len]", "visioncraft_key_checks answered a builtin_function_or_method, not a KeyCheck"),
+        ("commands", "[lambda: 0]", "visioncraft_commands answered a function whose name is None, not a name"),
+    ],
+)
+def test_a_hook_that_answers_something_else_costs_its_plugin_alone(
+    point: Point, hook: str, answer: str, reason: str
+) -> None:
+    source = (
+        GENERATOR.format(name="unused", model="m").replace('    name = "unused"\n', "").replace("Engine", "Nameless")
+    )
+    source = source.partition("@hookimpl")[0] + f"@hookimpl\ndef visioncraft_{hook}():\n    return {answer}\n"
+    manager = manager_with(point("wrong", source), point("fine", GENERATOR.format(name="fine", model="m")))
+    assert [model.id for model in Registry(manager.settings, manager).available()] == ["m"]
+    assert manager.collect(f"visioncraft_{hook}") == [] or hook in ("generators", "stores")
+    assert (manager.plugins["wrong"].status, manager.plugins["wrong"].error) == ("failed", reason)
+
+
+@pytest.mark.parametrize(
+    ("models", "reason"),
+    [
+        ("raise OSError('the disk is away')", "OSError: the disk is away"),
+        ("return threading.Event().wait()", "did not answer within 0.05 s"),
+        ("return ['a']", "TypeError: it answered what is no ModelInfo"),
+    ],
+)
+def test_a_generator_that_cannot_list_its_models_is_named_until_it_can(point: Point, models: str, reason: str) -> None:
+    source = GENERATOR.format(name="shy", model="n").replace(
+        "        return [ModelInfo", f"        if self.shy: {models}\n        return [ModelInfo"
+    )
+    shy = point(
+        "shy",
+        f"import threading\n{source}".replace("class Engine(Generator):", "class Engine(Generator):\n    shy = True"),
+    )
+    manager = manager_with(shy, point("fine", GENERATOR.format(name="fine", model="m")), hook_timeout_s=0.05)
+    registry = Registry(manager.settings, manager)
+    assert [model.id for model in registry.available()] == ["m"]
+    error = manager.plugins["shy"].error or ""
+    assert error.startswith("generator 'shy' could not list its models") and reason in error
+    vars(registry.generators["shy"])["shy"] = False
+    registry.refresh()
+    assert [model.id for model in registry.available()] == ["m", "n"]
+    assert manager.plugins["shy"].error is None
+
+
+def test_a_router_that_is_none_costs_its_plugin_alone(visioncraft_client: Callable[..., Any]) -> None:
+    class Odd:
+        @hookspecs.hookimpl
+        def visioncraft_routers(self) -> list[object]:
+            return [object()]
+
+    client = visioncraft_client(Odd())
+    assert client.get("/health").status_code == 200
+    told = {each["name"]: each for each in client.get("/plugins").json()}
+    assert told["mine"]["status"] == "failed" and "cannot be mounted" in told["mine"]["error"]
+
+
 def test_two_plugins_with_one_generator_name_are_both_named_and_the_rightful_owner_keeps_it(point: Point) -> None:
     borrower = point("a_borrower", GENERATOR.format(name="owner", model="m1"))
     owner = point("owner", GENERATOR.format(name="owner", model="m2"))
@@ -152,6 +216,23 @@ def test_one_model_under_two_spellings_from_two_plugins_is_a_named_clash(point: 
     registry = Registry(manager.settings, manager)
     assert [model.id for model in registry.available()] == ["phoenix-1.0"]
     assert "model 'Phoenix-1-0' is offered by" in (manager.plugins["second"].error or "")
+
+
+@pytest.mark.parametrize(
+    ("backends", "drawer"), [((), "z_first"), (("a_second",), "a_second"), (("z_first", "a_second"), "z_first")]
+)
+def test_a_model_that_two_engines_can_run_goes_to_its_first_one_unless_settings_say_otherwise(
+    point: Point, backends: tuple[str, ...], drawer: str
+) -> None:
+    both = (
+        "from visioncraft import ModelInfo, hookimpl\n@hookimpl\ndef visioncraft_models(settings):\n"
+        "    return [ModelInfo(id='both', name='Both', engine='z_first', also=('a_second',))]"
+    )
+    engines = [point(name, GENERATOR.format(name=name, model=name)) for name in ("a_second", "z_first")]
+    manager = manager_with(*engines, point("lister", both))
+    settings = manager.settings.model_copy(update={"generation": GenerationSettings(backends=backends)})
+    registry = Registry(settings, manager)
+    assert registry.generator_for(registry.model("both")).name == drawer
 
 
 def test_two_entry_points_of_one_name_are_a_named_clash(point: Point) -> None:

@@ -10,8 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from visioncraft.contracts import EVERYTHING, Generator, ImageStore, Progress
-    from visioncraft.device import probe_device
+    from visioncraft.contracts import EVERYTHING, Generator, ImageStore, ModelKeeper, Progress
+    from visioncraft.device import free_memory_gb, probe_device
     from visioncraft.drawing import replay
     from visioncraft.editing import Control, Hires, InputImage, LoRA
     from visioncraft.errors import (
@@ -36,11 +36,13 @@ if TYPE_CHECKING:
     from visioncraft.keys import ApiKeys
     from visioncraft.search import search_terms
     from visioncraft.settings import PluginSettings, Settings
+    from visioncraft.shelf import Shelf
     from visioncraft.stores import page_of
     from visioncraft.types import (
         Ability,
         BackendStatus,
         DeviceInfo,
+        ExportedModel,
         GalleryQuery,
         GeneratedImage,
         GenerationRequest,
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
         ModelInfo,
         Page,
         Sort,
+        StoredModel,
         canonical_id,
         model_folder,
         tag_key,
@@ -62,7 +65,7 @@ PLUGIN_API = "1.0"
 """The plugin API's version: the core's own without its last number. A plugin depends on `visioncraft>=1.0,<2`."""
 
 _HOMES = {
-    "device": ("probe_device",),
+    "device": ("free_memory_gb", "probe_device"),
     "drawing": ("replay",),
     "editing": ("Control", "Hires", "InputImage", "LoRA"),
     "errors": (
@@ -87,12 +90,14 @@ _HOMES = {
     "keys": ("ApiKeys",),
     "search": ("search_terms",),
     "settings": ("PluginSettings", "Settings"),
+    "shelf": ("Shelf",),
     "stores": ("page_of",),
-    "contracts": ("EVERYTHING", "Generator", "ImageStore", "Progress"),
+    "contracts": ("EVERYTHING", "Generator", "ImageStore", "ModelKeeper", "Progress"),
     "types": (
         "Ability",
         "BackendStatus",
         "DeviceInfo",
+        "ExportedModel",
         "GalleryQuery",
         "GeneratedImage",
         "GenerationRequest",
@@ -103,6 +108,7 @@ _HOMES = {
         "ModelInfo",
         "Page",
         "Sort",
+        "StoredModel",
         "canonical_id",
         "model_folder",
         "tag_key",
@@ -120,6 +126,7 @@ __all__ = [
     "ConfigurationError",
     "Control",
     "DeviceInfo",
+    "ExportedModel",
     "GalleryQuery",
     "GeneratedImage",
     "GenerationFailed",
@@ -137,6 +144,7 @@ __all__ = [
     "LoRA",
     "Marks",
     "ModelInfo",
+    "ModelKeeper",
     "ModelNotAvailable",
     "NotFound",
     "Page",
@@ -146,14 +154,17 @@ __all__ = [
     "RateLimitExceeded",
     "ServiceUnavailable",
     "Settings",
+    "Shelf",
     "Sort",
     "StorageError",
+    "StoredModel",
     "UpstreamError",
     "VisionCraftError",
     "__version__",
     "canonical_id",
     "decode_png",
     "encode_png",
+    "free_memory_gb",
     "hookimpl",
     "image_filename",
     "is_image_id",

@@ -21,6 +21,7 @@ from visioncraft.api.guard import (
     origin_pattern,
 )
 from visioncraft.api.routes import gallery, generate, images, jobs, system
+from visioncraft.plugins import one_line
 from visioncraft.runtime import Runtime
 from visioncraft.settings import Settings
 
@@ -53,12 +54,20 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     errors.install(app)
     for routes in (system, generate, jobs, gallery, images):
         app.include_router(routes.router)
-    for info, routers in house.plugins.collect("visioncraft_routers"):
-        for router in routers:
-            app.include_router(router, tags=[info.name])
+    _mount_plugins(app, house)
     openapi.customise(app, house)
     _guard(app, settings)
     return app
+
+
+def _mount_plugins(app: FastAPI, house: Runtime) -> None:
+    """Further routers, after the core's own; one that cannot be mounted costs its plugin alone."""
+    for info, routers in house.plugins.collect("visioncraft_routers"):
+        try:
+            for router in routers:
+                app.include_router(router, tags=[info.name])
+        except Exception as error:
+            house.plugins.fail(info, f"a router of it cannot be mounted: {one_line(error)}", error)
 
 
 def _guard(app: FastAPI, settings: Settings) -> None:

@@ -1,14 +1,16 @@
-"""The two contracts plugins implement, `Generator` and `ImageStore`, and the `Progress` a generator is handed."""
+"""The contracts plugins implement, `Generator`, `ModelKeeper` and `ImageStore`, and the `Progress` they are handed."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Sequence
-from typing import ClassVar, Protocol
+from pathlib import Path
+from typing import ClassVar, Protocol, runtime_checkable
 
 from visioncraft.errors import GenerationFailed, NotFound, StorageError
 from visioncraft.types import (
     BackendStatus,
+    ExportedModel,
     GalleryQuery,
     GeneratedImage,
     GenerationRequest,
@@ -16,6 +18,7 @@ from visioncraft.types import (
     Marks,
     ModelInfo,
     Page,
+    StoredModel,
 )
 
 EVERYTHING = GalleryQuery()
@@ -83,6 +86,56 @@ class Generator(ABC):
     def close(self) -> None:
         """The server ends: give everything back."""
         return
+
+
+@runtime_checkable
+class ModelKeeper(Protocol):
+    """What a generator may offer beside drawing: `visioncraft models` keeps weights with it.
+
+    Each method that takes long reports into `progress`, in MB (10**6 bytes), and raises `JobCancelled` from there.
+    """
+
+    def pull(self, model_id: str, progress: Progress) -> ModelInfo | StoredModel:
+        """Download a model, or a part for models; called again it goes on where it stopped."""
+
+    def parts(self) -> Sequence[StoredModel]:
+        """What models draw with beside their own weights: LoRAs, ControlNets and the like."""
+
+    def add(self, path: Path, name: str | None, progress: Progress) -> StoredModel:
+        """Copy a file or folder among its own, as what its contents say it is.
+
+        Raises `InvalidRequest` for what it cannot use or has under that name already, `StorageError` for a full disk.
+        """
+
+    def inspect(self, name: str, listed: ModelInfo | None, progress: Progress) -> StoredModel:
+        """What lies on disk of a model or part, with hashes. Raises `NotFound`.
+
+        Parameters
+        ----------
+        listed: The model of that name, which another plugin may list.
+        """
+
+    def remove(self, name: str, listed: ModelInfo | None) -> StoredModel:
+        """Delete a model or part. Raises `NotFound`, or `InvalidRequest` for one that is not its to delete."""
+
+
+@runtime_checkable
+class ModelExporter(Protocol):
+    """What a generator may offer beside drawing: `visioncraft models export` makes models of its own with it."""
+
+    exports: ClassVar[str]
+    """What it makes, as `--to` names it: `onnx`."""
+
+    def export(self, model: ModelInfo, precision: str, progress: Progress) -> ExportedModel:
+        """Make a model of its own of another engine's, checked against that before it is kept.
+
+        Parameters
+        ----------
+        precision: `fp32`, `fp16` or `int8`.
+
+        Raises `InvalidRequest` for a model or precision that it cannot export, `GenerationFailed` where the result is
+        not what it should be; nothing is kept then.
+        """
 
 
 def checked(image: object, generator: str) -> GeneratedImage:

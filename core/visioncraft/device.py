@@ -34,6 +34,23 @@ def probe_device(cpu_only: bool = False) -> DeviceInfo:
     return DeviceInfo(device="cpu", device_name=_cpu_name())
 
 
+def free_memory_gb() -> float:
+    """Main memory that could be allocated now, in GB (2**30 bytes), within a container's own limit."""
+    import psutil
+
+    return float(min(psutil.virtual_memory().available, _cgroup_free()) / _GB)
+
+
+def _cgroup_free() -> float:
+    """What a container's own limit leaves: past it the kernel kills, whatever the machine has free."""
+    try:
+        root = Path("/sys/fs/cgroup")
+        limit = (root / "memory.max").read_text(encoding="ascii").strip()
+        return float("inf") if limit == "max" else int(limit) - int((root / "memory.current").read_text("ascii"))
+    except (OSError, ValueError):
+        return float("inf")
+
+
 def _probe_gpu() -> DeviceInfo:
     nvml = _nvml()
     handle = _visible_handle(nvml)

@@ -68,25 +68,34 @@ def incompatibility(distribution: Distribution) -> str | None:
     )
 
 
-def installed_versions(path: list[str] | None = None) -> dict[str, str]:
-    """The installed distributions' versions by canonical name; of two with one name the one that is imported."""
-    found: dict[str, str] = {}
-    for each in distributions(path=path) if path is not None else distributions():
-        found.setdefault(canonicalize_name(each.name), each.version)
+def installed() -> dict[str, Distribution]:
+    """The installed distributions by canonical name; of two with one name the one that is imported.
+
+    What an interrupted uninstall left behind has no name, and is passed over.
+    """
+    found: dict[str, Distribution] = {}
+    for each in distributions():
+        if each.name:
+            found.setdefault(canonicalize_name(each.name), each)
     return found
 
 
-def unmet(name: str, version: str, declared: Iterable[str], installed: Mapping[str, str]) -> Iterator[Unmet]:
+def installed_versions() -> dict[str, str]:
+    """Their versions."""
+    return {name: each.version for name, each in installed().items()}
+
+
+def unmet(name: str, version: str, declared: Iterable[str], versions: Mapping[str, str]) -> Iterator[Unmet]:
     """The requirements of one distribution that these versions do not meet.
 
     Parameters
     ----------
     name, version: The distribution.
     declared: Its `Requires-Dist`.
-    installed: Versions by canonical name.
+    versions: What is installed, by canonical name.
     """
     for requirement in requirements(declared):
-        found = installed.get(canonicalize_name(requirement.name))
+        found = versions.get(canonicalize_name(requirement.name))
         if found is None or not _meets(requirement, found):
             yield Unmet(name, version, requirement, found)
 

@@ -27,6 +27,15 @@ def new_job_id() -> str:
     return "job_" + _ulid()
 
 
+def following(named: str, count: int) -> str:
+    """The id that stands `count` places after another of its kind: the same whenever it is asked for."""
+    prefix, ulid = named[:4], named[4:]
+    number = 0
+    for digit in ulid:
+        number = number << 5 | _DIGITS.index(digit)
+    return prefix + _spelled((number >> 80 << 80) | ((number + count) & (1 << 80) - 1))
+
+
 def image_time(image_id: str) -> datetime:
     """When a picture id was drawn, in UTC, to the millisecond."""
     number = 0
@@ -51,5 +60,8 @@ def image_filename(image_id: str, created_at: datetime) -> str:
 
 
 def _ulid() -> str:
-    number = (time.time_ns() // 1_000_000 << 80) | secrets.randbits(80)
+    return _spelled((time.time_ns() // 1_000_000 << 80) | secrets.randbits(80))
+
+
+def _spelled(number: int) -> str:
     return "".join(_DIGITS[number >> shift & 31] for shift in range(125, -1, -5))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
@@ -18,10 +18,12 @@ from typing import Any, Literal
 import pluggy
 
 from visioncraft import PLUGIN_API, hookspecs
+from visioncraft.contracts import Generator, ImageStore
 from visioncraft.distributions import incompatibility
 from visioncraft.errors import ConfigurationError, PluginError, VisionCraftError
 from visioncraft.isolated import IsolatedPlugin
 from visioncraft.settings import Settings
+from visioncraft.types import KeyCheck, ModelInfo
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +99,7 @@ class PluginManager:
 
     def collect(self, hook: str) -> list[tuple[PluginInfo, list[Any]]]:
         """Ask every active plugin for its list, each under its guard; one that raises loses only its own answer."""
-        return [(info, answer) for info, answer in self._answers(hook, list) if answer]
+        return [(info, answer) for info, answer in self._answers(hook, lambda each: _checked(hook, each)) if answer]
 
     def collect_one(self, hook: str) -> list[tuple[PluginInfo, Any]]:
         """The same for a hook that answers one object instead of a list."""
@@ -108,7 +110,7 @@ class PluginManager:
         target = self._pluggy.get_plugin(name)
         others = [plugin for plugin in self._pluggy.get_plugins() if plugin is not target]
         caller = self._pluggy.subset_hook_caller(hook, remove_plugins=others)
-        answers = _within(self.settings.plugins.hook_timeout_s, lambda: caller(settings=self.settings), hook)
+        answers = within(self.settings.plugins.hook_timeout_s, lambda: caller(settings=self.settings), hook)
         return answers[0] if answers else None
 
     def _answers(self, hook: str, shape: Callable[[Any], Any]) -> Iterator[tuple[PluginInfo, Any]]:
@@ -118,8 +120,10 @@ class PluginManager:
             try:
                 answer = self.ask(name, hook)
                 shaped = None if answer is None else shape(answer)
+            except _Misbehaviour as error:
+                self.fail(info, error.message, error)
             except Exception as error:
-                self.fail(info, f"{hook} raised {_one_line(error)}", error)
+                self.fail(info, f"{hook} raised {one_line(error)}", error)
             else:
                 yield info, shaped
 
@@ -177,7 +181,7 @@ class PluginManager:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a plugin that calls sys.exit() at import must not end the server
-            self.fail(info, f"import raised {_one_line(error)}", error)
+            self.fail(info, f"import raised {one_line(error)}", error)
             return
         self._register(plugin, info)
 
@@ -225,7 +229,8 @@ def _describe_point(point: EntryPoint) -> PluginInfo:
     )
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """An error's kind and words in one line."""
     text = error.message if isinstance(error, VisionCraftError) else str(error)
     return f"{type(error).__name__}: {' '.join(text.split())}"
 
@@ -238,14 +243,39 @@ def _misfit(plugin: object, error: BaseException) -> str:
             near = get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}?" if near else "one that is newer needs a newer visioncraft"
             return f"{name} is no hook of plugin API {PLUGIN_API}; {hint}"
-    return f"{_one_line(error)}; a hook takes `settings`, or nothing"
+    return f"{one_line(error)}; a hook takes `settings`, or nothing"
+
+
+class _Misbehaviour(PluginError):
+    """What the manager itself found wrong, told as it is."""
+
+
+def _checked(hook: str, answer: Any) -> list[Any]:
+    """A hook's answer as a list of what the hook hands over, under names that can be used."""
+    kind, naming = _HANDED_OVER.get(hook, (object, None))
+    entries = list(answer)
+    for entry in entries:
+        if not isinstance(entry, kind):
+            raise _Misbehaviour(f"{hook} answered a {type(entry).__name__}, not a {kind.__name__}")
+        if naming is not None and not (isinstance(name := getattr(entry, naming, None), str) and name):
+            raise _Misbehaviour(f"{hook} answered a {type(entry).__name__} whose {naming} is {name!r}, not a name")
+    return entries
+
+
+_HANDED_OVER: Mapping[str, tuple[type, str | None]] = {
+    "visioncraft_generators": (Generator, "name"),
+    "visioncraft_models": (ModelInfo, "id"),
+    "visioncraft_stores": (ImageStore, "name"),
+    "visioncraft_key_checks": (KeyCheck, "service"),
+    "visioncraft_commands": (object, "name"),
+}
 
 
 def _as_is(answer: Any) -> Any:
     return answer
 
 
-def _within(seconds: float, call: Any, what: str) -> Any:
+def within(seconds: float, call: Callable[[], Any], what: str) -> Any:
     """Run `call` in a thread of its own; past `seconds` it is left behind and `PluginError` is raised."""
     outcome: list[Any] = []
     failure: list[BaseException] = []
@@ -260,7 +290,7 @@ def _within(seconds: float, call: Any, what: str) -> Any:
     thread.start()
     thread.join(seconds)
     if thread.is_alive():
-        raise PluginError(f"{what} did not answer within {seconds:g} s")
+        raise _Misbehaviour(f"{what} did not answer within {seconds:g} s")
     if failure:
         raise failure[0]
     return outcome[0]

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from visioncraft.contracts import Generator, ImageStore
 from visioncraft.errors import ConfigurationError, ModelNotAvailable
-from visioncraft.plugins import PluginInfo, PluginManager, claim, rightful_first
+from visioncraft.plugins import PluginInfo, PluginManager, claim, one_line, rightful_first, within
 from visioncraft.settings import Settings
 from visioncraft.types import ModelInfo, canonical_id
 
@@ -103,21 +103,37 @@ class Registry:
         raise ModelNotAvailable(wanted, [model.id for model in self.available()], suggestion)
 
     def _runners(self, model: ModelInfo) -> list[Generator]:
+        """The generators that run it: those of `generation.backends` first, then those of its first engine."""
         order = {name: rank for rank, name in enumerate(self.settings.generation.backends)}
-        fits = [g for g in self.generators.values() if model.engine == g.name or model.engine in g.engines]
-        return sorted(fits, key=lambda g: (order.get(g.name, len(order)), g.name))
+        engines = (model.engine, *model.also)
+        ranks = {
+            g.name: min((rank for rank, engine in enumerate(engines) if engine in {g.name, *g.engines}), default=None)
+            for g in self.generators.values()
+        }
+        fits = [(order.get(name, len(order)), rank, name) for name, rank in ranks.items() if rank is not None]
+        return [self.generators[name] for _, _, name in sorted(fits)]
 
     def _offered_models(self) -> Iterator[tuple[PluginInfo, ModelInfo]]:
         for name, generator in list(self.generators.items()):
             info = self._generator_owners[name]
-            try:
-                offered = list(generator.models())
-            except Exception as error:
-                log.warning("generator '%s' could not list its models: %s", name, error)
-                continue
-            yield from ((info, model) for model in offered)
+            yield from ((info, model) for model in self._models_of(name, generator, info))
         for info, models in self._manager.collect("visioncraft_models"):
             yield from ((info, model) for model in models)
+
+    def _models_of(self, name: str, generator: Generator, info: PluginInfo) -> list[ModelInfo]:
+        """What a generator lists. One that raises or hangs lists nothing, and its plugin says so until it answers."""
+        trouble = f"generator '{name}' could not list its models"
+        try:
+            offered = within(self.settings.plugins.hook_timeout_s, lambda: list(generator.models()), f"{name}.models()")
+            if not all(isinstance(model, ModelInfo) for model in offered):
+                raise TypeError("it answered what is no ModelInfo")
+        except Exception as error:
+            info.error = f"{trouble}: {one_line(error)}"
+            log.warning("%s", info.error)
+            return []
+        if info.error and info.error.startswith(trouble):
+            info.error = None
+        return list(offered)
 
     def _collect_generators(self) -> dict[str, Generator]:
         self._generator_owners: dict[str, PluginInfo] = {}

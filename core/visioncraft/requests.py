@@ -18,9 +18,10 @@ MAX_PROMPT_CHARACTERS = 10_000
 MAX_SEED = 2**63 - 1
 _DRAWN_SEEDS = 2**31 - 10  # any client's number type and any tool's seed field hold them, Leonardo's Flux too
 MAX_LORAS = 16
+MAX_IMAGES = 16
 _STRENGTH, _STRENGTH_OF_A_MASK = 0.8, 1.0  # diffusers' own defaults for img2img and inpainting
 _NEEDS = {"strength": "init_image", "mask": "init_image", "upscale": "upscaler"}
-_BOUNDS = {"clip_skip": (1, 12), "upscale": (1.0, 8.0)}
+_BOUNDS = {"num_images": (1, MAX_IMAGES), "clip_skip": (1, 12), "upscale": (1.0, 8.0)}
 _CATALOGUE = {"aspect_ratio": "aspect_ratios", "preset_style": "preset_styles", "quality": "quality_levels"}
 
 
@@ -44,7 +45,7 @@ def build_request(
     _check_abilities(model, given, known)
     _check_text("prompt", prompt)
     _check_text("negative_prompt", given.get("negative_prompt", ""), may_be_empty=True)
-    given["seed"] = _seed(given.get("seed", -1))
+    given["seed"] = _seed(given.get("seed", -1), given.get("num_images", 1))
     if "leonardo_model" in given:
         given["leonardo_model"] = canonical_id(given["leonardo_model"])
     if model.kind == "cloud":
@@ -158,11 +159,12 @@ def _check_text(field: str, text: str, may_be_empty: bool = False) -> None:
             raise _invalid(field, f"contains the control character U+{ord(character):04X}; remove it")
 
 
-def _seed(seed: int) -> int:
+def _seed(seed: int, count: int) -> int:
+    """The first of `count` seeds that follow each other."""
     if seed == -1:
-        return secrets.randbelow(_DRAWN_SEEDS)
-    if not 0 <= seed <= MAX_SEED:
-        raise _invalid("seed", f"-1 for a random seed, or 0 to {MAX_SEED}")
+        return secrets.randbelow(_DRAWN_SEEDS - MAX_IMAGES)
+    if not 0 <= seed <= MAX_SEED - (count - 1):
+        raise _invalid("seed", f"-1 for a random seed, or 0 to {MAX_SEED - (count - 1)}")
     return seed
 
 

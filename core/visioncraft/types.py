@@ -60,6 +60,7 @@ class ModelInfo:
     available: Whether it can draw now.
     suggestion: The command that makes it available, where it is not.
     catalogue: For cloud models, what `/models` says of it beside its name (its models, styles, aspect ratios).
+    also: Further engines that can run it; `generation.backends` says which one does where several are installed.
     abilities: The fields of a request that it takes beside those that every model does; others are refused.
     """
 
@@ -75,7 +76,51 @@ class ModelInfo:
     available: bool = True
     suggestion: str | None = None
     catalogue: Mapping[str, Any] | None = None
+    also: tuple[str, ...] = ()
     abilities: frozenset[Ability] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredModel:
+    """Weights as they lie on disk: a model's, or those of a part that models draw with.
+
+    Parameters
+    ----------
+    id: Its name: a model's id, a LoRA's name.
+    kind: `checkpoint`, `lora`, `controlnet`, `embedding`, `vae`, `upscaler`.
+    path: The file or folder.
+    files: Bytes of each file, by its path inside the folder, or by the file's own name.
+    base: The family it is of, or fits; empty where nothing says.
+    detail: A word more for people.
+    sha256: Of each file, in hexadecimal digits, where it was asked for.
+    """
+
+    id: str
+    kind: str
+    path: str
+    files: Mapping[str, int]
+    base: str = ""
+    detail: str = ""
+    sha256: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(self.files.values())
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedModel:
+    """A model that a generator made of another engine's.
+
+    Parameters
+    ----------
+    model: As it is listed from now on.
+    findings: What was measured of it, one sentence each.
+    """
+
+    model: ModelInfo
+    findings: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +136,8 @@ class GenerationRequest:
     guidance_scale: How closely to follow the prompt; 1 switches guidance off.
     width, height: Pixels.
     seed: The seed to use, never -1: a random one is drawn before the request reaches a generator.
+    num_images: How many pictures the job draws, with seeds that follow each other. A generator is asked for each by
+        itself, and always sees 1.
     sampler: The sampler by its common name (`euler_a`, `dpm++_2m_karras`); None leaves it to the model.
     init_image: The picture to start from, of the request's size; None starts from noise.
     strength: How much of the noise comes back over `init_image`, past 0 to 1; 1 leaves nothing of it.
@@ -114,6 +161,7 @@ class GenerationRequest:
     width: int = 512
     height: int = 512
     seed: int = 0
+    num_images: int = 1
     sampler: str | None = None
     init_image: InputImage | None = None
     strength: float = 0.8
@@ -137,11 +185,21 @@ class GenerationRequest:
         width, height = (round(side * scale / multiple) * multiple for side in (self.width, self.height))
         return width, height
 
+    @property
+    def steps_drawn(self) -> int:
+        """Denoising steps of all passes: a picture that is drawn over is drawn for `strength` of the steps."""
+        steps = self.num_inference_steps
+        drawn = max(1, int(steps * self.strength)) if self.init_image is not None else steps
+        second = max(1, int((self.hires.steps or steps) * self.hires.strength)) if self.hires is not None else 0
+        return drawn + second
+
     def parameters(self) -> dict[str, Any]:
         """The parameters used, as `/generate` answers them; a picture among them is its hash."""
         names = ["prompt", "negative_prompt", "num_inference_steps", "guidance_scale", "width", "height"]
         if self.sampler is not None:
             names.append("sampler")
+        if self.num_images > 1:
+            names.append("num_images")
         if self.model.kind == "cloud":
             names += ["leonardo_model", "aspect_ratio", "preset_style", "quality"]
         return {name: getattr(self, name) for name in names} | self._editing()

@@ -17,6 +17,9 @@ from harness import ROOT, House
 
 PROJECTS = [ROOT / "core", *sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))]
 EXAMPLES = sorted(path.parent for path in ROOT.glob("examples/**/pyproject.toml"))
+LIGHT = ("core", "plugins/gallery_fs", "plugins/local_onnx", "plugins/mini")
+"""The folders of the install without torch."""
+
 OFFLINE = {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_BUILD_ISOLATION": "false"}
 
 
@@ -43,29 +46,32 @@ class Wheelhouse:
         (found,) = self.folder.glob(f"{distribution.replace('-', '_')}-[0-9]*.tar.gz")
         return found
 
-    def environment(self, folder: Path, *names: str) -> Path:
-        """A virtual environment with these distributions from their wheels; answers its interpreter."""
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
-        python = folder / "bin" / "python"
-        site = Path(sysconfig.get_path("purelib", vars={"base": str(folder)}))
-        (site / "third_party.pth").write_text(f"{self.third_party}\n", "utf-8")
-        done = self.install(python, *names)
-        assert done.returncode == 0, done.stderr
-        return python
-
-    def install(self, python: Path, *names: str, checked: bool = True) -> subprocess.CompletedProcess[str]:
-        """Install these distributions' wheels.
+    def environment(self, folder: Path, *names: str, empty: bool = False) -> Path:
+        """A virtual environment with these distributions from their wheels; answers its interpreter.
 
         Parameters
         ----------
-        python: Of the environment.
-        checked: Whether pip has to find what they need among the third-party packages: what a wheel does not state is
-            missed then.
+        folder: Where to make it.
+        names: The distributions.
+        empty: Whether what they need is fetched from the registry, instead of found among the third-party packages.
         """
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+        python = folder / "bin" / "python"
+        if not empty:
+            site = Path(sysconfig.get_path("purelib", vars={"base": str(folder)}))
+            (site / "third_party.pth").write_text(f"{self.third_party}\n", "utf-8")
+        options = ["--constraint", str(ROOT / "constraints.txt")] if empty else []
+        done = self.install(python, *names, options=options, env={} if empty else OFFLINE)
+        assert done.returncode == 0, done.stderr
+        return python
+
+    def install(
+        self, python: Path, *names: str, options: Sequence[str] = (), env: Mapping[str, str] = OFFLINE
+    ) -> subprocess.CompletedProcess[str]:
+        """Install these distributions' wheels, as an author's users do: what a wheel does not state is missed."""
         wheels = [str(self.wheel(name)) for name in names]
-        options = ["--quiet", *([] if checked else ["--no-deps"])]
-        pip = [sys.executable, "-m", "pip", "--python", str(python), "install", *options, *wheels]
-        return subprocess.run(pip, capture_output=True, text=True, env={**os.environ, **OFFLINE})
+        pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", *options, *wheels]
+        return subprocess.run(pip, capture_output=True, text=True, env={**os.environ, **env})
 
 
 def build_everything(folder: Path) -> Wheelhouse:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from visioncraft.cli import edits
 from visioncraft.cli.output import progress_bar
 from visioncraft.cli.state import State
 
@@ -18,7 +19,14 @@ if TYPE_CHECKING:
     from visioncraft.settings import Settings
     from visioncraft.types import GenerationRequest, ImageRecord
 
-_OPTIONS = {"num_inference_steps": "--steps", "prompt": "PROMPT"}
+_OPTIONS = {
+    "num_inference_steps": "--steps",
+    "prompt": "PROMPT",
+    "controlnet.name": "--controlnet",
+    "controlnet.image": "--control-image",
+    "controlnet.scale": "--control-scale",
+    "hires.scale": "--hires",
+}
 
 
 def generate(
@@ -35,6 +43,17 @@ def generate(
     height: Annotated[int | None, typer.Option(help="Pixels.")] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed draws the same picture; -1 is a random one.")] = None,
     sampler: Annotated[str | None, typer.Option(help="As euler_a or dpm++_2m_karras.")] = None,
+    init_image: Annotated[Path | None, typer.Option(help="A picture to start from.")] = None,
+    strength: Annotated[float | None, typer.Option(help="How much of it is drawn anew, past 0 to 1.")] = None,
+    mask: Annotated[Path | None, typer.Option(help="Where it is drawn anew: white is, black stays.")] = None,
+    lora: Annotated[list[str] | None, typer.Option(help="NAME or NAME:WEIGHT; may be given several times.")] = None,
+    controlnet: Annotated[str | None, typer.Option(help="A ControlNet by its name.")] = None,
+    control_image: Annotated[Path | None, typer.Option(help="What the ControlNet follows.")] = None,
+    control_scale: Annotated[float | None, typer.Option(help="How closely.")] = None,
+    clip_skip: Annotated[int | None, typer.Option(help="Layer of the text encoder, from the last, which is 1.")] = None,
+    hires: Annotated[float | None, typer.Option(help="Draw a second pass so many times as large.")] = None,
+    upscaler: Annotated[str | None, typer.Option(help="Enlarge the finished picture: lanczos, or a model.")] = None,
+    upscale: Annotated[float | None, typer.Option(help="By how much.")] = None,
 ) -> None:
     """Draw a picture, keep it in the gallery and write it to a file."""
     import asyncio
@@ -50,6 +69,15 @@ def generate(
         "height": height,
         "seed": seed,
         "sampler": sampler,
+        "init_image": edits.file(init_image),
+        "strength": strength,
+        "mask": edits.file(mask),
+        "loras": [edits.lora(each) for each in lora or ()],
+        "controlnet": edits.controlnet(controlnet, control_image, control_scale),
+        "clip_skip": clip_skip,
+        "hires": None if hires is None else {"scale": hires},
+        "upscaler": upscaler,
+        "upscale": upscale,
     }
     try:
         record, png = asyncio.run(_draw(settings, prompt, model, fields))
@@ -88,6 +116,7 @@ def _request(runtime: Runtime, prompt: str, model: str | None, fields: dict[str,
         return build_request(chosen, prompt, runtime.registry.available, **fields)
     except InvalidRequest as error:
         field, issue = str(error.details["field"]), str(error.details["issue"])
+        field = "lora" if field.startswith("loras") else field
         option = _OPTIONS.get(field, "--" + field.replace("_", "-"))
         raise InvalidRequest(f"Invalid {option}", field=field, issue=issue) from error
 
@@ -101,7 +130,7 @@ def _watched(request: GenerationRequest) -> Iterator[Callable[[Event], None]]:
         task = bar.add_task("starting", total=None)  # without a total the bar pulses: nobody knows how long a load is
 
         def show(event: Event) -> None:
-            total = request.num_inference_steps if event.step else None
+            total = request.steps_drawn if event.step else None
             bar.update(task, description=f"{request.model.id}: {event.stage}", completed=event.step, total=total)
 
         yield show

@@ -1,4 +1,4 @@
-"""`visioncraft models`: what can draw, what could, and how to get it."""
+"""`visioncraft models`: what can draw, what could, and how to get it; `weights` has what lies on disk."""
 
 from __future__ import annotations
 
@@ -6,38 +6,42 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from visioncraft.cli.output import print_json, print_table, progress_bar
+from visioncraft.cli import export, weights
+from visioncraft.cli.output import print_json, print_table
 from visioncraft.cli.state import State
+from visioncraft.cli.weights import JsonOption, keepers, print_parts, shown, size
 
 if TYPE_CHECKING:
-    from rich.progress import Progress as Bar
-    from rich.progress import TaskID
-
     from visioncraft.contracts import Generator
     from visioncraft.registry import Registry
-    from visioncraft.types import Limits, ModelInfo
+    from visioncraft.types import Limits, ModelInfo, StoredModel
 
-app = typer.Typer(help="List the models, or fetch one.", rich_markup_mode=None, add_completion=False)
-JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
+app = typer.Typer(help="List the models, fetch, add or remove one.", rich_markup_mode=None, add_completion=False)
+app.command("add")(weights.add)
+app.command("remove")(weights.remove)
+app.command("info")(weights.info)
+app.command("export")(export.export)
 
 
 @app.callback(invoke_without_command=True)
 def models(ctx: typer.Context, as_json: JsonOption = False) -> None:
-    """List the models, or fetch one."""
+    """List the models, fetch, add or remove one."""
     if ctx.invoked_subcommand is None:
         list_models(ctx, as_json)
 
 
 @app.command("list")
 def list_models(ctx: typer.Context, as_json: JsonOption = False) -> None:
-    """List all models known, those without weights too."""
+    """List all models known, those without weights too, and the parts they can draw with."""
     state: State = ctx.obj
     registry = state.registry()
-    shown = [_facts(registry, model) for model in registry.models()]
+    known = [_facts(registry, model) for model in registry.models()]
+    parts = [part for keeper in keepers(registry) for part in keeper.parts()]
     if as_json:
-        print_json(shown)
-    elif shown:
-        _print(shown)
+        print_json(known + [_part_facts(part) for part in parts])
+    elif known or parts:
+        _print(known)
+        print_parts(parts)
     else:
         typer.echo("No plugin offers a model; `visioncraft plugins` shows which plugins there are.", err=True)
 
@@ -45,44 +49,26 @@ def list_models(ctx: typer.Context, as_json: JsonOption = False) -> None:
 @app.command()
 def pull(
     ctx: typer.Context,
-    model: Annotated[str, typer.Argument(help="A model's id, or owner/name on huggingface.co.")],
+    model: Annotated[
+        str, typer.Argument(help="A model's id, or on huggingface.co owner/name or owner/name/file.safetensors.")
+    ],
 ) -> None:
-    """Download a model's weights; an interrupted download goes on where it stopped."""
+    """Download a model's weights, or a part for models; an interrupted download goes on where it stopped."""
+    from visioncraft.types import StoredModel
+
     state: State = ctx.obj
     registry = state.registry()
     known = _known(registry, model)
     if known is not None and known.available:
         typer.echo(f"{known.id} is already here" + (f": {known.source}" if known.source else ""))
         return
-    fetched = _pull(_fetcher(registry, known, model), known.id if known else model)
-    typer.echo(f'{fetched.id} is ready: visioncraft generate "a red apple" --model {fetched.id}')
-
-
-def _pull(generator: Any, model_id: str) -> ModelInfo:
-    from rich.progress import MofNCompleteColumn, TimeRemainingColumn
-
-    try:
-        with progress_bar(MofNCompleteColumn(), TimeRemainingColumn()) as bar:
-            fetched: ModelInfo = generator.pull(model_id, _Download(bar, bar.add_task("connecting", total=None)))
-    except KeyboardInterrupt:
-        typer.echo(f"Interrupted; visioncraft models pull {model_id} goes on where it stopped", err=True)
-        raise typer.Exit(130) from None
-    return fetched
-
-
-class _Download:
-    """A `Progress` that draws a bar."""
-
-    cancelled = False
-
-    def __init__(self, bar: Bar, task: TaskID) -> None:
-        self._bar, self._task = bar, task
-
-    def step(self, step: int, total: int, preview: bytes | None = None) -> None:
-        self._bar.update(self._task, completed=step, total=total)
-
-    def stage(self, name: str) -> None:
-        self._bar.update(self._task, description=name)
+    fetcher: Any = _fetcher(registry, known, model)
+    with shown("connecting", f"visioncraft models pull {model} goes on where it stopped") as progress:
+        fetched = fetcher.pull(known.id if known else model, progress)
+    if isinstance(fetched, StoredModel) and fetched.kind != "checkpoint":
+        typer.echo(f"{fetched.id} is here: a {fetched.kind} for {fetched.base or 'any model'}, {size(fetched.size)}")
+    else:
+        typer.echo(f'{fetched.id} is ready: visioncraft generate "a red apple" --model {fetched.id}')
 
 
 def _fetcher(registry: Registry, known: ModelInfo | None, name: str) -> Generator:
@@ -119,6 +105,10 @@ def _facts(registry: Registry, model: ModelInfo) -> dict[str, Any]:
         "limits": _limits(model.limits),
         "abilities": sorted(model.abilities),
     }
+
+
+def _part_facts(part: StoredModel) -> dict[str, Any]:
+    return {"id": part.id, "kind": part.kind, "base": part.base, "size": part.size, "source": part.path}
 
 
 def _limits(limits: Limits) -> dict[str, Any]:

@@ -57,6 +57,12 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(table)
 
 
+def agree(question: str, yes: bool) -> None:
+    """Ask before something is done, unless `yes` says so already; leaves the command where the answer is no."""
+    if not yes and not typer.confirm(question, err=True):
+        raise typer.Exit(1)
+
+
 def progress_bar(*columns: Any) -> Progress:
     """A progress bar on stderr that goes away when it is done.
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 
 from visioncraft.errors import GenerationFailed, JobCancelled, StorageError, VisionCraftError, WorkerLost
 from visioncraft.ids import new_image_id
@@ -139,7 +140,7 @@ class Dispatcher:
         try:
             await self._ledger.put(job)
         except StorageError as error:  # the next start finds the picture by its id, or draws it again
-            log.error("%s: its end could not be written down: %s", job.id, error.message)
+            log.error("%s: where it stands could not be written down: %s", job.id, error.message)
 
     def _name_of(self, job: Job) -> str:
         with suppress(VisionCraftError):
@@ -173,26 +174,38 @@ class Dispatcher:
         self._pump(lane)
 
     async def _drawn(self, lane: Lane, job: Job) -> ImageRecord:
-        """Draw, again where the worker was lost, and store. The ledger knows the picture's id before the store does."""
-        known = asyncio.create_task(self._ledger.put(job))
+        """Draw, again where the worker was lost, and store. The ledger knows a picture's id before the store does."""
+        known = asyncio.create_task(self._written(job))
+        job.records = []
         try:
-            image = await self._draw(lane, job)
+            for number in range(job.request.num_images):
+                job.records.append(await self._picture(lane, job, number, known))
         finally:
-            with suppress(StorageError):  # said again, and kept, when the job ends
-                await known
-        job.stage = "storing"
-        record, job.png = await self._keeper.keep(job, lane.generator, image)
+            await known
         lane.learn(job)
         if not job.waiting_for_png:
             job.png = None
+        return job.records[0]
+
+    async def _picture(self, lane: Lane, job: Job, number: int, known: asyncio.Task[None]) -> ImageRecord:
+        """One of a job's pictures; of several, those that an earlier run stored are not drawn again."""
+        request, image_id = job.part(number)
+        began = (job.started_at if number == 0 else None) or datetime.now(UTC)
+        if job.request.num_images > 1 and (kept := await self._keeper.kept(image_id)):
+            return kept
+        image = await self._draw(lane, job, request, number)
+        await known
+        job.stage = "storing"
+        record, png = await self._keeper.keep(job, number, lane.generator, image, began)
+        job.png = png if number == 0 else job.png
         return record
 
-    async def _draw(self, lane: Lane, job: Job) -> GeneratedImage:
+    async def _draw(self, lane: Lane, job: Job, request: GenerationRequest, number: int) -> GeneratedImage:
         while True:
             if self.closing or job.cancel_requested:
                 raise asyncio.CancelledError
-            progress = JobProgress(job, self._progressed)
-            draw = self._draws[job] = asyncio.create_task(self._pool.run(lane.generator, job.request, progress))
+            progress = JobProgress(job, self._progressed, number * request.steps_drawn)
+            draw = self._draws[job] = asyncio.create_task(self._pool.run(lane.generator, request, progress))
             try:
                 return await draw
             except WorkerLost as lost:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
 from visioncraft.errors import JobCancelled, VisionCraftError
+from visioncraft.ids import following
 from visioncraft.types import GenerationRequest, ImageRecord
 
 
@@ -53,6 +54,9 @@ class Job:
     order: Who asks.
     lost: How many workers it has lost.
     image_id: The picture's id, drawn when the job first starts, so that a job that runs again keeps its picture once.
+        Further pictures have the ids that follow.
+    record: The first picture, once the job has ended well.
+    records: All pictures stored so far, in their order.
     """
 
     id: str
@@ -67,6 +71,7 @@ class Job:
     step: int = 0
     stage: str = "queued"
     record: ImageRecord | None = None
+    records: list[ImageRecord] = field(default_factory=list)
     error: VisionCraftError | None = None
     cancel_requested: bool = False
     waiting_for_png: int = 0
@@ -76,12 +81,25 @@ class Job:
     @property
     def steps(self) -> int:
         """Denoising steps in all."""
-        return self.request.num_inference_steps
+        return self.request.steps_drawn * self.request.num_images
 
     @property
     def ended(self) -> bool:
         """Whether the state is final."""
         return self.state in FINAL
+
+    def part(self, number: int) -> tuple[GenerationRequest, str]:
+        """What one picture of it asks for, and that picture's id.
+
+        Each part has a job id of its own: a generator that pays for its work pays for each once.
+        """
+        if self.image_id is None:
+            raise VisionCraftError(f"{self.id} was never started")
+        if number == 0 and self.request.num_images == 1:
+            return self.request, self.image_id
+        seed, job_id = self.request.seed + number, following(self.id, number)
+        request = replace(self.request, seed=seed, num_images=1, job_id=job_id)
+        return request, following(self.image_id, number)
 
     def start(self) -> None:
         """The job leaves the queue, for the first time or again."""
@@ -96,6 +114,7 @@ class Job:
         """The picture is stored, or there is none."""
         if isinstance(outcome, ImageRecord):
             self.record, self.state = outcome, JobState.SUCCEEDED
+            self.records = self.records or [outcome]
         else:
             self.error = outcome
             self.state = JobState.CANCELLED if isinstance(outcome, JobCancelled) else JobState.FAILED

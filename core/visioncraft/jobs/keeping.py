@@ -6,7 +6,7 @@ import asyncio
 from datetime import UTC, datetime
 
 from visioncraft.contracts import ImageStore
-from visioncraft.errors import NotFound, VisionCraftError
+from visioncraft.errors import NotFound
 from visioncraft.ids import image_filename, image_time
 from visioncraft.images import with_record
 from visioncraft.jobs.job import Job
@@ -23,9 +23,19 @@ class Keeper:
         """Raise `StorageError` where no further picture would fit, before anything is drawn."""
         await asyncio.to_thread(self._store.check_room)
 
-    async def keep(self, job: Job, generator: str, image: GeneratedImage) -> tuple[ImageRecord, bytes]:
-        """Store a job's picture; answers its record and the bytes as stored. Raises `StorageError`."""
-        return await asyncio.to_thread(self._save, record_of(job, generator, image), image.png)
+    async def keep(
+        self, job: Job, number: int, generator: str, image: GeneratedImage, began: datetime
+    ) -> tuple[ImageRecord, bytes]:
+        """Store picture `number` of a job; answers its record and the bytes as stored. Raises `StorageError`."""
+        return await asyncio.to_thread(self._save, record_of(job, number, generator, image, began), image.png)
+
+    async def all_kept(self, job: Job) -> list[ImageRecord]:
+        """The job's pictures where an earlier server stored the last of them just before it ended; else none."""
+        if job.image_id is None:
+            return []
+        parts = [await self.kept(job.part(number)[1]) for number in range(job.request.num_images)]
+        records = [record for record in parts if record is not None]
+        return records if len(records) == len(parts) else []
 
     async def kept(self, image_id: str) -> ImageRecord | None:
         """The record of a picture that an earlier server may have stored just before it ended."""
@@ -39,15 +49,14 @@ class Keeper:
         return self._store.save(record, whole), whole
 
 
-def record_of(job: Job, generator: str, image: GeneratedImage) -> ImageRecord:
+def record_of(job: Job, number: int, generator: str, image: GeneratedImage, began: datetime) -> ImageRecord:
     """What is kept of a picture. Id, time and file name are the job's own: drawn again, it takes the same place."""
-    if job.image_id is None:
-        raise VisionCraftError(f"{job.id} was never started")
-    request, created_at = job.request, image_time(job.image_id)
-    seconds = (datetime.now(UTC) - (job.started_at or created_at)).total_seconds()
+    request, image_id = job.part(number)
+    created_at = image_time(image_id)
+    seconds = (datetime.now(UTC) - began).total_seconds()
     return ImageRecord(
-        id=job.image_id,
-        filename=image_filename(job.image_id, created_at),
+        id=image_id,
+        filename=image_filename(image_id, created_at),
         prompt=request.prompt,
         negative_prompt=request.negative_prompt,
         model=request.model.id,

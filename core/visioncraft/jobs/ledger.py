@@ -231,7 +231,7 @@ def _row(job: Job) -> dict[str, Any]:
         "created_at": job.created_at.timestamp(),
         "started_at": job.started_at.timestamp() if job.started_at else None,
         "ended_at": job.ended_at.timestamp() if job.ended_at else None,
-        "record": msgspec.json.encode(job.record) if job.record else None,
+        "record": msgspec.json.encode(job.records if len(job.records) > 1 else job.record) if job.record else None,
         "error": msgspec.json.encode(to_plain(job.error)) if job.error else None,
     }
 
@@ -249,13 +249,22 @@ def _job(row: Row[Any]) -> Job:
         started_at=datetime.fromtimestamp(row.started_at, UTC) if row.started_at else None,
         ended_at=datetime.fromtimestamp(row.ended_at, UTC) if row.ended_at else None,
         stage=state.value,
-        record=msgspec.json.decode(row.record, type=ImageRecord) if row.record else None,
+        records=_records(row.record),
         error=from_plain(msgspec.json.decode(row.error)) if row.error else None,
     )
+    job.record = job.records[0] if job.records else None
     if job.ended:
         job.step = job.steps if job.record else 0
         job.announce()
     return job
+
+
+def _records(column: bytes | None) -> list[ImageRecord]:
+    """A job's pictures: one is written as itself, several as a list."""
+    if column is None:
+        return []
+    found = msgspec.json.decode(column, type=ImageRecord | list[ImageRecord])
+    return found if isinstance(found, list) else [found]
 
 
 def _reason(error: Exception) -> str:

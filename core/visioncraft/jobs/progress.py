@@ -17,10 +17,12 @@ class JobProgress:
     ----------
     job: Learns where it is.
     report: Called after every change, with the preview where there is one.
+    before: Steps of earlier pictures of the job.
     """
 
-    def __init__(self, job: Job, report: Report) -> None:
+    def __init__(self, job: Job, report: Report, before: int = 0) -> None:
         self._job = job
+        self._before = before
         self._report = report
 
     @property
@@ -31,7 +33,7 @@ class JobProgress:
     def step(self, step: int, total: int, preview: bytes | None = None) -> None:
         """Record step `step`; raises `JobCancelled` if the job was cancelled."""
         self._check()
-        self._job.step, self._job.stage = step, "drawing"
+        self._job.step, self._job.stage = self._before + step, "drawing"
         self._report(self._job, preview)
 
     def stage(self, name: str) -> None:

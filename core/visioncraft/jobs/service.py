@@ -233,9 +233,10 @@ class JobService:
 
     async def _resume(self, job: Job) -> None:
         job.requeue()
-        if job.image_id is not None and (record := await self._keeper.kept(job.image_id)):
+        if records := await self._keeper.all_kept(job):
             job.start()
-            await self._desk.finish(job, record)
+            job.records = records
+            await self._desk.finish(job, records[0])
             return
         try:
             model = self._registry.model(job.request.model.id)

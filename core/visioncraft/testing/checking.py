@@ -116,7 +116,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what there is nothing for, and every drawing that cannot be had or costs money."""
     offered = config.stash[OFFERED]
-    kept, left = [], []
+    kept: list[pytest.Item] = []
+    left: list[pytest.Item] = []
     for item in items:
         (left if _has_no_subject(item, offered) else kept).append(item)
     config.hook.pytest_deselected(items=left)

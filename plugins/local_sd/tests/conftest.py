@@ -6,10 +6,10 @@ import importlib
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
-from visioncraft import GenerationRequest, ModelInfo
+from visioncraft import Ability, GenerationRequest, Limits, ModelInfo
 from visioncraft.testing import Recorder
 from visioncraft_local_sd.generator import LocalSD
 from visioncraft_local_sd.settings import LocalSDSettings
@@ -118,6 +118,26 @@ def sdxl(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "tiny-sdxl"
     pipe.save_pretrained(folder, safe_serialization=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def mini() -> Path:
+    """The embedded model's folder, whose plugin these tests know only by its place."""
+    return Path(__file__).parents[2] / "mini" / "visioncraft_mini" / "weights"
+
+
+@pytest.fixture
+def mini_model(mini: Path) -> ModelInfo:
+    """The embedded model, free of its plugin's limits."""
+    limits = Limits(steps=(1, 50), size_multiple=32)
+    return ModelInfo(
+        id="mini",
+        name="Mini",
+        engine="diffusers",
+        source=str(mini),
+        limits=limits,
+        abilities=frozenset(get_args(Ability)),
+    )
 
 
 @pytest.fixture

@@ -11,8 +11,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from visioncraft import InvalidRequest, JobCancelled, ServiceUnavailable, VisionCraftError
+from visioncraft import (
+    InvalidRequest,
+    JobCancelled,
+    ModelInfo,
+    ServiceUnavailable,
+    StorageError,
+    StoredModel,
+    VisionCraftError,
+)
 from visioncraft_local_sd.download import weights_to_fetch
 from visioncraft_local_sd.generator import LocalSD
 
@@ -27,8 +36,11 @@ class Hub(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), HubHandler)
         self.files: dict[str, bytes] = {}
         self.fetched: list[str] = []
+        self.ranges: list[str] = []
         self.status = 200
         self.error = ""
+        self.cut_once: set[str] = set()  # the connection breaks in the middle of these, once
+        self.lies: set[str] = set()  # these are not what their hash says
 
     @property
     def url(self) -> str:
@@ -51,16 +63,41 @@ class HubHandler(http.server.BaseHTTPRequestHandler):
         if self.server.status != 200:
             self._send(self.server.status, b"{}", {"X-Error-Code": self.server.error})
         elif found := re.search(r"/resolve/[^/]+/(.+)$", self.path):
-            content = self.server.files[found[1]]
-            if body:
-                self.server.fetched.append(found[1])
-            self._send(200, content, {"ETag": f'"{hashlib.sha1(content).hexdigest()}"'}, body)  # noqa: S324
+            self._file(found[1], body)
         elif "/tree/" in self.path:
             entries = [{"type": "file", "path": n, "size": len(c), "oid": "0"} for n, c in self.server.files.items()]
             self._send(200, json.dumps(entries).encode())
         else:
-            siblings = [{"rfilename": name, "size": len(c)} for name, c in self.server.files.items()]
+            siblings = [self._listed(name, content) for name, content in self.server.files.items()]
             self._send(200, json.dumps({"id": "x/y", "sha": COMMIT, "siblings": siblings}).encode())
+
+    def _file(self, name: str, body: bool) -> None:
+        content, first = self.server.files[name], 0
+        headers = {"ETag": f'"{hashlib.sha256(content).hexdigest()}"', "Accept-Ranges": "bytes"}
+        if body:
+            self.server.fetched.append(name)
+            if wanted := self.headers.get("Range"):
+                self.server.ranges.append(wanted)
+                first = int(wanted.removeprefix("bytes=").split("-")[0])
+                headers["Content-Range"] = f"bytes {first}-{len(content) - 1}/{len(content)}"
+        if body and name in self.server.cut_once:
+            self.server.cut_once.remove(name)
+            self._send(200, content, headers, body=False)
+            self.wfile.write(content[: len(content) // 2])
+            self.close_connection = True
+            return
+        self._send(206 if first else 200, content[first:], headers, body)
+
+    def _listed(self, name: str, content: bytes) -> dict[str, Any]:
+        """As the hub lists a file: a large one with its SHA-256, a small one with git's hash."""
+        if name in self.server.lies:
+            content += b"!"
+        entry: dict[str, Any] = {"rfilename": name, "size": len(content)}
+        entry["blobId"] = hashlib.sha1(f"blob {len(content)}\0".encode() + content).hexdigest()  # noqa: S324
+        if name.endswith(".safetensors"):
+            digest = hashlib.sha256(content).hexdigest()
+            entry["lfs"] = {"sha256": digest, "size": len(content), "pointerSize": 134}
+        return entry
 
     def _send(self, status: int, content: bytes, headers: dict[str, str] | None = None, body: bool = True) -> None:
         self.send_response(status)
@@ -96,18 +133,32 @@ def hub(sd1: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     server.server_close()
 
 
+def lora() -> bytes:
+    """A LoRA of one layer, as kohya-ss' scripts write it."""
+    layer = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k"
+    down, up = np.zeros((4, 768), np.float32), np.zeros((320, 4), np.float32)
+    return saved({f"{layer}.lora_down.weight": down, f"{layer}.lora_up.weight": up})
+
+
+def saved(tensors: dict[str, Any]) -> bytes:
+    from safetensors.numpy import save
+
+    return bytes(save(tensors))
+
+
 def test_a_hub_model_is_pulled_into_the_models_folder_and_draws(
     generator_for: Make, hub: Hub, ask: Any, recorder: Any
 ) -> None:
     local, progress = generator_for(), recorder()
     info = local.pull("someone/tiny-painter", progress)
+    assert isinstance(info, ModelInfo)
     assert (info.id, info.available) == ("tiny-painter", True)
     assert local.run(ask(Path(str(info.source))), recorder()).width == 64
     wanted = {"unet/diffusion_pytorch_model.safetensors", "model_index.json", "text_encoder/model.safetensors"}
     assert wanted < set(hub.fetched)
     assert {name for name in hub.fetched if not re.search(r"model\.safetensors$|\.json$|\.txt$", name)} == set()
     assert not any("safety_checker" in name for name in hub.fetched)
-    assert progress.stages == ["downloading"]
+    assert progress.stages == ["downloading", "checking"]
     assert progress.steps[-1][0] == progress.steps[-1][1] > 1
 
 
@@ -115,6 +166,7 @@ def test_stable_diffusion_is_pulled_into_the_hugging_face_cache_and_is_listed(
     generator_for: Make, hub: Hub, recorder: Any, tmp_path: Path
 ) -> None:
     info = generator_for().pull("stable-diffusion-1.5", recorder())
+    assert isinstance(info, ModelInfo)
     assert (info.id, info.available) == ("stable-diffusion-1.5", True)
     assert Path(str(info.source)).is_relative_to(tmp_path / "hf")
 
@@ -124,7 +176,74 @@ def test_a_cancelled_download_stops_and_another_one_finishes_it(generator_for: M
     progress = recorder(cancel_at_step=1)
     with pytest.raises(JobCancelled):
         local.pull("someone/tiny", progress)
-    assert local.pull("someone/tiny", recorder()).available
+    info = local.pull("someone/tiny", recorder())
+    assert isinstance(info, ModelInfo) and info.available
+
+
+def test_a_connection_that_breaks_goes_on_where_it_stopped(
+    generator_for: Make, hub: Hub, recorder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 2**16)  # 10 MB, more than this model has
+    weights = "unet/diffusion_pytorch_model.safetensors"
+    hub.cut_once = {weights}
+    info = generator_for().pull("someone/tiny", recorder())
+    assert isinstance(info, ModelInfo) and info.available
+    assert hub.fetched.count(weights) == 2
+    assert hub.ranges == [f"bytes={len(hub.files[weights]) // 2 // 2**16 * 2**16}-"]
+    assert (Path(str(info.source)) / weights).read_bytes() == hub.files[weights]
+
+
+@pytest.mark.parametrize("name", ["unet/diffusion_pytorch_model.safetensors", "unet/config.json"])
+def test_a_file_whose_hash_is_not_the_hubs_is_deleted_and_named(
+    generator_for: Make, hub: Hub, recorder: Any, tmp_path: Path, name: str
+) -> None:
+    hub.lies = {name}
+    local = generator_for()
+    with pytest.raises(StorageError, match=r"its hash differs; it was deleted, pull again"):
+        local.pull("someone/tiny", recorder())
+    assert not (tmp_path / "data" / "models" / "tiny" / name).exists()
+    hub.lies = set()
+    info = local.pull("someone/tiny", recorder())
+    assert isinstance(info, ModelInfo) and info.available
+
+
+def test_one_file_of_a_repository_is_pulled_to_where_its_kind_lies(
+    generator_for: Make, hub: Hub, recorder: Any, tmp_path: Path
+) -> None:
+    hub.files |= {"loras/Red Ink.safetensors".replace(" ", "_"): lora(), "pytorch_lora_weights.safetensors": lora()}
+    local = generator_for()
+    stored = local.pull("someone/pack/loras/Red_Ink.safetensors", recorder())
+    assert isinstance(stored, StoredModel)
+    assert (stored.id, stored.kind, stored.base) == ("red-ink", "lora", "sd1")
+    assert Path(stored.path) == tmp_path / "data" / "models" / "loras" / "red-ink.safetensors"
+    named = local.pull("someone/ink-wash/pytorch_lora_weights.safetensors", recorder())
+    assert named.id == "ink-wash", "the file's own name says nothing"
+    assert [part.id for part in local.parts()] == ["ink-wash", "red-ink"]
+    assert hub.fetched == ["loras/Red_Ink.safetensors", "pytorch_lora_weights.safetensors"]
+
+
+def test_a_repository_of_one_file_is_that_file_and_of_several_says_which(
+    generator_for: Make, hub: Hub, recorder: Any
+) -> None:
+    hub.files = {"ink.safetensors": lora(), "README.md": b"words"}
+    assert generator_for().pull("someone/ink", recorder()).id == "ink"
+    hub.files["ash.safetensors"] = lora()
+    with pytest.raises(InvalidRequest) as caught:
+        generator_for().pull("someone/ink", recorder())
+    assert "someone/ink/ash.safetensors, someone/ink/ink.safetensors" in str(caught.value.details["issue"])
+    with pytest.raises(InvalidRequest) as caught:
+        generator_for().pull("someone/ink/oak.safetensors", recorder())
+    assert "its weights: ash.safetensors, ink.safetensors" in str(caught.value.details["issue"])
+
+
+def test_a_controlnets_folder_is_pulled_whole(generator_for: Make, hub: Hub, recorder: Any) -> None:
+    weights = saved({"controlnet_cond_embedding.conv_in.weight": np.zeros((16, 3, 3, 3), np.float32)})
+    config = json.dumps({"_class_name": "ControlNetModel", "cross_attention_dim": 768}).encode()
+    hub.files = {"config.json": config, "diffusion_pytorch_model.safetensors": weights, "pickle.bin": b"x"}
+    stored = generator_for().pull("someone/control-edges", recorder())
+    assert isinstance(stored, StoredModel)
+    assert (stored.id, stored.kind, stored.base) == ("control-edges", "controlnet", "sd1")
+    assert set(stored.files) == {"config.json", "diffusion_pytorch_model.safetensors"}
 
 
 def test_fp16_weights_are_preferred_and_shards_come_with_their_index() -> None:
@@ -178,12 +297,27 @@ def test_a_repository_of_pickles_is_refused_before_anything_is_fetched(
     generator_for: Make, hub: Hub, recorder: Any
 ) -> None:
     hub.files = {"model_index.json": b"{}", "unet/diffusion_pytorch_model.bin": b"pickle"}
-    with pytest.raises(ServiceUnavailable, match="no diffusers folders with safetensors"):
+    with pytest.raises(ServiceUnavailable, match="no safetensors weights"):
         generator_for().pull("someone/pickles", recorder())
     assert hub.fetched == []
 
 
-@pytest.mark.parametrize("name", ["", "sdxl", "../../etc", "a/b/c", "/etc/passwd", "a/../b", "-x/y", "a b/c", "x/.."])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "sdxl",
+        "../../etc",
+        "a/b/c",
+        "a/b/../c.safetensors",
+        "a/b//c.safetensors",
+        "/etc/passwd",
+        "a/../b",
+        "-x/y",
+        "a b/c",
+        "x/..",
+    ],
+)
 def test_an_id_that_is_no_repository_is_refused(generator_for: Make, recorder: Any, name: str) -> None:
     with pytest.raises(InvalidRequest, match="Cannot pull"):
         generator_for().pull(name, recorder())

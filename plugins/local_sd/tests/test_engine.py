@@ -204,7 +204,7 @@ def test_pictures_drawn_together_are_those_drawn_alone_whatever_their_steps_guid
     requests = [ask(request.getfixturevalue(family), **change) for change in MIXED]
     alone = [local.run(one, recorder()) for one in requests]
     with local._held(requests[0].model, recorder()) as loaded:
-        loaded._denoiser.bounds._size(8, 8).rows = 8
+        loaded._denoisers.plain.bounds._size(8, 8).rows = 8
     watchers = [recorder() for _ in requests]
     with counted_rows(local, requests[0], recorder()) as rows:
         together = drawn_at_once(local, requests, watchers)
@@ -274,7 +274,7 @@ def test_pictures_of_two_sizes_are_drawn_at_once(local: LocalSD, sd1: Path, ask:
     requests = [ask(sd1, width=width, num_inference_steps=3, sampler="euler") for width in (64, 96, 64)]
     alone = [pixels(local.run(one, recorder())) for one in requests]
     with local._held(requests[0].model, recorder()) as loaded:
-        loaded._denoiser.bounds._size(8, 8).rows = 8
+        loaded._denoisers.plain.bounds._size(8, 8).rows = 8
     with counted_rows(local, requests[0], recorder()) as rows:
         together = drawn_at_once(local, requests, [recorder() for _ in requests])
     assert sorted(rows) == [2, 2, 2, 4, 4, 4]
@@ -294,7 +294,7 @@ def test_memory_that_runs_out_for_many_suffices_for_fewer_from_then_on(
             raise torch.OutOfMemoryError("CUDA out of memory")
 
     with counted_rows(local, requests[0], recorder()) as rows, local._held(requests[0].model, recorder()) as loaded:
-        loaded._denoiser.bounds._size(8, 8).rows = 8
+        loaded._denoisers.plain.bounds._size(8, 8).rows = 8
         watch = loaded.pipe.unet.register_forward_pre_hook(run_out)
         together = drawn_at_once(local, requests, [recorder() for _ in requests])
         watch.remove()

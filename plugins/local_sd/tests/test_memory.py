@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +12,7 @@ from visioncraft import InsufficientVRAM
 from visioncraft_local_sd import generator as generator_module
 from visioncraft_local_sd.checkpoints import _DATA, Checkpoint, read_checkpoint
 from visioncraft_local_sd.generator import LocalSD
-from visioncraft_local_sd.memory import MODES, Footprint, footprint, free_gb
-from visioncraft_local_sd.shelf import Shelf
+from visioncraft_local_sd.memory import MODES, Footprint, footprint
 
 Make = Callable[..., LocalSD]
 SD15 = {"unet": 859_520_964, "vae": 83_653_863, "text_encoder": 123_060_480}
@@ -223,71 +220,3 @@ def test_unloading_a_model_that_is_drawing_waits_for_its_picture(
     image = local.run(request, recorder(on_step=lambda step: local.unload(request.model)))
     assert image.width == 64
     assert loaded(local) == []
-
-
-class Item:
-    resident_gb = 1.0
-
-    def __init__(self) -> None:
-        self.closed = False
-
-    def close(self) -> None:
-        self.closed = True
-
-
-def test_a_model_asked_for_by_many_at_once_loads_once() -> None:
-    shelf: Shelf[Item] = Shelf()
-    loads = []
-    gate = threading.Barrier(8)
-
-    def use(_: int) -> Item:
-        gate.wait()
-        with shelf.hold("a", lambda: loads.append(Item()) or loads[-1]) as item:  # type: ignore[func-returns-value]
-            return item
-
-    with ThreadPoolExecutor(8) as pool:
-        assert set(pool.map(use, range(8))) == {loads[0]}
-    assert len(loads) == 1
-
-
-def test_a_loaded_model_does_not_wait_for_the_load_of_another() -> None:
-    shelf: Shelf[Item] = Shelf()
-    with shelf.hold("a", Item):
-        pass
-    started, finish = threading.Event(), threading.Event()
-
-    def slow_load() -> Item:
-        started.set()
-        assert finish.wait(10)
-        return Item()
-
-    with ThreadPoolExecutor(1) as pool:
-
-        def load_b() -> None:
-            with shelf.hold("b", slow_load):
-                pass
-
-        job = pool.submit(load_b)
-        assert started.wait(10)
-        with shelf.hold("a", Item) as item:
-            assert not item.closed
-        finish.set()
-        job.result(10)
-    assert shelf.keys() == ["b", "a"]
-
-
-def test_a_load_that_fails_leaves_the_shelf_as_it_was() -> None:
-    shelf: Shelf[Item] = Shelf()
-
-    def fail() -> Item:
-        raise OSError("damaged")
-
-    with pytest.raises(OSError, match="damaged"), shelf.hold("a", fail):
-        pass
-    with shelf.hold("a", Item) as item:
-        assert not item.closed
-    assert shelf.keys() == ["a"]
-
-
-def test_free_memory_of_this_machine_is_a_sane_number_of_gb() -> None:
-    assert 0.05 < free_gb("cpu") < 100_000

@@ -135,15 +135,15 @@ def test_a_truncated_weights_file_is_named(copy_of_sd1: Path) -> None:
         read_checkpoint(copy_of_sd1)
 
 
-def test_a_lora_an_inpainting_and_a_partial_file_are_told_apart(tmp_path: Path) -> None:
+def test_a_lora_an_editing_and_a_partial_file_are_told_apart(tmp_path: Path) -> None:
     import torch
     from safetensors.torch import save_file
 
     first = "model.diffusion_model.input_blocks.0.0.weight"
     save_file({"lora_unet_down.weight": torch.zeros(1)}, tmp_path / "lora.safetensors")
-    save_file({first: torch.zeros(32, 9, 3, 3)}, tmp_path / "inpaint.safetensors")
+    save_file({first: torch.zeros(32, 8, 3, 3)}, tmp_path / "edit.safetensors")
     save_file({first: torch.zeros(32, 4, 3, 3)}, tmp_path / "pruned.safetensors")
-    for name, reason in (("lora", "not a Stable Diffusion"), ("inpaint", "inpainting"), ("pruned", "no vae")):
+    for name, reason in (("lora", "not a Stable Diffusion"), ("edit", "by instruction"), ("pruned", "no vae")):
         with pytest.raises(CheckpointRefused, match=reason):
             read_checkpoint(tmp_path / f"{name}.safetensors")
 

@@ -14,9 +14,13 @@ from visioncraft_local_sd.safety import PICKLES, CheckpointRefused, check_folder
 Family = Literal["sd1", "sd2", "sdxl"]
 Prediction = Literal["auto", "epsilon", "v_prediction"]
 
+INPAINTING_CHANNELS = 9
+"""What a denoiser for inpainting reads: noisy latents, the mask, and what the mask leaves of the picture."""
+
 _DATA = Path(__file__).parent / "data"
 _STEMS = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model"}  # others are transformers' `model`
 _V2_PROBE = "model.diffusion_model.input_blocks.2.1.transformer_blocks.0.attn2.to_k.weight"
+_FIRST = "model.diffusion_model.input_blocks.0.0.weight"
 _XL_PROBE = "conditioner.embedders.1.model.ln_final.weight"
 _PREFIXES = {
     "model.diffusion_model.": "unet",
@@ -40,6 +44,7 @@ class Checkpoint:
     parameters: Numbers of parameters by component.
     prediction_type: What the denoiser predicts; None where its own configuration says so.
     zero_terminal_snr: Whether its noise schedule ends in pure noise.
+    inpaints: Whether its denoiser also reads a mask and what the mask leaves, 9 channels in all.
     """
 
     path: Path
@@ -49,6 +54,7 @@ class Checkpoint:
     parameters: Mapping[str, int]
     prediction_type: str | None = None
     zero_terminal_snr: bool = False
+    inpaints: bool = False
 
     @property
     def single_file(self) -> bool:
@@ -75,13 +81,18 @@ def read_checkpoint(path: Path, prediction: Prediction = "auto") -> Checkpoint:
 
 def _read_folder(folder: Path, prediction: Prediction) -> Checkpoint:
     index = check_folder(folder)
-    xl = index["_class_name"] == "StableDiffusionXLPipeline"
+    xl = index["_class_name"].startswith("StableDiffusionXL")
     encoders = ["text_encoder", "text_encoder_2"] if xl else ["text_encoder"]
     for part in (*encoders, *(name.replace("text_encoder", "tokenizer") for name in encoders), "scheduler"):
         if not (folder / part).is_dir() or not isinstance(index.get(part), list):
             raise CheckpointRefused(f"{folder.name} lacks its {part}")
     found = {part: _weights(folder / part) for part in ("unet", "vae", *encoders)}
-    context = read_json(folder / "unet" / "config.json").get("cross_attention_dim")
+    unet = read_json(folder / "unet" / "config.json")
+    context, channels = unet.get("cross_attention_dim"), unet.get("in_channels", 4)
+    if channels not in (4, INPAINTING_CHANNELS):
+        raise CheckpointRefused(
+            f"{folder.name} has a denoiser of {channels} channels; known here: 4 and {INPAINTING_CHANNELS}"
+        )
     return Checkpoint(
         path=folder,
         family="sdxl" if xl else "sd2" if context == 1024 else "sd1",
@@ -89,6 +100,7 @@ def _read_folder(folder: Path, prediction: Prediction) -> Checkpoint:
         variant="fp16" if any(variant for variant, _ in found.values()) else None,
         parameters={part: count for part, (_, count) in found.items()},
         prediction_type=None if prediction == "auto" else prediction,
+        inpaints=channels == INPAINTING_CHANNELS,
     )
 
 
@@ -111,7 +123,7 @@ def _weights(component: Path) -> tuple[str | None, int]:
 
 def _read_single_file(path: Path, prediction: Prediction) -> Checkpoint:
     check_single_file(path)
-    shapes = _header(path)
+    shapes = tensor_shapes(path)
     family = _family(path.name, shapes)
     parameters = dict.fromkeys(("unet", "vae", "text_encoder"), 0)
     for key, shape in shapes.items():
@@ -130,15 +142,16 @@ def _read_single_file(path: Path, prediction: Prediction) -> Checkpoint:
         parameters=parameters,
         prediction_type=stated if prediction == "auto" else prediction,
         zero_terminal_snr="ztsnr" in shapes,
+        inpaints=shapes[_FIRST][1] == INPAINTING_CHANNELS,
     )
 
 
 def _family(name: str, shapes: Mapping[str, tuple[int, ...]]) -> Family:
-    first = shapes.get("model.diffusion_model.input_blocks.0.0.weight")
+    first = shapes.get(_FIRST)
     if first is None:
         raise CheckpointRefused(f"{name} is not a Stable Diffusion checkpoint in the original layout (a LoRA, a VAE?)")
-    if first[1] != 4:
-        raise CheckpointRefused(f"{name} is an inpainting or editing checkpoint; this draws from text alone")
+    if first[1] not in (4, INPAINTING_CHANNELS):
+        raise CheckpointRefused(f"{name} is a checkpoint for editing by instruction; this draws from text and masks")
     if _XL_PROBE in shapes:
         return "sdxl"
     if any(key.startswith("conditioner.embedders.0.model.") for key in shapes):
@@ -147,10 +160,10 @@ def _family(name: str, shapes: Mapping[str, tuple[int, ...]]) -> Family:
 
 
 def _shapes(path: Path) -> dict[str, int]:
-    return {key: prod(shape) for key, shape in _header(path).items()}
+    return {key: prod(shape) for key, shape in tensor_shapes(path).items()}
 
 
-def _header(path: Path) -> dict[str, tuple[int, ...]]:
+def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """The shape of every tensor in a safetensors file. Raises `CheckpointRefused`."""
     stat = path.stat()
     return _read_header(path, stat.st_mtime_ns, stat.st_size)

@@ -18,11 +18,14 @@ from visioncraft import (
     ModelInfo,
     ModelNotAvailable,
     Progress,
+    Shelf,
+    StoredModel,
     canonical_id,
 )
 
 from visioncraft_local_sd.checkpoints import Checkpoint
 from visioncraft_local_sd.choices import Choices
+from visioncraft_local_sd.collection import Collection
 from visioncraft_local_sd.engine.engine import Engine
 from visioncraft_local_sd.hardware import choose_device, describe_device
 from visioncraft_local_sd.library import ENGINE, Library
@@ -39,7 +42,6 @@ from visioncraft_local_sd.memory import (
 from visioncraft_local_sd.safety import CheckpointRefused
 from visioncraft_local_sd.samplers import check_sampler
 from visioncraft_local_sd.settings import LocalSDSettings
-from visioncraft_local_sd.shelf import Shelf
 
 if TYPE_CHECKING:
     from visioncraft_local_sd.pipeline import LoadedModel
@@ -67,6 +69,7 @@ class LocalSD(Generator):
         self.concurrency = settings.concurrency
         self._settings = settings
         self._library = Library(settings, data_path)
+        self._collection = Collection(self._library)
         self._engine = Engine()
         self._measured = data_path / "precision.json"
         self._shelf: Shelf[LoadedModel] = Shelf()
@@ -100,14 +103,27 @@ class LocalSD(Generator):
             facts={"memory_used_by_models": round(self._shelf.resident_gb(), 2)},
         )
 
-    def pull(self, model_id: str, progress: Progress) -> ModelInfo:
-        """Download a model: `stable-diffusion-1.5`, or `owner/name` of the Hugging Face hub.
-
-        `progress.step` counts MB (10**6 bytes). Raises `VisionCraftError` in one line, naming the next step.
-        """
+    def pull(self, model_id: str, progress: Progress) -> ModelInfo | StoredModel:
+        """Download a model or part of the Hugging Face hub; see `download.pull`."""
         from visioncraft_local_sd.download import pull
 
-        return pull(self._library, model_id, progress)
+        return pull(self._collection, self._library, model_id, progress)
+
+    def parts(self) -> Sequence[StoredModel]:
+        """LoRAs, ControlNets, textual inversions, VAEs and upscalers in the folder of models."""
+        return self._collection.parts()
+
+    def add(self, path: Path, name: str | None, progress: Progress) -> StoredModel:
+        """Copy a file or folder into the folder of models, as what its contents say it is."""
+        return self._collection.add(path, name, progress)
+
+    def inspect(self, name: str, listed: ModelInfo | None, progress: Progress) -> StoredModel:
+        """The files of a model or part with their SHA-256."""
+        return self._collection.inspect(name, listed, progress)
+
+    def remove(self, name: str, listed: ModelInfo | None) -> StoredModel:
+        """Delete a model or part from the folder of models, or Stable Diffusion 1.5 from the cache."""
+        return self._collection.remove(name, listed)
 
     def run(self, request: GenerationRequest, progress: Progress) -> GeneratedImage:
         """Draw one picture.
@@ -164,13 +180,15 @@ class LocalSD(Generator):
     def _open(
         self, checkpoint: Checkpoint, device: str, dtype: str, mode: MemoryMode, estimate: Footprint
     ) -> LoadedModel:
+        from visioncraft_local_sd.editing.parts import Parts
         from visioncraft_local_sd.pipeline import load_pipeline
         from visioncraft_local_sd.preview import PreviewChoice
 
         roomy = free_gb(device) > 1.6 * estimate.resident_gb("full")
         choices = Choices(self._measured, checkpoint)
         preview = PreviewChoice(self._settings.preview, self._settings.preview_every, self._library.models_dir)
-        return load_pipeline(checkpoint, self._engine, device, dtype, mode, estimate, roomy, choices, preview)
+        parts = Parts(self._collection)
+        return load_pipeline(checkpoint, self._engine, device, dtype, mode, estimate, roomy, choices, preview, parts)
 
     def _dtype(self, device: str) -> str:
         chosen = self._settings.dtype
@@ -206,7 +224,7 @@ class LocalSD(Generator):
         estimate, device = loaded.footprint, loaded.device
 
         def working() -> float:
-            return estimate.working_gb(request.width, request.height, loaded.mode)
+            return estimate.working_gb(*request.hires_size, loaded.mode)
 
         if working() <= free_gb(device):
             return
@@ -236,7 +254,7 @@ class LocalSD(Generator):
             loaded.use_slices()
         give_back(estimate.device)
         mode: MemoryMode = loaded.mode if loaded is not None else "full"
-        width, height = (request.width, request.height) if request is not None else (512, 512)
+        width, height = request.hires_size if request is not None else (512, 512)
         available = free_gb(estimate.device) + (loaded.resident_gb if loaded is not None else 0.0)
         raise _insufficient(available, estimate.required_gb(width, height, mode), estimate.device)
 

@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
-from visioncraft import Limits, ModelInfo, canonical_id
+from visioncraft import Ability, Limits, ModelInfo, canonical_id
 
 from visioncraft_local_sd.checkpoints import Checkpoint, read_checkpoint
 from visioncraft_local_sd.safety import PICKLES, CheckpointRefused
@@ -23,12 +24,20 @@ SD15 = "stable-diffusion-1.5"
 SD15_REPOSITORIES = ("stable-diffusion-v1-5/stable-diffusion-v1-5", "runwayml/stable-diffusion-v1-5")
 """Where its weights live on the Hugging Face hub, now and once."""
 
+ABILITIES: frozenset[Ability] = frozenset(get_args(Ability))
+"""What every model that this engine runs is able to."""
+
 _FACTS = {  # what people read of a family: vram_required, max_resolution
     "sd1": ("4-6GB", (1024, 1024), "A Stable Diffusion 1.x model"),
     "sd2": ("5-7GB", (1024, 1024), "A Stable Diffusion 2.x model"),
     "sdxl": ("8-12GB", (2048, 2048), "A Stable Diffusion XL model"),
 }
 _log = logging.getLogger("visioncraft.local_sd")
+
+
+def id_of(stem: str) -> str:
+    """The id of a file or folder: lower case, and what could steer a shell or a path made a hyphen."""
+    return re.sub(r"[^a-z0-9.]+", "-", stem.lower()).strip("-.") or "model"
 
 
 class Library:
@@ -46,6 +55,11 @@ class Library:
         self.models_dir = data_path / "models" if named == "auto" else data_path / Path(named).expanduser()
         self._hf_cache = None if settings.hf_cache == "auto" else Path(settings.hf_cache).expanduser()
         self._warned: set[str] = set()
+
+    @property
+    def named(self) -> frozenset[str]:
+        """Ids of the models that settings name."""
+        return frozenset(self._settings.models)
 
     @property
     def hf_cache(self) -> Path:
@@ -94,6 +108,7 @@ class Library:
             vram_required="4-6GB",
             description="High-quality general purpose model",
             source=SD15_REPOSITORIES[0],
+            abilities=ABILITIES,
         )
         for repository in SD15_REPOSITORIES:
             snapshot = self.cached(repository)
@@ -117,10 +132,10 @@ class Library:
             file_like = path.suffix.lower() in {".safetensors", *PICKLES}
             if file_like or (path / "model_index.json").is_file():
                 stem = path.stem if file_like else path.name
-                yield self._describe(path, re.sub(r"[^a-z0-9.]+", "-", stem.lower()).strip("-.") or "model", stem)
+                yield self._describe(path, id_of(stem), stem)
 
     def _describe(self, path: Path, model_id: str, name: str = "") -> ModelInfo:
-        info = ModelInfo(id=model_id, name=name or model_id, engine=ENGINE, source=str(path))
+        info = ModelInfo(id=model_id, name=name or model_id, engine=ENGINE, source=str(path), abilities=ABILITIES)
         try:
             vram, resolution, description = _FACTS[read_checkpoint(path).family]
         except CheckpointRefused as refused:

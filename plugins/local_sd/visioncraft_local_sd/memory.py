@@ -13,8 +13,9 @@ import gc
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
+
+from visioncraft import free_memory_gb
 
 from visioncraft_local_sd.checkpoints import Checkpoint
 
@@ -98,9 +99,7 @@ def free_gb(device: str) -> float:
 
         free, _ = torch.cuda.mem_get_info()
         return (free + torch.cuda.memory_reserved() - torch.cuda.memory_allocated()) / GB
-    import psutil
-
-    return float(min(psutil.virtual_memory().available, _cgroup_free()) / GB)
+    return free_memory_gb()
 
 
 def budget_gb(device: str, setting: float) -> float:
@@ -136,13 +135,3 @@ def is_out_of_memory(error: Exception) -> bool:
         return True
     words = str(error)
     return isinstance(error, RuntimeError) and ("DefaultCPUAllocator" in words or "CUDA out of memory" in words)
-
-
-def _cgroup_free() -> float:
-    """What a container's own limit leaves: past it the kernel kills, whatever the machine has free."""
-    try:
-        root = Path("/sys/fs/cgroup")
-        limit = (root / "memory.max").read_text(encoding="ascii").strip()
-        return float("inf") if limit == "max" else int(limit) - int((root / "memory.current").read_text("ascii"))
-    except (OSError, ValueError):
-        return float("inf")

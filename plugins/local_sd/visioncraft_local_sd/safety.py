@@ -15,7 +15,9 @@ from typing import Any
 PICKLES = frozenset({".ckpt", ".bin", ".pt", ".pth", ".pkl", ".pickle"})
 """Suffixes of formats whose loading can run code."""
 
-PIPELINES = frozenset({"StableDiffusionPipeline", "StableDiffusionXLPipeline"})
+PIPELINES = frozenset(
+    f"StableDiffusion{family}{task}Pipeline" for family in ("", "XL") for task in ("", "Img2Img", "Inpaint")
+)
 """Pipelines a checkpoint may name."""
 
 NOT_LOADED = frozenset({"safety_checker", "feature_extractor", "image_encoder"})

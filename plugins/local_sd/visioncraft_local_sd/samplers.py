@@ -27,7 +27,13 @@ _SAMPLERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "dpm2": ("KDPM2DiscreteScheduler", {}),
     "dpm2_a": ("KDPM2AncestralDiscreteScheduler", {}),
     "dpm++_2m": ("DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver++", "solver_order": 2}),
+    "dpm++_2m_sde_heun": (
+        "DPMSolverMultistepScheduler",
+        {"algorithm_type": "sde-dpmsolver++", "solver_order": 2, "solver_type": "heun"},
+    ),
     "dpm++_2m_sde": ("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++", "solver_order": 2}),
+    "dpm++_3m": ("DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver++", "solver_order": 3}),
+    "dpm++_3m_sde": ("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++", "solver_order": 3}),
     "dpm++_2s": ("DPMSolverSinglestepScheduler", {"algorithm_type": "dpmsolver++", "solver_order": 2}),
     "dpm++_sde": ("DPMSolverSinglestepScheduler", {"algorithm_type": "sde-dpmsolver++", "solver_order": 2}),
     "deis": ("DEISMultistepScheduler", {"algorithm_type": "deis"}),
@@ -36,11 +42,14 @@ _SAMPLERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "tcd": ("TCDScheduler", _LATENT),
 }
 
-_SCHEDULES: Mapping[str, str] = {
-    "karras": "use_karras_sigmas",
-    "exponential": "use_exponential_sigmas",
-    "beta": "use_beta_sigmas",
+_SCHEDULES: Mapping[str, tuple[str, Any]] = {
+    "karras": ("use_karras_sigmas", True),
+    "exponential": ("use_exponential_sigmas", True),
+    "beta": ("use_beta_sigmas", True),
+    "lu": ("use_lu_lambdas", True),
+    "sgm_uniform": ("timestep_spacing", "trailing"),
 }
+_TELLING = ("algorithm_type", "solver_order", "solver_type")  # what tells samplers of one class apart
 
 _ALIASES: Mapping[str, str] = {
     "plms": "pndm",
@@ -57,22 +66,28 @@ _ALIASES: Mapping[str, str] = {
 
 
 def sampler_names() -> list[str]:
-    """Every name without a noise schedule; most take `_karras`, `_exponential` or `_beta` behind it."""
+    """Every name without a noise schedule; most take `_karras` or another of `schedule_names` behind it."""
     return sorted(_SAMPLERS)
+
+
+def schedule_names() -> list[str]:
+    """Every noise schedule, for behind a sampler's name."""
+    return list(_SCHEDULES)
 
 
 def check_sampler(name: str) -> str:
     """The one spelling of a sampler's name, as `dpm++_2m_karras` for `DPM++ 2M Karras`. Needs no torch.
 
-    Raises `InvalidRequest` for an unknown name, naming the nearest known one.
+    Raises `InvalidRequest` for an unknown name, naming the nearest and all that are known.
     """
     base, schedule = _split(name)
     if base in _SAMPLERS:
         return f"{base}_{schedule}" if schedule else base
     known = [*_SAMPLERS, *_ALIASES, *(f"{one}_{two}" for one in _SAMPLERS for two in _SCHEDULES)]
     near = get_close_matches(_spell(name)[:60], known, n=1)
-    hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(sampler_names())}"
-    raise InvalidRequest(f"Unknown sampler '{name[:60]}'", field="sampler", issue=f"unknown sampler; {hint}")
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    names = f"known: {', '.join(sampler_names())}, most also with _{', _'.join(schedule_names())}"
+    raise InvalidRequest(f"Unknown sampler '{name[:60]}'", field="sampler", issue=f"unknown sampler; {hint}{names}")
 
 
 def build_scheduler(name: str | None, own: Any) -> Any:
@@ -94,8 +109,10 @@ def build_scheduler(name: str | None, own: Any) -> Any:
     scheduler_class = getattr(diffusers, class_name)
     accepted = signature(scheduler_class.__init__).parameters
     # A checkpoint's config may itself ask for Karras sigmas: a sampler's plain name means its plain schedule.
-    flags = {flag: word == schedule for word, flag in _SCHEDULES.items()}
-    if schedule and _SCHEDULES[schedule] not in accepted:
+    flags = {flag: False for flag, value in _SCHEDULES.values() if value is True}
+    if schedule:
+        flags |= dict([_SCHEDULES[schedule]])
+    if schedule and _SCHEDULES[schedule][0] not in accepted:
         raise InvalidRequest(
             f"Sampler '{base}' has no {schedule} schedule", field="sampler", issue=f"use '{base}', or another sampler"
         )
@@ -107,14 +124,13 @@ def name_of(scheduler: Any) -> str:
     """The common name of a scheduler, or its class's name where it has none."""
     for base, (class_name, config) in _SAMPLERS.items():
         if class_name == type(scheduler).__name__ and _same_algorithm(scheduler, config):
-            used = [word for word, flag in _SCHEDULES.items() if scheduler.config.get(flag)]
+            used = [word for word, (flag, value) in _SCHEDULES.items() if value is True and scheduler.config.get(flag)]
             return "_".join([base, *used])
     return type(scheduler).__name__
 
 
 def _same_algorithm(scheduler: Any, config: Mapping[str, Any]) -> bool:
-    wanted = config.get("algorithm_type")
-    return wanted is None or scheduler.config.get("algorithm_type") == wanted
+    return all(scheduler.config.get(name) == config[name] for name in _TELLING if name in config)
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -14,7 +14,7 @@ def test_the_package_stays_under_60_megabytes() -> None:
 def test_the_weights_are_safetensors_and_no_pickles() -> None:
     names = [path.name for path in plugin.WEIGHTS.rglob("*") if path.is_file()]
     assert sum(name.endswith(".safetensors") for name in names) == 3
-    assert all(name.endswith((".safetensors", ".json", ".txt")) for name in names)
+    assert all(name.endswith((".safetensors", ".json", ".txt", ".onnx")) for name in names)
 
 
 def test_every_source_has_its_licence_in_the_package() -> None:

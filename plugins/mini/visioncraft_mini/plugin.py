@@ -1,11 +1,12 @@
-"""Lists the embedded model; the plugin that brings the engine `diffusers` draws with it."""
+"""Lists the embedded model; a plugin that brings the engine `diffusers` or `onnx` draws with it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
-from visioncraft import Limits, ModelInfo, Settings, hookimpl
+from visioncraft import Ability, Limits, ModelInfo, Settings, hookimpl
 
 WEIGHTS = Path(__file__).with_name("weights")
 
@@ -13,6 +14,7 @@ MINI = ModelInfo(
     id="visioncraft-mini",
     name="VisionCraft Mini",
     engine="diffusers",
+    also=("onnx",),
     quality="Basic",
     vram_required="1GB",
     description="Small embedded model: emoji-style pictures of everyday things, offline, in about a second.",
@@ -24,6 +26,7 @@ MINI = ModelInfo(
         max_resolution=(1024, 1024),
     ),
     source=str(WEIGHTS),
+    abilities=frozenset(get_args(Ability)),
     available=(WEIGHTS / "model_index.json").is_file(),
 )
 

@@ -52,9 +52,10 @@ async def generate(
             await job.wait()
         record = succeeded(job)
         headers = {"X-Job-Id": job.id, "X-Image-Id": record.id}
-        return Response(
-            _spliced(record, await runtime.jobs.picture(job)), headers=headers, media_type="application/json"
-        )
+        answer = _spliced(record, await runtime.jobs.picture(job))
+        if job.request.num_images > 1:
+            answer = await _with_all(answer, job, runtime)
+        return Response(answer, headers=headers, media_type="application/json")
     finally:
         runtime.jobs.release(job)
 
@@ -133,6 +134,16 @@ def _spliced(record: ImageRecord, png: bytes) -> bytes:
         "parameters": record.parameters,
     }
     return b'{"image":"' + pybase64.b64encode(png) + b'",' + orjson.dumps(rest)[1:]
+
+
+async def _with_all(answer: bytes, job: Job, runtime: Runtime) -> bytes:
+    """An answer with all pictures in it, spliced in likewise."""
+    parts = []
+    for record in job.records:
+        head = orjson.dumps({"id": record.id, "seed": record.seed})
+        png = await asyncio.to_thread(runtime.registry.store.open, record.id)
+        parts.append(head[:-1] + b',"image":"' + pybase64.b64encode(png) + b'"}')
+    return answer[:-1] + b',"images":[' + b",".join(parts) + b"]}"
 
 
 @asynccontextmanager

@@ -133,6 +133,7 @@ def job_answer(job: Job, runtime: Runtime) -> JobAnswer:
         started_at=job.started_at,
         ended_at=job.ended_at,
         image=entry(job.record) if job.record else None,
+        images=[entry(record) for record in job.records],
         error=JobError(**envelope(job.error)["error"]) if job.error else None,
     )
 

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from visioncraft.api.schemas.fields import Number, Text, Whole
 from visioncraft.inputs import MAX_TEXT
-from visioncraft.requests import MAX_LORAS, MAX_PROMPT_CHARACTERS, MAX_SEED
+from visioncraft.requests import MAX_IMAGES, MAX_LORAS, MAX_PROMPT_CHARACTERS, MAX_SEED
 
 _PICTURE = "base64 of a PNG, JPEG or WebP file, or a `data:` URL of one"
 
@@ -76,6 +76,12 @@ class GenerateBody(BaseModel):
     width: Whole | None = Field(512, ge=8, le=16384, description="Image width in pixels, a multiple of 8")
     height: Whole | None = Field(512, ge=8, le=16384, description="Image height in pixels, a multiple of 8")
     seed: Whole | None = Field(-1, ge=-1, le=MAX_SEED, description="Random seed (-1 for random)")
+    num_images: Whole | None = Field(
+        None,
+        ge=1,
+        le=MAX_IMAGES,
+        description="How many pictures, with seeds that follow each other; 1 unless given. `image` is the first",
+    )
     model: Text | None = Field(
         "stable-diffusion-1.5",
         max_length=200,
@@ -135,6 +141,14 @@ class GenerationParameters(BaseModel):
     height: int
 
 
+class OneOfSeveral(BaseModel):
+    """One picture of a request for several."""
+
+    id: str = Field(description="Of the stored picture", examples=["img_01kb0v7m3qj4x5n6p7r8s9t0ab"])
+    seed: int = Field(description="Draws this picture alone")
+    image: str = Field(description="Base64-encoded PNG image data")
+
+
 class GenerateAnswer(BaseModel):
     """A picture with the facts of its making."""
 
@@ -144,6 +158,9 @@ class GenerateAnswer(BaseModel):
     model: str = Field(description="Model used for generation", examples=["stable-diffusion-1.5"])
     seed: int = Field(description="Seed used for generation", examples=[123456789])
     parameters: GenerationParameters
+    images: list[OneOfSeveral] | None = Field(
+        None, description="All pictures in their order, where `num_images` asked for several; else absent"
+    )
 
 
 class LoadModelBody(BaseModel):

@@ -31,6 +31,7 @@ class JobAnswer(BaseModel):
     started_at: datetime | None
     ended_at: datetime | None
     image: GalleryEntry | None = Field(description="The stored picture once the job succeeded")
+    images: list[GalleryEntry] = Field(description="All pictures stored so far, in their order")
     error: JobError | None
 
 

@@ -60,13 +60,13 @@ def _brought(manager: PluginManager, name: str, kind: str) -> list[str]:
 def _of_distribution(distribution: Distribution | None) -> dict[str, Any]:
     if distribution is None:
         return {}
-    told, made_for = distribution.metadata, core_requirement(distribution)
+    told, made_for = distribution.metadata.json, core_requirement(distribution)
     lacking = unmet(distribution.name, distribution.version, distribution.requires or (), installed_versions())
     return {
-        "summary": told.get("Summary"),
-        "author": told.get("Author-email") or told.get("Author"),
-        "licence": told.get("License-Expression") or told.get("License"),
-        "homepage": told.get_all("Project-URL") or told.get("Home-page"),
+        "summary": told.get("summary"),
+        "author": told.get("author_email") or told.get("author"),
+        "licence": told.get("license_expression") or told.get("license"),
+        "homepage": told.get("project_url") or told.get("home_page"),
         "made for": str(made_for) if made_for and made_for.specifier else "any visioncraft: it states no version",
         "needs": distribution.requires or [],
         "lacks": [str(each) for each in lacking],

@@ -13,12 +13,14 @@ from pathlib import Path
 
 import typer
 from packaging.utils import canonicalize_name
+from tomlkit import TOMLDocument
 
-from visioncraft.cli.output import print_table
+from visioncraft.cli.output import agree, print_table
 from visioncraft.cli.plugins import pip
 from visioncraft.cli.plugins.finding import names_of
 from visioncraft.cli.plugins.settings_file import edit, own_table, settings_file
 from visioncraft.cli.state import State
+from visioncraft.distributions import installed
 from visioncraft.errors import PluginError
 from visioncraft.isolated import IsolatedPlugin
 from visioncraft.settings import INTERPRETER, load_settings
@@ -61,10 +63,10 @@ def install_here(state: State, order: Order) -> None:
             f"this would break {'; '.join(map(str, broken))}. Nothing was changed; next: visioncraft plugins install "
             f"--isolated {' '.join(order.what)} gives it an environment of its own"
         )
-    _agree(order)
+    agree("Install? A plugin's code runs with all of your rights", order.yes)
     pip.install(order.what, order.upgrade)
-    asked = {canonicalize_name(change.name) for change in changes if change.requested}
-    _report(state, [each for each in distributions() if canonicalize_name(each.name) in asked])
+    now = installed()
+    _report(state, [now[canonicalize_name(change.name)] for change in changes if change.requested])
 
 
 def install_isolated(state: State, order: Order) -> None:
@@ -89,27 +91,29 @@ def install_isolated(state: State, order: Order) -> None:
         if home.exists():
             raise PluginError(f"{home} is there already: visioncraft plugins remove the plugin in it first")
         _show(changes)
-        _agree(order)
+        agree("Install? A plugin's code runs with all of your rights", order.yes)
         draft.rename(home)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     try:
-        _settle(file, home, order)
+        _remind(state, _settle(file, home, order))
     except BaseException:
         shutil.rmtree(home)
         raise
 
 
-def site_of(home: Path) -> Path:
-    """An environment's folder of packages."""
-    (found,) = home.glob("lib/python*/site-packages")
-    return found
+def plugins_in(home: Path) -> list[str]:
+    """The plugins of an environment that `install_isolated` made. Raises `PluginError` for any other folder."""
+    site = next(home.glob("lib/python*/site-packages"), home)
+    if not (site / _SERVER).is_file():
+        raise PluginError(f"{home} was not made by `visioncraft plugins install --isolated`")
+    return [name for each in distributions(path=[str(site)]) for name in names_of(each)]
 
 
-def _settle(file: Path, home: Path, order: Order) -> None:
-    """Install, prove that it can be asked from here, and only then name it in the settings."""
+def _settle(file: Path, home: Path, order: Order) -> list[str]:
+    """Install, prove that it can be asked from here, and only then name it in the settings. Answers the plugins."""
     pip.install(order.what, order.upgrade, _python(home))
-    names = [name for each in distributions(path=[str(site_of(home))]) for name in names_of(each)]
+    names = plugins_in(home)
     if not names:
         raise PluginError(f"{' '.join(order.what)} brings no plugin: it has no entry point of the group `visioncraft`")
     for name in names:
@@ -117,9 +121,14 @@ def _settle(file: Path, home: Path, order: Order) -> None:
         if not hello.offers and not hello.models:
             raise PluginError(f"'{name}' brings neither a generator nor a model: nothing else can live apart")
     interpreter = _python(home).relative_to(file.parent).as_posix()
-    for name in names:
-        edit(file, lambda document, name=name: own_table(document, name).update({INTERPRETER: interpreter}))  # type: ignore[misc]
+    edit(file, lambda document: _give_interpreter(document, names, interpreter))
     typer.echo(f"{', '.join(names)}: installed in {home}, named in {file}; a running server finds it at its next start")
+    return names
+
+
+def _give_interpreter(document: TOMLDocument, names: Sequence[str], interpreter: str) -> None:
+    for name in names:
+        own_table(document, name)[INTERPRETER] = interpreter
 
 
 def _make_environment(folder: Path) -> None:
@@ -127,7 +136,8 @@ def _make_environment(folder: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)  # noqa: S603 - ours
     behind = [path for path in sys.path if path.endswith("site-packages")]
     lines = [f"import site; site.addsitedir({path!r})" for path in behind]
-    (site_of(folder) / _SERVER).write_text("\n".join(lines) + "\n", "utf-8")
+    site = next(folder.glob("lib/python*/site-packages"))
+    (site / _SERVER).write_text("\n".join(lines) + "\n", "utf-8")
 
 
 def _python(home: Path) -> Path:
@@ -139,18 +149,18 @@ def _show(changes: Sequence[pip.Change]) -> None:
     print_table(("Distribution", "Now", "Then"), rows)
 
 
-def _agree(order: Order) -> None:
-    if not order.yes and not typer.confirm("Install? A plugin's code runs with all of your rights", err=True):
-        raise typer.Exit(1)
-
-
-def _report(state: State, installed: Sequence[Distribution]) -> None:
+def _report(state: State, come: Sequence[Distribution]) -> None:
     """What came, and what is still to do."""
-    names = [name for each in installed for name in names_of(each)]
+    names = [name for each in come for name in names_of(each)]
     if not names:
         typer.echo("Installed, but it brings no plugin: it has no entry point of the group `visioncraft`", err=True)
         return
     typer.echo(f"{', '.join(names)}: installed; a running server finds it at its next start")
+    _remind(state, names)
+
+
+def _remind(state: State, names: Sequence[str]) -> None:
+    """An allow-list keeps a newcomer from loading."""
     allowed = state.settings().plugins.enabled
     for name in names:
         if allowed and name not in allowed:

@@ -11,13 +11,12 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from visioncraft.distributions import Unmet, installed_versions, unmet
+from visioncraft.distributions import Unmet, installed, installed_versions, unmet
 from visioncraft.errors import PluginError
 
 _QUIET = ("--disable-pip-version-check", "--no-input")
@@ -82,7 +81,7 @@ def would_break(changes: Sequence[Change]) -> list[Unmet]:
     """The requirements that are met now and would not be any more, or that a newcomer brings unmet."""
     before = installed_versions()
     after = before | {canonicalize_name(change.name): change.after for change in changes}
-    changed = {canonicalize_name(change.name): change for change in changes}
+    changed: dict[str, Change] = {canonicalize_name(change.name): change for change in changes}
     known = {str(each) for each in _all_unmet(before, {})}
     return [each for each in _all_unmet(after, changed) if str(each) not in known]
 
@@ -98,11 +97,8 @@ def needed_by_others(distribution: str) -> list[Unmet]:
 
 
 def _all_unmet(versions: Mapping[str, str], changed: Mapping[str, Change]) -> Iterator[Unmet]:
-    seen = set()
-    for each in distributions():
-        name = canonicalize_name(each.name)
-        if name not in changed and name not in seen:
-            seen.add(name)
+    for name, each in installed().items():
+        if name not in changed:
             yield from unmet(each.name, each.version, each.requires or (), versions)
     for change in changed.values():
         yield from unmet(change.name, change.after, change.requires, versions)

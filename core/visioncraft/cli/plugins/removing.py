@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
 import tomlkit
 import typer
 
+from visioncraft.cli.output import agree
 from visioncraft.cli.plugins import pip
 from visioncraft.cli.plugins.finding import find, names_of
-from visioncraft.cli.plugins.installing import ENVIRONMENTS, site_of
+from visioncraft.cli.plugins.installing import ENVIRONMENTS, plugins_in
 from visioncraft.cli.plugins.settings_file import edit, own_table, settings_file
 from visioncraft.cli.state import State
 from visioncraft.errors import ConfigurationError, PluginError
@@ -27,36 +27,27 @@ def remove_plugin(state: State, name: str, yes: bool) -> None:
     settings = state.settings()
     point = find(name, settings)
     _refuse_selected(settings, name)
-    if point is None:
-        _remove_environment(state, settings.interpreter(name), name, yes)
+    if python := settings.interpreter(name):
+        _remove_environment(state, python.parent.parent, name, yes)
         return
-    if point.dist is None:
+    if point is None or point.dist is None:
         raise PluginError(f"'{name}' belongs to no distribution: pip did not install it and cannot remove it")
     _refuse_needed(point.dist.name)
     with_it = ", ".join(names_of(point.dist))
-    _agree(f"Uninstall {point.dist.name} {point.dist.version} ({with_it})?", yes)
+    agree(f"Uninstall {point.dist.name} {point.dist.version} ({with_it})?", yes)
     pip.uninstall(point.dist.name)
     typer.echo(f"{with_it}: removed; a running server keeps it until its next start")
 
 
-def _remove_environment(state: State, python: Path | None, name: str, yes: bool) -> None:
+def _remove_environment(state: State, home: Path, name: str, yes: bool) -> None:
     """Remove an environment that `install --isolated` made, and its interpreter from the settings."""
     file = settings_file(state)
-    home = python.parent.parent if python else file
-    if home.parent != file.parent / ENVIRONMENTS:
-        raise PluginError(
-            f"'{name}' runs under {python}, which `visioncraft plugins install --isolated` did not make: "
-            f"remove plugins.config.{name}.{INTERPRETER} from {file} yourself"
-        )
-    names = (
-        {each for found in distributions(path=[str(site_of(home))]) for each in names_of(found)}
-        if home.exists()
-        else set()
-    )
-    names |= {name}
-    _agree(f"Remove {home} ({', '.join(sorted(names))})?", yes)
+    if home.resolve().parent != (file.parent / ENVIRONMENTS).resolve():
+        raise PluginError(f"{home} is not in {file.parent / ENVIRONMENTS}: remove `python` from {file} yourself")
+    names = {name, *plugins_in(home)}
+    agree(f"Remove {home} ({', '.join(sorted(names))})?", yes)
     edit(file, lambda document: _forget(document, names))
-    shutil.rmtree(home, ignore_errors=True)
+    shutil.rmtree(home)
     typer.echo(f"{', '.join(sorted(names))}: removed; a running server keeps it until its next start")
 
 
@@ -83,8 +74,3 @@ def _refuse_needed(distribution: str) -> None:
         raise PluginError(
             f"{'; '.join(f'{each.distribution} needs {each.requirement}' for each in needed)}: remove these first"
         )
-
-
-def _agree(question: str, yes: bool) -> None:
-    if not yes and not typer.confirm(question, err=True):
-        raise typer.Exit(1)

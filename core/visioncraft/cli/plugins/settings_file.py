@@ -71,5 +71,5 @@ def own_table(document: tomlkit.TOMLDocument, plugin: str) -> Table:
 def _table(parent: tomlkit.TOMLDocument | Table, name: str) -> Table:
     if name not in parent:
         parent[name] = tomlkit.table()
-    found: Table = parent[name]  # type: ignore[assignment]
+    found: Table = parent[name]
     return found

@@ -10,6 +10,9 @@ from typing import Any
 import torch
 from visioncraft import GenerationRequest
 
+from visioncraft_local_sd.editing.prompts import check_clip_skip, encode_prompts, fragments
+from visioncraft_local_sd.editing.words import Words
+
 _KEPT = 64  # texts; a pair of SD 1.x takes half a MB in fp32, one of XL 1.3 MB
 
 
@@ -36,20 +39,20 @@ class TextEncoder:
     ----------
     pipe: The diffusers pipeline.
     dtype: The denoiser's precision.
+    words: Has the words that were learned from pictures known while a prompt that uses them is encoded.
     """
 
-    def __init__(self, pipe: Any, dtype: torch.dtype) -> None:
+    def __init__(self, pipe: Any, dtype: torch.dtype, words: Words) -> None:
         self._pipe = pipe
         self._dtype = dtype
         self._distilled = pipe.unet.config.time_cond_proj_dim is not None
+        self._words = words
         self._kept: OrderedDict[Hashable, tuple[Conditioning, ...]] = OrderedDict()
 
     def encode(self, request: GenerationRequest) -> tuple[Conditioning, ...]:
         """The branches of a request: the negative one first where guidance is on, as it is above 1."""
         guided = request.guidance_scale > 1 and not self._distilled
-        # None and not "": XL then uses zeros, as it was trained with
-        negative = (_well_formed(request.negative_prompt) or None) if guided else None
-        branches = self._remembered(_well_formed(request.prompt), negative, guided)
+        branches = self._remembered(request, guided)
         whole = branches[0].pooled
         if whole is None:
             return branches
@@ -60,26 +63,25 @@ class TextEncoder:
         """Encode anew from now on: the encoders' weights have changed."""
         self._kept.clear()
 
-    def _remembered(self, prompt: str, negative: str | None, guided: bool) -> tuple[Conditioning, ...]:
-        key = (prompt, negative, guided)
+    def _remembered(self, request: GenerationRequest, guided: bool) -> tuple[Conditioning, ...]:
+        negative = request.negative_prompt if guided else ""
+        key = (request.prompt, negative, guided, request.clip_skip, request.loras)
         if key not in self._kept:
-            self._kept[key] = self._encoded(prompt, negative, guided)
+            self._kept[key] = self._encoded(request.prompt, negative, guided, request.clip_skip)
             if len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)
         return self._kept[key]
 
-    def _encoded(self, prompt: str, negative: str | None, guided: bool) -> tuple[Conditioning, ...]:
-        encoded: tuple[Any, ...] = self._pipe.encode_prompt(
-            prompt=prompt,
-            device=self._pipe._execution_device,
-            num_images_per_prompt=1,
-            do_classifier_free_guidance=guided,
-            negative_prompt=negative,
-        )
-        text, without, *pooled = encoded
-        told = Conditioning(text.to(self._dtype), *pooled[:1])
-        return (Conditioning(without.to(self._dtype), *pooled[1:]), told) if guided else (told,)
+    def _encoded(self, prompt: str, negative: str, guided: bool, clip_skip: int) -> tuple[Conditioning, ...]:
+        check_clip_skip(self._pipe, clip_skip)
+        with self._words.known(f"{prompt} {negative}") as spelled:
+            told = fragments("prompt", spelled(_well_formed(prompt)))
+            # None and not "": XL then uses zeros, as it was trained with
+            not_told = fragments("negative_prompt", spelled(_well_formed(negative))) if negative else None
+            text, without, *pooled = encode_prompts(self._pipe, told, not_told, guided, clip_skip)
+        says = Conditioning(text.to(self._dtype), *pooled[:1])
+        return (Conditioning(without.to(self._dtype), *pooled[1:]), says) if guided else (says,)
 
     def _sizes(self, width: int, height: int, pooled: torch.Tensor) -> torch.Tensor:
         size = (height, width)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from diffusers.models.embeddings import get_timestep_embedding
+from visioncraft import Control
 
+from visioncraft_local_sd.editing.controls import Condition, ControlNet
 from visioncraft_local_sd.engine.bounds import Bounds
 from visioncraft_local_sd.engine.conditioning import Conditioning
 from visioncraft_local_sd.memory import is_out_of_memory
@@ -25,6 +28,7 @@ class Ask:
     timestep: Where it is, of no dimension.
     branches: The negative branch and the text's, or the text's alone where guidance is off.
     guidance: For denoisers that take it as an input, embedded: (1, channels).
+    condition: What the denoiser's ControlNet follows, where it has one.
     """
 
     denoiser: Denoiser
@@ -32,6 +36,7 @@ class Ask:
     timestep: torch.Tensor
     branches: tuple[Conditioning, ...]
     guidance: torch.Tensor | None = None
+    condition: Condition | None = None
 
     @property
     def key(self) -> Hashable:
@@ -70,13 +75,28 @@ class Denoiser:
     ----------
     unet: The network; latents and predictions are fp32 whatever it computes in.
     bounds: How many rows a call may have.
+    ready: Called before each call: switches the network to what this denoiser is for.
+    edited: Whether it is for LoRAs or a ControlNet: such calls take longer, and teach nobody what a call takes.
+    control: A ControlNet beside it.
     """
 
-    def __init__(self, unet: Any, bounds: Bounds) -> None:
+    def __init__(
+        self,
+        unet: Any,
+        bounds: Bounds,
+        ready: Callable[[], None] | None = None,
+        edited: bool = False,
+        control: ControlNet | None = None,
+    ) -> None:
         self.bounds = bounds
+        self._ready, self._edited, self._control = ready, edited, control
         self._unet = unet
         self._guidance_width: int | None = unet.config.time_cond_proj_dim
         self._dtype: torch.dtype = unet.dtype  # asked once: diffusers walks through all parameters for it
+
+    def condition(self, control: Control, width: int, height: int) -> Condition | None:
+        """A request's condition at a picture's size, as this denoiser's ControlNet reads it."""
+        return self._control.condition(control, width, height) if self._control is not None else None
 
     def embedded(self, guidance: float) -> torch.Tensor | None:
         """The guidance scale as an input, for denoisers that were distilled to take it: (1, channels)."""
@@ -88,16 +108,24 @@ class Denoiser:
 
     def predict(self, asks: Sequence[Ask]) -> Sequence[torch.Tensor]:
         """What the network says to each, in one call."""
+        if self._ready is not None:
+            self._ready()
         rows = [(ask, branch) for ask in asks for branch in ask.branches]
-        height, width = asks[0].latents.shape[2:]
-        with self.bounds.timed(height, width, len(rows)):
+        latents = torch.cat([ask.latents for ask, _ in rows]).to(self._dtype, memory_format=torch.channels_last)
+        timesteps = torch.stack([ask.timestep for ask, _ in rows])
+        embeddings = torch.cat([branch.embeddings for _, branch in rows])
+        added = _added([branch for _, branch in rows])
+        conditions = [ask.condition for ask, _ in rows if ask.condition is not None]
+        height, width = latents.shape[2:]
+        with nullcontext() if self._edited else self.bounds.timed(height, width, len(rows)):
             output: torch.Tensor = self._unet(
-                torch.cat([ask.latents for ask, _ in rows]).to(self._dtype, memory_format=torch.channels_last),
-                torch.stack([ask.timestep for ask, _ in rows]),
-                encoder_hidden_states=torch.cat([branch.embeddings for _, branch in rows]),
+                latents,
+                timesteps,
+                encoder_hidden_states=embeddings,
                 timestep_cond=_joined([ask.guidance for ask, _ in rows], self._dtype),
-                added_cond_kwargs=_added([branch for _, branch in rows]),
+                added_cond_kwargs=added,
                 return_dict=False,
+                **(self._control.residuals(conditions, latents, timesteps, embeddings, added) if self._control else {}),
             )[0]
         return torch.split(output.float(), [len(ask.branches) for ask in asks])
 

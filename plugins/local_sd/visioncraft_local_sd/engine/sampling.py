@@ -24,11 +24,13 @@ class Start:
     strength: The share of the steps to take, over 0 to 1: 1 forgets the picture.
     after_step: Called after every step; may replace `latents` of the sampling, as a mask that keeps parts of a picture
         does.
+    noise_only: Whether it begins in noise alone all the same: `after_step` puts back what is to stay.
     """
 
     latents: torch.Tensor
     strength: float = 1.0
     after_step: Callable[[Sampling], None] | None = None
+    noise_only: bool = False
 
 
 class Sampling:
@@ -108,6 +110,9 @@ class Sampling:
         self.steps -= left_out
         if hasattr(self.scheduler, "set_begin_index"):
             self.scheduler.set_begin_index(left_out * order)
+        if start.noise_only:
+            alone: torch.Tensor = self.noise * self.scheduler.init_noise_sigma
+            return alone
         noised: torch.Tensor = self.scheduler.add_noise(
             start.latents.to(self.noise.device), self.noise, self.timesteps[:1]
         )

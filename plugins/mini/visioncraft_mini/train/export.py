@@ -12,6 +12,7 @@ from visioncraft_mini.train import vae_grow
 from visioncraft_mini.train.checkpoint import read_pieces
 from visioncraft_mini.train.denoiser import Denoiser, new_scheduler
 from visioncraft_mini.train.denoiser_train import CHECKPOINT
+from visioncraft_mini.train.graphs import write_graphs
 
 
 def averaged_denoiser(run: Path, tokenizer: CLIPTokenizer) -> Denoiser:
@@ -52,6 +53,7 @@ def export(run: Path, folder: Path) -> None:
     shutil.rmtree(former, ignore_errors=True)
     pipeline(run).to(dtype=torch.float16).save_pretrained(scratch, safe_serialization=True)
     _drop_paths(scratch)
+    write_graphs(scratch)
     if folder.exists():
         folder.replace(former)
     scratch.replace(folder)

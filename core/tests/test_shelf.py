@@ -1,0 +1,77 @@
+"""The shelf of loaded models that engines share."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from visioncraft import Shelf, free_memory_gb
+
+
+class Item:
+    resident_gb = 1.0
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_model_asked_for_by_many_at_once_loads_once() -> None:
+    shelf: Shelf[Item] = Shelf()
+    loads = []
+    gate = threading.Barrier(8)
+
+    def use(_: int) -> Item:
+        gate.wait()
+        with shelf.hold("a", lambda: loads.append(Item()) or loads[-1]) as item:  # type: ignore[func-returns-value]
+            return item
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(use, range(8))) == {loads[0]}
+    assert len(loads) == 1
+
+
+def test_a_loaded_model_does_not_wait_for_the_load_of_another() -> None:
+    shelf: Shelf[Item] = Shelf()
+    with shelf.hold("a", Item):
+        pass
+    started, finish = threading.Event(), threading.Event()
+
+    def slow_load() -> Item:
+        started.set()
+        assert finish.wait(10)
+        return Item()
+
+    with ThreadPoolExecutor(1) as pool:
+
+        def load_b() -> None:
+            with shelf.hold("b", slow_load):
+                pass
+
+        job = pool.submit(load_b)
+        assert started.wait(10)
+        with shelf.hold("a", Item) as item:
+            assert not item.closed
+        finish.set()
+        job.result(10)
+    assert shelf.keys() == ["b", "a"]
+
+
+def test_a_load_that_fails_leaves_the_shelf_as_it_was() -> None:
+    shelf: Shelf[Item] = Shelf()
+
+    def fail() -> Item:
+        raise OSError("damaged")
+
+    with pytest.raises(OSError, match="damaged"), shelf.hold("a", fail):
+        pass
+    with shelf.hold("a", Item) as item:
+        assert not item.closed
+    assert shelf.keys() == ["a"]
+
+
+def test_free_memory_of_this_machine_is_a_sane_number_of_gb() -> None:
+    assert 0.05 < free_memory_gb() < 100_000

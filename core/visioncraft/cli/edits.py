@@ -1,0 +1,39 @@
+"""Options of `visioncraft generate` that hold more than one value, or name a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from visioncraft.errors import InvalidRequest
+
+
+def file(path: Path | None) -> bytes | None:
+    """A picture's bytes. Raises `InvalidRequest` where the file cannot be read."""
+    if path is None:
+        return None
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidRequest(f"{path} cannot be read", field="file", issue=str(error.strerror)) from error
+
+
+def lora(text: str) -> dict[str, Any]:
+    """`ink` or `ink:0.8`. Raises `InvalidRequest` for a weight that is no number."""
+    name, colon, weight = text.rpartition(":")
+    if not colon:
+        return {"name": text, "weight": 1.0}
+    try:
+        return {"name": name, "weight": float(weight)}
+    except ValueError:
+        raise InvalidRequest("Invalid --lora", field="lora", issue="write NAME or NAME:WEIGHT, as ink:0.8") from None
+
+
+def controlnet(name: str | None, image: Path | None, scale: float | None) -> dict[str, Any] | None:
+    """A ControlNet and its condition, which go together. Raises `InvalidRequest` for half of it."""
+    if name is None and image is None and scale is None:
+        return None
+    if name is None or image is None:
+        issue = "--controlnet and --control-image go together"
+        raise InvalidRequest("Invalid --controlnet", field="controlnet", issue=issue)
+    return {"name": name, "image": file(image), "scale": scale}

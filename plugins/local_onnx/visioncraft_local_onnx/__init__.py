@@ -1,0 +1,1 @@
+"""Stable Diffusion on this machine, through ONNX Runtime and without torch."""

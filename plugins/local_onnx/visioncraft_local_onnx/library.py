@@ -1,0 +1,83 @@
+"""The models of this machine: the folder of exported models, and those that settings name."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from visioncraft import Ability, Limits, ModelInfo, canonical_id
+
+from visioncraft_local_onnx.folder import ModelRefused, OnnxFolder, read_folder
+from visioncraft_local_onnx.settings import LocalOnnxSettings
+
+ENGINE = "onnx"
+"""The engine this plugin runs."""
+
+_FACTS = {  # what people read of a family: memory, max_resolution, description
+    "sd1": ("4-6GB", (1024, 1024), "A Stable Diffusion 1.x model, exported to ONNX"),
+    "sd2": ("5-7GB", (1024, 1024), "A Stable Diffusion 2.x model, exported to ONNX"),
+    "sdxl": ("8-12GB", (2048, 2048), "A Stable Diffusion XL model, exported to ONNX"),
+}
+_log = logging.getLogger("visioncraft.local_onnx")
+
+
+class Library:
+    """Finds models. Reads names and configurations only.
+
+    Parameters
+    ----------
+    settings: The plugin's table.
+    data_path: The server's data folder.
+    """
+
+    def __init__(self, settings: LocalOnnxSettings, data_path: Path) -> None:
+        self._settings = settings
+        named = settings.models_dir
+        self.models_dir = data_path / "models-onnx" if named == "auto" else data_path / Path(named).expanduser()
+        self._warned: set[str] = set()
+
+    def models(self) -> list[ModelInfo]:
+        """Every model, also those that cannot draw; a model that settings name hides others of its id."""
+        found: dict[str, ModelInfo] = {}
+        for info in (*self._named(), *self._in_folder()):
+            found.setdefault(canonical_id(info.id), info)
+        return list(found.values())
+
+    def folder(self, model: ModelInfo) -> OnnxFolder:
+        """The checked folder behind a model, this plugin's or another's. Raises `ModelRefused`."""
+        if model.source is None:
+            raise ModelRefused(model.suggestion or f"model '{model.id}' names no folder")
+        return read_folder(Path(model.source).expanduser())
+
+    def _named(self) -> Iterator[ModelInfo]:
+        for model_id, entry in self._settings.models.items():
+            info = self._describe(entry.path.expanduser(), model_id, model_id)
+            yield replace(info, name=entry.name or info.name, description=entry.description or info.description)
+
+    def _in_folder(self) -> Iterator[ModelInfo]:
+        try:
+            entries = sorted(self.models_dir.iterdir())
+        except OSError:  # the folder appears with the first model
+            return
+        for path in entries:
+            if path.is_dir() and not path.name.startswith("."):
+                model_id = re.sub(r"[^a-z0-9.]+", "-", path.name.lower()).strip("-.") or "model"
+                yield self._describe(path, model_id, path.name)
+
+    def _describe(self, path: Path, model_id: str, name: str) -> ModelInfo:
+        info = ModelInfo(id=model_id, name=name, engine=ENGINE, source=str(path))
+        try:
+            folder = read_folder(path)
+        except ModelRefused as refused:
+            if str(path) not in self._warned:
+                self._warned.add(str(path))
+                _log.warning("model '%s' is not available: %s", model_id, refused)
+            return replace(info, available=False, suggestion=str(refused))
+        memory, resolution, description = _FACTS[folder.family]
+        steps = (1, 50) if folder.scheduler.get("_class_name") == "LCMScheduler" else Limits().steps
+        limits = Limits(steps=steps, size_multiple=folder.size_multiple, max_resolution=resolution)
+        edits: frozenset[Ability] = frozenset({"init_image", "mask"}) if "vae_encoder" in folder.graphs else frozenset()
+        return replace(info, vram_required=memory, description=description, limits=limits, abilities=edits)

@@ -1,0 +1,29 @@
+"""What a loaded model asks for by name: LoRAs, ControlNets, learned words, upscalers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from visioncraft_local_sd.collection import Collection
+from visioncraft_local_sd.kinds import Kind
+
+
+class Parts:
+    """Finds parts by their names, as they lie on disk now.
+
+    Parameters
+    ----------
+    collection: Knows them.
+    """
+
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+
+    def find(self, kind: Kind, name: str) -> Path:
+        """A part's file or folder. Raises `NotFound` that names those there are."""
+        return Path(self._collection.part(kind, name).path)
+
+    def words(self) -> Mapping[str, Path]:
+        """Every learned word with its file."""
+        return {part.id: Path(part.path) for part in self._collection.parts("embedding")}

@@ -1,0 +1,58 @@
+"""Two engines that can draw one model, behind a real server: settings say which one does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from harness import House, Server, error_of, refused, served
+from visioncraft import read_record
+
+SMALL = {"width": 256, "height": 256, "num_inference_steps": 4, "seed": 3}
+PLUGINS = ["gallery_fs", "local_onnx", "local_sd", "mini"]
+
+
+def house_with(folder: Path, backends: list[str], **table: Any) -> House:
+    folder.mkdir(exist_ok=True)
+    tables: dict[str, Any] = {
+        "plugins": {"enabled": PLUGINS},
+        "generation": {"backends": backends},
+        "plugins.config.local_sd": {"device": "cpu", "dtype": "fp32"},
+    }
+    return House(folder, tables | ({"plugins.config.local_onnx": table} if table else {}))
+
+
+def has_torch(server: Server, backend: str) -> bool:
+    """Whether a worker has torch in memory, as the kernel sees it."""
+    process = psutil.Process(server.get("/status").json()["system_info"]["backends"][backend]["worker_pid"])
+    return any("libtorch" in entry.path for entry in process.memory_maps())
+
+
+@pytest.mark.parametrize(
+    ("backends", "drawer", "with_torch"), [([], "local_sd", True), (["local_onnx"], "local_onnx", False)]
+)
+def test_settings_choose_which_engine_draws_mini(
+    tmp_path: Path, backends: list[str], drawer: str, with_torch: bool
+) -> None:
+    with served(house_with(tmp_path, backends)) as server:
+        answer = server.draw(**SMALL)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["model"] == "visioncraft-mini"
+        assert read_record(server.get(f"/images/{answer.headers['x-image-id']}").content).generator == drawer
+        assert has_torch(server, drawer) == with_torch
+
+
+def test_the_provider_in_use_is_shown_and_a_missing_one_is_a_clear_error(tmp_path: Path) -> None:
+    with served(house_with(tmp_path / "cpu", ["local_onnx"])) as server:
+        assert server.post("/load_model", {"model": "visioncraft-mini"}).status_code == 200
+        assert server.get("/status").json()["system_info"]["backends"]["local_onnx"]["provider"] == "cpu"
+    with served(house_with(tmp_path / "cuda", ["local_onnx"], providers=["cuda"])) as server:
+        for _ in range(2):  # the server goes on
+            error = error_of(server.draw(**SMALL), 503, "SERVICE_UNAVAILABLE")
+            assert "pip install onnxruntime-gpu" in error["message"]
+
+
+def test_a_provider_that_does_not_exist_stops_the_start(tmp_path: Path) -> None:
+    assert "plugins.config.local_onnx.providers" in refused(house_with(tmp_path, [], providers=["abacus"]))

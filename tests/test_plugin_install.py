@@ -1,0 +1,159 @@
+"""`visioncraft plugins install | remove`, with pip's own resolver, in an environment that nothing else uses."""
+
+from __future__ import annotations
+
+import subprocess
+import tomllib
+from pathlib import Path
+
+import psutil
+import pytest
+from harness import House, free_port, served
+from packaging_kit import Wheelhouse, house_of, write_wheel
+
+NEEDS = """
+import disputed
+import numpy as np
+from visioncraft import GeneratedImage, Generator, Limits, ModelInfo, encode_png, hookimpl
+
+assert disputed.VERSION == {version}, f"this plugin needs disputed {version}, not {{disputed.VERSION}}"
+
+class Engine(Generator):
+    name = "{name}"
+
+    def models(self):
+        return [ModelInfo(id=self.name, name="An engine", engine=self.name, limits=Limits(steps=(1, 4)))]
+
+    def run(self, request, progress):
+        progress.step(1, 1)
+        pixels = np.full((request.height, request.width, 3), request.seed % 256, np.uint8)
+        facts = {{"disputed": disputed.VERSION}}
+        return GeneratedImage(encode_png(pixels), request.width, request.height, request.seed, facts=facts)
+
+@hookimpl
+def visioncraft_generators():
+    return [Engine()]
+"""
+SMALL = {"num_inference_steps": 1, "width": 64, "height": 64, "seed": 7}
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What pip may install: two engines that need different versions of one library, and a library alone."""
+    folder = tmp_path_factory.mktemp("index")
+    for version in (1, 2):
+        write_wheel(folder, "disputed", f"{version}.0", f"VERSION = {version}\n")
+        source = NEEDS.format(name=f"engine_{version}", version=version)
+        needs = [f"disputed=={version}.*", "numpy", "visioncraft>=1.0,<2"]
+        write_wheel(folder, f"visioncraft-engine-{version}", "0.1", source, needs, plugin=f"engine_{version}")
+    write_wheel(folder, "visioncraft-hollow", "0.1", "", ["visioncraft"])
+    write_wheel(folder, "visioncraft-impossible", "0.1", "", ["visioncraft>=2"], plugin="impossible")
+    return folder
+
+
+@pytest.fixture
+def house(wheelhouse: Wheelhouse, index: Path, tmp_path: Path) -> House:
+    """A server from the core's wheel, in an environment of its own."""
+    python = wheelhouse.environment(tmp_path / "venv", "visioncraft")
+    made = house_of(tmp_path / "house", python, [], PIP_FIND_LINKS=str(index))
+    made.env = {**made.env, "VISIONCRAFT_SETTINGS": str(own(made))}
+    own(made).write_text(f"# Mine.\n[server]\nport = {free_port()}\n", "utf-8")
+    return made
+
+
+def own(house: House) -> Path:
+    """The settings file that commands change; a house writes its own anew before each."""
+    return house.folder / "own.toml"
+
+
+def said(done: subprocess.CompletedProcess[str]) -> str:
+    """Everything a command said, in one line."""
+    return " ".join((done.stdout + done.stderr).split())
+
+
+def config(house: House) -> dict[str, object]:
+    """The plugins' tables in the settings file."""
+    read = tomllib.loads(own(house).read_text("utf-8"))
+    return dict(read["plugins"]["config"])
+
+
+def installed(house: House) -> set[str]:
+    """The plugins that the server finds."""
+    return {line.split()[1] for line in house.command("plugins").stdout.splitlines() if line.startswith("│")}
+
+
+def test_what_would_change_is_shown_and_a_no_changes_nothing(house: House) -> None:
+    before = installed(house)
+    done = house.command("plugins", "install", "visioncraft-engine-1", text="n\n")
+    assert done.returncode == 1
+    for words in ("visioncraft-engine-1", "disputed", "1.0", "Install? A plugin's code runs with all of your rights"):
+        assert words in said(done)
+    assert installed(house) == before == {"memory"}
+
+
+def test_a_plugin_that_would_break_another_is_refused_by_name_and_the_way_out_is_told(house: House) -> None:
+    assert house.command("plugins", "install", "--yes", "visioncraft-engine-1").returncode == 0
+    again = house.command("plugins", "install", "--yes", "visioncraft-engine-1")
+    assert again.returncode == 0 and "Nothing to do" in again.stdout
+    done = house.command("plugins", "install", "--yes", "visioncraft-engine-2")
+    assert done.returncode == 1
+    assert "this would break visioncraft-engine-1 0.1 needs disputed==1.*: disputed 2.0. Nothing was changed" in said(
+        done
+    )
+    assert "visioncraft plugins install --isolated visioncraft-engine-2" in said(done)
+    assert installed(house) == {"memory", "engine_1"}
+
+
+def test_an_environment_of_its_own_lets_two_that_clash_serve_together_until_one_is_removed(house: House) -> None:
+    before = own(house).read_text("utf-8")
+    assert house.command("plugins", "install", "--yes", "visioncraft-engine-1").returncode == 0
+    done = house.command("plugins", "install", "--yes", "--isolated", "visioncraft-engine-2")
+    assert done.returncode == 0, said(done)
+    assert config(house) == {"engine_2": {"python": ".venvs/visioncraft-engine-2/bin/python"}}
+    with served(house, tomllib.loads(own(house).read_text("utf-8"))["server"]["port"]) as server:
+        drawn = {name: server.draw("anything", model=name, **SMALL).json() for name in ("engine_1", "engine_2")}
+        assert {name: picture["seed"] for name, picture in drawn.items()} == {"engine_1": 7, "engine_2": 7}
+        worker = server.get("/status").json()["system_info"]["backends"]["engine_2"]["worker_pid"]
+        assert "/.venvs/visioncraft-engine-2/" in psutil.Process(worker).cmdline()[0]
+    checked = house.command("plugins", "check", "engine_2")
+    assert checked.returncode == 0 and "engine_2 keeps the contract" in checked.stdout, said(checked)
+    twice = house.command("plugins", "install", "--yes", "--isolated", "visioncraft-engine-2")
+    assert twice.returncode == 1 and "is there already" in said(twice)
+    removed = house.command("plugins", "remove", "--yes", "engine_2")
+    assert removed.returncode == 0, said(removed)
+    assert own(house).read_text("utf-8").strip() == before.strip()
+    assert list((house.folder / ".venvs").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("what", "reason"),
+    [
+        ("visioncraft-hollow", "brings no plugin"),
+        ("visioncraft-impossible", "pip cannot install visioncraft-impossible"),
+        ("visioncraft-nobody-has", "No matching distribution found"),
+    ],
+)
+def test_an_isolated_install_that_fails_leaves_nothing(house: House, what: str, reason: str) -> None:
+    before = own(house).read_text("utf-8")
+    done = house.command("plugins", "install", "--yes", "--isolated", what)
+    assert done.returncode == 1 and reason in said(done) and "Traceback" not in said(done)
+    assert own(house).read_text("utf-8").strip() == before.strip()
+    assert list((house.folder / ".venvs").iterdir()) == []
+
+
+def test_remove_uninstalls_what_nothing_needs_and_refuses_what_settings_select(house: House) -> None:
+    assert house.command("plugins", "install", "--yes", "visioncraft-engine-1").returncode == 0
+    assert house.command("plugins", "remove", "engine_1", text="n\n").returncode == 1
+    assert installed(house) == {"memory", "engine_1"}
+    house.env = {**house.env, "VISIONCRAFT_GENERATION__BACKENDS": '["engine_1"]'}
+    refused = house.command("plugins", "remove", "--yes", "engine_1")
+    assert refused.returncode == 1 and "generation.backends selects 'engine_1'" in said(refused)
+    house.env = {**house.env, "VISIONCRAFT_GENERATION__BACKENDS": "[]"}
+    assert house.command("plugins", "remove", "--yes", "engine_1").returncode == 0
+    assert installed(house) == {"memory"}
+
+
+def test_what_pip_cannot_find_is_said_in_one_line(house: House) -> None:
+    done = house.command("plugins", "install", "--yes", "visioncraft-nobody-has")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "pip cannot install visioncraft-nobody-has: Could not find a version" in said(done)
