@@ -6,11 +6,12 @@ import asyncio
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from visioncraft.contracts import Generator, checked
 from visioncraft.errors import JobCancelled
@@ -61,13 +62,13 @@ class GeneratorContract(Contract):
         return lambda prompt="a red apple", **asked: build_request(model, prompt, **{**least, **asked})
 
     @pytest.fixture
-    def loop(self) -> Iterator[asyncio.Runner]:
-        """The one event loop of a test, as a server has one."""
-        with asyncio.Runner() as runner:
-            yield runner
+    def loop(self) -> Iterator[BlockingPortal]:
+        """The one event loop of a test, as a server has one; in a thread, for a browser's tests keep one in this."""
+        with start_blocking_portal() as portal:
+            yield portal
 
     @pytest.fixture
-    def draw(self, generator: Generator, loop: asyncio.Runner) -> Draw:
+    def draw(self, generator: Generator, loop: BlockingPortal) -> Draw:
         """`draw(request, progress)`: what `run` answers, be it a function or a coroutine."""
 
         def drawn(request: GenerationRequest, progress: Recorder | None = None) -> GeneratedImage:
@@ -159,18 +160,18 @@ class GeneratorContract(Contract):
         assert np.array_equal(decode_png(draw(ask()).png), before)
 
     def test_several_at_once_draw_what_each_would_alone(
-        self, generator: Generator, ask: Ask, draw: Draw, loop: asyncio.Runner
+        self, generator: Generator, ask: Ask, draw: Draw, loop: BlockingPortal
     ) -> None:
         """As many as `concurrency` says, four at most here. To a shade: floats add up differently in company."""
         requests = [ask(seed=seed) for seed in range(min(generator.concurrency, 4))]
         alone = [draw(request) for request in requests]
-        together = loop.run(_together(generator, requests))
+        together = loop.call(_together, generator, requests)
         for one, other in zip(alone, together, strict=True):
             apart = decode_png(one.png).astype(int) - decode_png(other.png)
             assert np.abs(apart).max() <= 1
 
     def test_a_model_may_be_loaded_and_unloaded_at_any_time(
-        self, generator: Generator, model: ModelInfo, ask: Ask, draw: Draw, loop: asyncio.Runner
+        self, generator: Generator, model: ModelInfo, ask: Ask, draw: Draw, loop: BlockingPortal
     ) -> None:
         """Twice in a row, and one that was never loaded; it draws as before afterwards."""
         before = decode_png(draw(ask()).png)
@@ -205,10 +206,14 @@ class GeneratorContract(Contract):
         generator.close()
 
 
-def _call(loop: asyncio.Runner, method: Callable[..., Any], *arguments: object) -> Any:
+def _call(loop: BlockingPortal, method: Callable[..., Any], *arguments: object) -> Any:
     """As the core calls it: a plain function outside any event loop, a coroutine in the one there is."""
     answer = method(*arguments)
-    return loop.run(answer) if inspect.iscoroutine(answer) else answer
+    return loop.call(_awaited, answer) if inspect.iscoroutine(answer) else answer
+
+
+async def _awaited(answer: Coroutine[Any, Any, Any]) -> Any:
+    return await answer
 
 
 async def _together(generator: Generator, requests: Sequence[GenerationRequest]) -> list[GeneratedImage]:

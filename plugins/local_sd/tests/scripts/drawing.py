@@ -54,7 +54,7 @@ def main() -> None:
                 local.load(model, Silent())
             list(pool.map(draw, range(first, first + count)))
             give_back("cpu")
-            return psutil.Process().memory_info().rss
+            return int(psutil.Process().memory_info().rss)
 
         before = work(0, 100, 20)
         print(before, work(100, pictures, cycles))
