@@ -97,9 +97,10 @@ class Runtime:
                 session = self._session(graph, _saving(self._options(), Path(folder) / _COPY))
                 Path(folder).rename(kept)  # at once or not at all
                 return session
-        except OSError as error:
-            _log.warning("%s: the optimised graph cannot be kept: %s", kept, error.strerror)
-            return self._session(graph, self._options())
+        except Exception as error:  # a full disk is ONNX Runtime's own error; a damaged graph fails here once more
+            session = self._session(graph, self._options())
+            _log.warning("%s: the optimised graph cannot be kept: %s", kept, _first_line(error))
+            return session
 
     def _session(self, graph: Path, options: Any) -> Session:
         names = [_PROVIDERS[name][0] for name in self.providers]
