@@ -88,7 +88,7 @@ GENERATOR_BREACHES = {
     ),
     "concurrency = 3\n    def run(self, request, progress):\n"
     "        import threading\n        apart = threading.current_thread() is not threading.main_thread()\n"
-    "        return super().run(replace(request, seed=request.seed + apart), progress)": "several_at_once",
+    "        return super().run(replace(request, seed=request.seed + 99 * apart), progress)": "several_at_once",
     "loads = 0\n    def load(self, model, progress):\n"
     "        self.loads += 1\n        assert self.loads < 2, 'already loaded'": "a_model_may_be_loaded_and_unloaded",
     "async def load(self, model, progress): pass": "load_and_unload_are_of_the_same_kind_as_run",
