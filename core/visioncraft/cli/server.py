@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import logging
+import os
 import socket
+import threading
 
 import typer
 import uvicorn
@@ -15,6 +18,9 @@ from visioncraft.errors import ConfigurationError
 from visioncraft.runtime import Runtime
 from visioncraft.settings import Settings
 
+log = logging.getLogger(__name__)
+
+_LAST_WORDS_S = 1.0  # for threads that are about to end
 _GRACE_S = 5  # for answers on their way when the server is told to end
 
 
@@ -29,7 +35,10 @@ def run(settings: Settings) -> None:
             server_header=False,
             timeout_graceful_shutdown=_GRACE_S,
         )
-        _Server(config, runtime).run(sockets=[listener])
+        try:
+            _Server(config, runtime).run(sockets=[listener])
+        finally:
+            _leave_threads()
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
@@ -48,6 +57,21 @@ def bound_socket(host: str, port: int) -> socket.socket:
             f"{host}:{port} cannot be listened on: {error.strerror}; end what uses it, or choose another with --port"
         ) from error
     return listener
+
+
+def _leave_threads() -> None:
+    """End the process though a plugin's route still blocks a thread, for which the interpreter would wait.
+
+    Whatever was acknowledged is on disk by now, and everything of ours is closed.
+    """
+    ours = threading.current_thread()
+    blocked = [thread for thread in threading.enumerate() if thread is not ours and not thread.daemon]
+    for thread in blocked:
+        thread.join(_LAST_WORDS_S / len(blocked))
+    if any(thread.is_alive() for thread in blocked):
+        log.warning("ended although a plugin is in the middle of something: %s", ", ".join(map(str, blocked)))
+        logging.shutdown()
+        os._exit(0)
 
 
 class _Server(uvicorn.Server):
