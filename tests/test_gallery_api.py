@@ -142,7 +142,7 @@ def test_marks_that_make_no_sense_are_refused_and_change_nothing(body: object, f
 
 def test_marks_of_no_picture_are_not_found(fake: Server) -> None:
     answer = fake.client.patch("/images/img_01kb0v7m3qj4x5n6p7r8s9t0ab", json={"rating": 1})
-    error_of(answer, 404, "NOT_FOUND")
+    assert "img_01kb0v7m3qj4x5n6p7r8s9t0ab" in error_of(answer, 404, "NOT_FOUND")["message"]
 
 
 def test_an_export_is_a_zip_of_what_the_filters_find(fake: Server) -> None:

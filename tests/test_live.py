@@ -87,7 +87,8 @@ def test_a_failed_and_a_cancelled_job_say_so_at_the_end(fake: Server, gate: str)
 
 
 def test_events_of_an_unknown_job_are_not_found(fake: Server) -> None:
-    error_of(fake.get("/jobs/job_01kb0v7m3qj4x5n6p7r8s9t0ab/events"), 404, "NOT_FOUND")
+    answer = fake.get("/jobs/job_01kb0v7m3qj4x5n6p7r8s9t0ab/events")
+    assert "job_01kb0v7m3qj4x5n6p7r8s9t0ab" in error_of(answer, 404, "NOT_FOUND")["message"]
 
 
 def test_one_socket_tells_of_all_jobs_and_begins_with_those_under_way(fake: Server, gate: str) -> None:

@@ -16,7 +16,7 @@ import msgspec
 from visioncraft.errors import ProtocolError
 from visioncraft.types import BackendStatus, GeneratedImage, GenerationRequest, ModelInfo
 
-PROTOCOL: Final = 2
+PROTOCOL: Final = 3
 """Raised with every change of a message; the two sides may come from different installations of the core."""
 
 MAX_MESSAGE: Final = 512 * 2**20

@@ -1,5 +1,5 @@
 import numpy as np
-from visioncraft import GeneratedImage, Generator, Limits, ModelInfo, encode_png, hookimpl
+from visioncraft import GeneratedImage, GenerationRequest, Generator, Limits, ModelInfo, Progress, encode_png, hookimpl
 
 
 class Plasma(Generator):
@@ -7,10 +7,10 @@ class Plasma(Generator):
 
     name = "plasma"
 
-    def models(self):
+    def models(self) -> list[ModelInfo]:
         return [ModelInfo(id="plasma", name="Plasma", engine="plasma", limits=Limits(steps=(1, 50)))]
 
-    def run(self, request, progress):
+    def run(self, request: GenerationRequest, progress: Progress) -> GeneratedImage:
         random = np.random.default_rng([request.seed, *request.prompt.encode()])
         y, x = np.mgrid[0 : request.height, 0 : request.width] / 64
         waves = np.zeros((request.height, request.width, 3))
@@ -24,5 +24,5 @@ class Plasma(Generator):
 
 
 @hookimpl
-def visioncraft_generators():
+def visioncraft_generators() -> list[Generator]:
     return [Plasma()]

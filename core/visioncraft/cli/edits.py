@@ -1,11 +1,26 @@
-"""Options of `visioncraft generate` that hold more than one value, or name a file."""
+"""From the options of `visioncraft generate` to the fields of `POST /generate`."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from visioncraft.errors import InvalidRequest
+
+_AS_THEY_ARE = ("negative_prompt", "guidance_scale", "width", "height", "seed", "sampler", "strength", "clip_skip")
+
+
+def fields(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What `build_request` takes beside prompt and model. Raises `InvalidRequest` for an option that means nothing."""
+    return {name: options[name] for name in (*_AS_THEY_ARE, "upscaler", "upscale")} | {
+        "num_inference_steps": options["steps"],
+        "init_image": file(options["init_image"]),
+        "mask": file(options["mask"]),
+        "loras": [lora(each) for each in options["lora"] or ()],
+        "controlnet": controlnet(options["controlnet"], options["control_image"], options["control_scale"]),
+        "hires": None if options["hires"] is None else {"scale": options["hires"]},
+    }
 
 
 def file(path: Path | None) -> bytes | None:

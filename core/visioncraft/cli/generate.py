@@ -56,31 +56,17 @@ def generate(
     upscale: Annotated[float | None, typer.Option(help="By how much.")] = None,
 ) -> None:
     """Draw a picture, keep it in the gallery and write it to a file."""
+    _generate(ctx.obj, dict(ctx.params))
+
+
+def _generate(state: State, options: dict[str, Any]) -> None:
     import asyncio
 
-    state: State = ctx.obj
     settings = state.settings()
-    target = _writable(output)
-    fields = {
-        "negative_prompt": negative_prompt,
-        "num_inference_steps": steps,
-        "guidance_scale": guidance_scale,
-        "width": width,
-        "height": height,
-        "seed": seed,
-        "sampler": sampler,
-        "init_image": edits.file(init_image),
-        "strength": strength,
-        "mask": edits.file(mask),
-        "loras": [edits.lora(each) for each in lora or ()],
-        "controlnet": edits.controlnet(controlnet, control_image, control_scale),
-        "clip_skip": clip_skip,
-        "hires": None if hires is None else {"scale": hires},
-        "upscaler": upscaler,
-        "upscale": upscale,
-    }
+    target = _writable(options.pop("output"))
+    prompt, model = options.pop("prompt"), options.pop("model")
     try:
-        record, png = asyncio.run(_draw(settings, prompt, model, fields))
+        record, png = asyncio.run(_draw(settings, prompt, model, edits.fields(options)))
     except KeyboardInterrupt:
         typer.echo("Cancelled; nothing was kept", err=True)
         raise typer.Exit(130) from None

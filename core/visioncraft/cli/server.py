@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import socket
+import sys
 import threading
 
 import typer
@@ -38,7 +39,8 @@ def run(settings: Settings) -> None:
         try:
             _Server(config, runtime).run(sockets=[listener])
         finally:
-            _leave_threads()
+            if not isinstance(sys.exception(), Exception):  # an error has to be shown first
+                _leave_threads()
 
 
 def bound_socket(host: str, port: int) -> socket.socket:

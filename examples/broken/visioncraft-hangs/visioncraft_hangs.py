@@ -2,9 +2,10 @@
 
 from threading import Event
 
-from visioncraft import hookimpl
+from visioncraft import ModelInfo, hookimpl
 
 
 @hookimpl
-def visioncraft_models():
+def visioncraft_models() -> list[ModelInfo]:
     Event().wait()
+    return []

@@ -1,8 +1,8 @@
 """Fails whenever it is asked."""
 
-from visioncraft import hookimpl
+from visioncraft import ModelInfo, hookimpl
 
 
 @hookimpl
-def visioncraft_models():
+def visioncraft_models() -> list[ModelInfo]:
     raise OSError("the list of models is on fire")

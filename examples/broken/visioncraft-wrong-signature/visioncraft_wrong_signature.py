@@ -1,8 +1,8 @@
 """Asks for an argument that the hook does not have."""
 
-from visioncraft import hookimpl
+from visioncraft import ModelInfo, Settings, hookimpl
 
 
 @hookimpl
-def visioncraft_models(settings, device):
+def visioncraft_models(settings: Settings, device: str) -> list[ModelInfo]:
     return []

@@ -99,8 +99,10 @@ def is_unfinished(path: Path, image_id: str) -> bool:
         return False
     from visioncraft import read_record_file
 
-    left = read_record_file(path)
-    return left is not None and left.id == image_id
+    with suppress(StorageError):  # damaged: none of ours, as a file is whole before it has its name
+        left = read_record_file(path)
+        return left is not None and left.id == image_id
+    return False
 
 
 def _claim(path: Path) -> int:

@@ -18,15 +18,9 @@ from visioncraft_leonardo.settings import LeonardoSettings
 _KEY = os.environ.get("LEONARDO_API_KEY", "")
 
 
-@pytest.fixture(autouse=True)
-def _only_when_asked_for(request: pytest.FixtureRequest) -> None:
-    """A key that lies in the environment must not make an ordinary test run cost money."""
-    if not _KEY or request.config.option.markexpr != "live":
-        pytest.skip("Leonardo.ai itself is not asked: that takes LEONARDO_API_KEY and pytest -m live")
-
-
 @pytest.mark.live
 def test_leonardo_itself_draws(tmp_path: Path, ask: Callable[..., GenerationRequest], told: Any) -> None:
+    assert _KEY, "set LEONARDO_API_KEY"
     settings = Settings(data_dir=tmp_path, plugins=PluginsSettings())
     settings._file = tmp_path / "settings.toml"
     generator = LeonardoGenerator(settings, LeonardoSettings(), api_key=SecretStr(_KEY))

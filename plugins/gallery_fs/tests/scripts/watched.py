@@ -9,7 +9,10 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,55 +31,46 @@ def main() -> None:
     store.start()
     kept = store.save(*record_and_png())
     store.thumbnail(kept.id)  # whatever is imported for it is imported now
-    outside: set[str] = set()
+    outside = watch(root)
+    outcomes = Counter(outcome for text in hostile for outcome in tried(store, text))
+    store.reindex()
+    told = {"found": outcomes["found"], "refused": outcomes["refused"], "outside": sorted(outside)}
+    print(json.dumps(told | {"left": store.count(), "problems": store.check().problems}))
 
-    def watch(event: str, arguments: tuple[Any, ...]) -> None:
+
+def watch(root: Path) -> set[str]:
+    """Collects what touches a file outside `root` from now on."""
+    inside, outside = str(root.resolve()), set[str]()
+
+    def hear(event: str, arguments: tuple[Any, ...]) -> None:
         if event not in FILE_EVENTS:
             return
         for path in arguments[:2]:
             if isinstance(path, str | bytes | os.PathLike):
                 text = os.fsdecode(path)
-                if "/" in text and not os.path.realpath(text).startswith(str(root.resolve())):
+                if "/" in text and not os.path.realpath(text).startswith(inside):
                     outside.add(f"{event} {text}")
 
-    sys.addaudithook(watch)
-    found = refused = 0
-    for text in hostile:
-        for ask in (
-            store.get,
-            store.open,
-            store.thumbnail,
-            store.delete,
-            lambda each: store.mark(each, Marks(rating=1)),
-        ):
-            try:
-                ask(text)
-                found += 1
-            except NotFound:
-                refused += 1
-        assert store.delete_many([text]) == []
-        record, png = record_and_png()
-        named = store.save(replace(record, filename=text), png)
-        assert store.open(named.id) == png
-        store.delete(named.id)
+    sys.addaudithook(hear)
+    return outside
+
+
+def tried(store: GalleryStore, text: str) -> Iterator[str]:
+    """Uses a text as an id and as a file name, wherever there is one: `found` or `refused` for each."""
+    record, png = record_and_png()
+    known = (store.get, store.open, store.thumbnail, store.delete, lambda each: store.mark(each, Marks(rating=1)))
+    asks: list[tuple[Callable[[], object], type[Exception]]] = [(partial(ask, text), NotFound) for ask in known]
+    asks.append((lambda: store.save(replace(record, id=text), png), StorageError))
+    for ask, refusal in asks:
         try:
-            store.save(replace(record, id=text), png)
-            found += 1
-        except StorageError:
-            refused += 1
-    store.reindex()
-    problems = store.check().problems
-    print(
-        json.dumps(
-            {
-                "found": found,
-                "refused": refused,
-                "outside": sorted(outside),
-                "left": store.count(),
-                "problems": problems,
-            }
-        )
-    )
+            ask()
+            yield "found"
+        except refusal:
+            yield "refused"
+    assert store.delete_many([text]) == []
+    named = store.save(replace(record, filename=text), png)
+    assert store.open(named.id) == png
+    store.delete(named.id)
 
 
 if __name__ == "__main__":
