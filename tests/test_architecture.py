@@ -22,7 +22,7 @@ HEAVY = {"torch", "diffusers", "transformers", "accelerate", "scipy", "onnxrunti
 WEB = {"fastapi", "starlette", "fastapi_offline"}
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "ids", "logs", "editing", "shelf"}),
+    frozenset({"errors", "ids", "logs", "editing", "models", "shelf"}),
     frozenset({"types"}),
     frozenset({"contracts"}),
     frozenset({"metadata", "device", "settings", "hookspecs", "wire", "search"}),
@@ -48,6 +48,7 @@ LAZY_UPWARD = {("contracts", "images")}
 HOMES = {
     "visioncraft.settings",
     "visioncraft.types",
+    "visioncraft.models",
     "visioncraft.contracts",
     "visioncraft.errors",
     "visioncraft.hookspecs",

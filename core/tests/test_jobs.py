@@ -26,6 +26,7 @@ from visioncraft.errors import (
 from visioncraft.hookspecs import hookimpl
 from visioncraft.images import encode_png, read_record
 from visioncraft.jobs.job import Job, JobState, Order
+from visioncraft.models import Limits, ModelInfo
 from visioncraft.plugins import PluginManager
 from visioncraft.pools.in_process import InProcessPool
 from visioncraft.registry import Registry
@@ -33,7 +34,7 @@ from visioncraft.requests import build_request
 from visioncraft.runtime import Runtime
 from visioncraft.settings import JobsSettings, Settings
 from visioncraft.stores import MemoryStore
-from visioncraft.types import GeneratedImage, GenerationRequest, Limits, ModelInfo
+from visioncraft.types import GeneratedImage, GenerationRequest
 
 PICTURE = encode_png(np.zeros((8, 8, 3), np.uint8))
 LIMITS = Limits(steps=(1, 10), min_resolution=(8, 8))

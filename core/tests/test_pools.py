@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from visioncraft.errors import GenerationFailed, InsufficientVRAM, JobCancelled, PluginError, WorkerLost
 from visioncraft.jobs.progress import NoProgress
+from visioncraft.models import ModelInfo
 from visioncraft.pools import WorkerPool
 from visioncraft.pools.in_process import InProcessPool
 from visioncraft.pools.processes import Home, ProcessPool
 from visioncraft.settings import Settings
-from visioncraft.types import GeneratedImage, GenerationRequest, ModelInfo
+from visioncraft.types import GeneratedImage, GenerationRequest
 
 ENGINE = """
 import os, sys, threading

@@ -34,28 +34,22 @@ if TYPE_CHECKING:
     from visioncraft.ids import image_filename, is_image_id, new_image_id
     from visioncraft.images import decode_png, encode_png, read_record, read_record_file, webp_thumbnail, with_record
     from visioncraft.keys import ApiKeys
+    from visioncraft.models import Ability, ExportedModel, Limits, ModelInfo, StoredModel, canonical_id, model_folder
     from visioncraft.search import search_terms
     from visioncraft.settings import PluginSettings, Settings
     from visioncraft.shelf import Shelf
     from visioncraft.stores import page_of
     from visioncraft.types import (
-        Ability,
         BackendStatus,
         DeviceInfo,
-        ExportedModel,
         GalleryQuery,
         GeneratedImage,
         GenerationRequest,
         ImageRecord,
         KeyCheck,
-        Limits,
         Marks,
-        ModelInfo,
         Page,
         Sort,
-        StoredModel,
-        canonical_id,
-        model_folder,
         tag_key,
     )
 
@@ -93,24 +87,18 @@ _HOMES = {
     "shelf": ("Shelf",),
     "stores": ("page_of",),
     "contracts": ("EVERYTHING", "Generator", "ImageStore", "ModelKeeper", "Progress"),
+    "models": ("Ability", "ExportedModel", "Limits", "ModelInfo", "StoredModel", "canonical_id", "model_folder"),
     "types": (
-        "Ability",
         "BackendStatus",
         "DeviceInfo",
-        "ExportedModel",
         "GalleryQuery",
         "GeneratedImage",
         "GenerationRequest",
         "ImageRecord",
         "KeyCheck",
-        "Limits",
         "Marks",
-        "ModelInfo",
         "Page",
         "Sort",
-        "StoredModel",
-        "canonical_id",
-        "model_folder",
         "tag_key",
     ),
 }

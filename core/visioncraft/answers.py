@@ -8,7 +8,8 @@ from typing import Any
 
 from visioncraft.contracts import Generator, ImageStore
 from visioncraft.errors import PluginError, VisionCraftError
-from visioncraft.types import KeyCheck, ModelInfo
+from visioncraft.models import ModelInfo
+from visioncraft.types import KeyCheck
 
 
 class Misbehaviour(PluginError):

@@ -8,18 +8,8 @@ from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
 
 from visioncraft.errors import GenerationFailed, NotFound, StorageError
-from visioncraft.types import (
-    BackendStatus,
-    ExportedModel,
-    GalleryQuery,
-    GeneratedImage,
-    GenerationRequest,
-    ImageRecord,
-    Marks,
-    ModelInfo,
-    Page,
-    StoredModel,
-)
+from visioncraft.models import ExportedModel, ModelInfo, StoredModel
+from visioncraft.types import BackendStatus, GalleryQuery, GeneratedImage, GenerationRequest, ImageRecord, Marks, Page
 
 EVERYTHING = GalleryQuery()
 """The query that finds every picture: the default of `ImageStore.list`."""

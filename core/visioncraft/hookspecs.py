@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import pluggy
 
 from visioncraft.contracts import Generator, ImageStore
-from visioncraft.types import BackendStatus, KeyCheck, ModelInfo
+from visioncraft.models import ModelInfo
+from visioncraft.types import BackendStatus, KeyCheck
 
 if TYPE_CHECKING:
     import click

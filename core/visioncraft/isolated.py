@@ -17,9 +17,10 @@ from typing import Any
 from visioncraft.contracts import Generator, Progress
 from visioncraft.errors import PluginError, VisionCraftError, from_plain
 from visioncraft.hookspecs import hookimpl
+from visioncraft.models import ModelInfo
 from visioncraft.settings import Settings
 from visioncraft.spawn import birth, setup
-from visioncraft.types import BackendStatus, GeneratedImage, GenerationRequest, ModelInfo
+from visioncraft.types import BackendStatus, GeneratedImage, GenerationRequest
 from visioncraft.wire import Failed, Hello, Offer, frame, from_worker, receive
 
 log = logging.getLogger(__name__)

@@ -10,9 +10,9 @@ from typing import NoReturn
 from visioncraft.answers import one_line, within
 from visioncraft.contracts import Generator, ImageStore
 from visioncraft.errors import ConfigurationError, ModelNotAvailable
+from visioncraft.models import ModelInfo, canonical_id
 from visioncraft.plugins import PluginInfo, PluginManager, claim, rightful_first
 from visioncraft.settings import Settings
-from visioncraft.types import ModelInfo, canonical_id
 
 log = logging.getLogger(__name__)
 

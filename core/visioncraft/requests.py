@@ -12,7 +12,8 @@ from typing import Any, get_args
 from visioncraft import inputs
 from visioncraft.editing import Control, Hires, LoRA
 from visioncraft.errors import InvalidRequest
-from visioncraft.types import Ability, GenerationRequest, ImageRecord, Limits, ModelInfo, canonical_id
+from visioncraft.models import Ability, Limits, ModelInfo, canonical_id
+from visioncraft.types import GenerationRequest, ImageRecord
 
 MAX_PROMPT_CHARACTERS = 10_000
 MAX_SEED = 2**63 - 1

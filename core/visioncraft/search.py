@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from visioncraft.types import GalleryQuery, ImageRecord, canonical_id
+from visioncraft.models import canonical_id
+from visioncraft.types import GalleryQuery, ImageRecord
 
 _TERM = re.compile(r'"(?P<phrase>[^"]*)"?(?P<phrase_star>\*?)|(?P<word>[^\s"]+)')
 _WORD = re.compile(r"[^\W_]+")

@@ -9,118 +9,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Literal
 
 from visioncraft.editing import Control, Hires, InputImage, LoRA
-
-Ability = Literal["init_image", "mask", "loras", "controlnet", "clip_skip", "hires", "upscaler"]
-"""What a model may be able to beside drawing from text: the request's field of that name."""
+from visioncraft.models import ModelInfo
 
 Sort = Literal["newest", "oldest", "rating"]
 """Orders of a gallery: by the time of making, or the best rated first and among these the newest."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a model accepts. Limits belong to the model, not to the API.
-
-    Parameters
-    ----------
-    steps: Fewest and most denoising steps.
-    guidance_scale: Lowest and highest guidance scale.
-    size_multiple: Width and height are multiples of this many pixels.
-    min_resolution: Least (width, height) in pixels.
-    max_resolution: Greatest (width, height) in pixels.
-    """
-
-    steps: tuple[int, int] = (15, 50)
-    guidance_scale: tuple[float, float] = (1.0, 20.0)
-    size_multiple: int = 8
-    min_resolution: tuple[int, int] = (64, 64)
-    max_resolution: tuple[int, int] = (1024, 1024)
-
-
-@dataclass(frozen=True, slots=True)
-class ModelInfo:
-    """A model that some engine can run.
-
-    Parameters
-    ----------
-    id: What clients write in `model`. Ids that differ only in case or in `.` against `-` are one model.
-    name: What people read.
-    engine: The engine that runs it; a generator states which engines it runs. A plugin may list models for an engine
-        that another plugin brings.
-    kind: `local` models draw on this machine, `cloud` models somewhere else.
-    quality: One word for people, as `Excellent`.
-    vram_required: Device memory for people, as `4-6GB`.
-    description: One sentence.
-    limits: What a request to this model may ask for.
-    source: Where the weights are: a folder, a `.safetensors` file or a hub id; None for an engine without weights.
-    available: Whether it can draw now.
-    suggestion: The command that makes it available, where it is not.
-    catalogue: For cloud models, what `/models` says of it beside its name (its models, styles, aspect ratios).
-    also: Further engines that can run it; `generation.backends` says which one does where several are installed.
-    abilities: The fields of a request that it takes beside those that every model does; others are refused.
-    """
-
-    id: str
-    name: str
-    engine: str
-    kind: Literal["local", "cloud"] = "local"
-    quality: str = "Good"
-    vram_required: str = "0GB"
-    description: str = ""
-    limits: Limits = field(default_factory=Limits)
-    source: str | None = None
-    available: bool = True
-    suggestion: str | None = None
-    catalogue: Mapping[str, Any] | None = None
-    also: tuple[str, ...] = ()
-    abilities: frozenset[Ability] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class StoredModel:
-    """Weights as they lie on disk: a model's, or those of a part that models draw with.
-
-    Parameters
-    ----------
-    id: Its name: a model's id, a LoRA's name.
-    kind: `checkpoint`, `lora`, `controlnet`, `embedding`, `vae`, `upscaler`.
-    path: The file or folder.
-    files: Bytes of each file, by its path inside the folder, or by the file's own name.
-    base: The family it is of, or fits; empty where nothing says.
-    detail: A word more for people.
-    sha256: Of each file, in hexadecimal digits, where it was asked for.
-    """
-
-    id: str
-    kind: str
-    path: str
-    files: Mapping[str, int]
-    base: str = ""
-    detail: str = ""
-    sha256: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def size(self) -> int:
-        """Bytes of all files."""
-        return sum(self.files.values())
-
-
-@dataclass(frozen=True, slots=True)
-class ExportedModel:
-    """A model that a generator made of another engine's.
-
-    Parameters
-    ----------
-    model: As it is listed from now on.
-    findings: What was measured of it, one sentence each.
-    """
-
-    model: ModelInfo
-    findings: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -406,16 +301,6 @@ class KeyCheck:
     ask: Callable[[str], Awaitable[None]]
 
 
-def canonical_id(model_id: str) -> str:
-    """The one spelling by which model ids are compared: `phoenix-1.0` and `phoenix-1-0` are one model."""
-    return model_id.strip().lower().replace(".", "-")
-
-
 def tag_key(tag: str) -> str:
     """The one spelling of a tag: lower case, single spaces."""
     return " ".join(tag.split()).casefold()
-
-
-def model_folder(package_file: str, *parts: str) -> str:
-    """The path of weights that a plugin carries in its own package: `model_folder(__file__, "weights")`."""
-    return str(Path(package_file).resolve().parent.joinpath(*parts))

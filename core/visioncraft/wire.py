@@ -14,7 +14,8 @@ from typing import Any, Final
 import msgspec
 
 from visioncraft.errors import ProtocolError
-from visioncraft.types import BackendStatus, GeneratedImage, GenerationRequest, ModelInfo
+from visioncraft.models import ModelInfo
+from visioncraft.types import BackendStatus, GeneratedImage, GenerationRequest
 
 PROTOCOL: Final = 3
 """Raised with every change of a message; the two sides may come from different installations of the core."""

@@ -13,8 +13,8 @@ from visioncraft.cli.weights import JsonOption, keepers, print_parts, shown, siz
 
 if TYPE_CHECKING:
     from visioncraft.contracts import Generator
+    from visioncraft.models import Limits, ModelInfo, StoredModel
     from visioncraft.registry import Registry
-    from visioncraft.types import Limits, ModelInfo, StoredModel
 
 app = typer.Typer(help="List the models, fetch, add or remove one.", rich_markup_mode=None, add_completion=False)
 app.command("add")(weights.add)
@@ -54,7 +54,7 @@ def pull(
     ],
 ) -> None:
     """Download a model's weights, or a part for models; an interrupted download goes on where it stopped."""
-    from visioncraft.types import StoredModel
+    from visioncraft.models import StoredModel
 
     state: State = ctx.obj
     registry = state.registry()
@@ -83,7 +83,7 @@ def _fetcher(registry: Registry, known: ModelInfo | None, name: str) -> Generato
 
 
 def _known(registry: Registry, name: str) -> ModelInfo | None:
-    from visioncraft.types import canonical_id
+    from visioncraft.models import canonical_id
 
     return next((model for model in registry.models() if canonical_id(model.id) == canonical_id(name)), None)
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from visioncraft.contracts import ModelKeeper, Progress
+    from visioncraft.models import ModelInfo, StoredModel
     from visioncraft.registry import Registry
-    from visioncraft.types import ModelInfo, StoredModel
 
 JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
 _UNITS = ("B", "kB", "MB", "GB", "TB")
@@ -129,7 +129,7 @@ def _keeping(ctx: typer.Context) -> Iterator[ModelKeeper]:
 
 
 def _listed(ctx: typer.Context, name: str) -> ModelInfo | None:
-    from visioncraft.types import canonical_id
+    from visioncraft.models import canonical_id
 
     state: State = ctx.obj
     models = {canonical_id(model.id): model for model in state.registry().models()}

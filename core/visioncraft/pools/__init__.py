@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from visioncraft.contracts import Progress
-from visioncraft.types import BackendStatus, GeneratedImage, GenerationRequest, ModelInfo
+from visioncraft.models import ModelInfo
+from visioncraft.types import BackendStatus, GeneratedImage, GenerationRequest
 
 
 class WorkerPool(Protocol):

@@ -12,7 +12,8 @@ from typing import Any
 
 from visioncraft.contracts import Generator, Progress, checked
 from visioncraft.errors import JobCancelled, VisionCraftError
-from visioncraft.types import BackendStatus, GeneratedImage, GenerationRequest, ModelInfo
+from visioncraft.models import ModelInfo
+from visioncraft.types import BackendStatus, GeneratedImage, GenerationRequest
 
 
 class InProcessPool:

@@ -6,11 +6,12 @@ import inspect
 from collections.abc import Mapping
 
 from visioncraft.contracts import Generator, Progress
+from visioncraft.models import ModelInfo
 from visioncraft.pools import WorkerPool
 from visioncraft.pools.in_process import InProcessPool
 from visioncraft.pools.processes import Home, ProcessPool
 from visioncraft.settings import Settings
-from visioncraft.types import BackendStatus, GeneratedImage, GenerationRequest, ModelInfo
+from visioncraft.types import BackendStatus, GeneratedImage, GenerationRequest
 
 
 def computes(generator: Generator) -> bool:

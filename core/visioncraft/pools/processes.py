@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from itertools import count
 
 from visioncraft.contracts import Generator, Progress
+from visioncraft.models import ModelInfo
 from visioncraft.pools.worker import WorkerProcess
 from visioncraft.settings import Settings
-from visioncraft.types import BackendStatus, GeneratedImage, GenerationRequest, ModelInfo
+from visioncraft.types import BackendStatus, GeneratedImage, GenerationRequest
 from visioncraft.wire import Load, Run
 
 

@@ -12,10 +12,10 @@ import pytest
 
 from visioncraft import builtin
 from visioncraft.contracts import Generator, ImageStore
+from visioncraft.models import ModelInfo
 from visioncraft.plugins import PluginManager
 from visioncraft.registry import Registry
 from visioncraft.settings import INTERPRETER, Settings, load_settings
-from visioncraft.types import ModelInfo
 
 
 @dataclass(slots=True)

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from visioncraft.contracts import Generator, ImageStore
+from visioncraft.models import ModelInfo
 from visioncraft.testing.checking import OFFERED, Offered
 from visioncraft.testing.generators import GeneratorContract
 from visioncraft.testing.stores import ImageStoreContract
-from visioncraft.types import ModelInfo
 
 
 @pytest.fixture

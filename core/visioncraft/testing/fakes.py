@@ -10,7 +10,8 @@ import numpy as np
 from visioncraft.contracts import Generator, Progress
 from visioncraft.errors import JobCancelled
 from visioncraft.images import encode_png
-from visioncraft.types import GeneratedImage, GenerationRequest, Limits, ModelInfo
+from visioncraft.models import Limits, ModelInfo
+from visioncraft.types import GeneratedImage, GenerationRequest
 
 
 class FakeGenerator(Generator):

@@ -16,10 +16,11 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from visioncraft.contracts import Generator, checked
 from visioncraft.errors import JobCancelled
 from visioncraft.images import decode_png
+from visioncraft.models import ModelInfo, canonical_id
 from visioncraft.requests import build_request
 from visioncraft.testing.contract import Contract
 from visioncraft.testing.fakes import Recorder
-from visioncraft.types import BackendStatus, GeneratedImage, GenerationRequest, ModelInfo, canonical_id
+from visioncraft.types import BackendStatus, GeneratedImage, GenerationRequest
 from visioncraft.wire import Drawn, frame
 
 Ask = Callable[..., GenerationRequest]

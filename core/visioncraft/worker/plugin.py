@@ -8,9 +8,9 @@ from typing import Any
 
 from visioncraft.contracts import Generator
 from visioncraft.errors import PluginError, ProtocolError
+from visioncraft.models import ModelInfo
 from visioncraft.plugins import PluginInfo, PluginManager
 from visioncraft.settings import INTERPRETER, Settings
-from visioncraft.types import ModelInfo
 from visioncraft.wire import PROTOCOL, Hello, Offer, Setup
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from visioncraft_gallery_fs.marks import read_marks
 from visioncraft_gallery_fs.rows import to_row
 
 _BATCH = 500
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,14 @@ class Outcome:
     indexed: int
     removed: int
     skipped: Sequence[str]
+
+    def log(self, root: Path) -> None:
+        """Tell of a rebuild that nobody asked for."""
+        if self.indexed or self.skipped:
+            told = f"{self.indexed} pictures, {len(self.skipped)} files skipped"
+            _log.warning("%s: the index was missing or damaged and was rebuilt: %s", root, told)
+        for sentence in self.skipped:
+            _log.warning("Not indexed: %s", sentence)
 
 
 def rebuild(root: Path, index: PictureIndex, report: Callable[[int, int], None] | None = None) -> Outcome:

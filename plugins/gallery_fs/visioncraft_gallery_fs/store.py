@@ -68,7 +68,7 @@ class GalleryStore(ImageStore):
         self.prepare()
         try:
             if not self._index.complete:
-                self._log_rebuilt(self.reindex())
+                self.reindex().log(self.root)
         except StorageError as error:
             raise ConfigurationError(error.message) from error
         self._retain()
@@ -231,13 +231,6 @@ class GalleryStore(ImageStore):
         if self._opened is None:
             raise StorageError(f"{self.root}: the gallery is not started; call start() first")
         return self._opened
-
-    def _log_rebuilt(self, outcome: Outcome) -> None:
-        if outcome.indexed or outcome.skipped:
-            told = f"{outcome.indexed} pictures, {len(outcome.skipped)} files skipped"
-            log.warning("%s: the index was missing or damaged and was rebuilt: %s", self.root, told)
-        for sentence in outcome.skipped:
-            log.warning("Not indexed: %s", sentence)
 
     def _write(self, path: Path, data: bytes, replace: bool = False) -> None:
         try:

@@ -6,9 +6,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 from visioncraft import (
     GeneratedImage,
     GenerationRequest,
@@ -27,24 +26,13 @@ from visioncraft_leonardo.ledger import BudgetSpent, Ledger, Order, State
 from visioncraft_leonardo.pace import Pace
 from visioncraft_leonardo.payload import build_payload
 from visioncraft_leonardo.pictures import fetch_picture, send_picture
-from visioncraft_leonardo.trouble import Busy, Lost, NotArrived, Trouble, spoken
+from visioncraft_leonardo.tries import Tries, uninterrupted
+from visioncraft_leonardo.trouble import Lost, NotArrived, NotListed, Pending, Trouble, spoken
 
 log = logging.getLogger(__name__)
 
-GRACE_S = 5.0
-"""How long a cancelled job waits for the answer to its order."""
-
 _PAGES = 20
 _CLOCKS_APART_S = 60.0
-T = TypeVar("T")
-
-
-class Pending(Trouble):
-    """It is being drawn."""
-
-
-class NotListed(Trouble):
-    """Leonardo.ai knows no such generation, or not yet."""
 
 
 class LeonardoJob:
@@ -64,6 +52,7 @@ class LeonardoJob:
     ) -> None:
         self._client = client
         self._settings = client.settings
+        self._tries = Tries(client.settings)
         self._ledger = ledger
         self._pace = pace
         self._request = request
@@ -108,7 +97,7 @@ class LeonardoJob:
             return slot.id
 
         try:
-            return await self._insist(attempt, Trouble, self._tries)
+            return await self._tries.insist(attempt, Trouble, self._tries.spent)
         except Trouble as error:
             raise spoken(error) from None
 
@@ -129,10 +118,10 @@ class LeonardoJob:
             self._progress.stage("waiting for a turn")
             await self._pace.posts.acquire()
             self._progress.stage("ordering")
-            return await _uninterrupted(self._post(order, payload))
+            return await uninterrupted(self._post(order, payload))
 
         try:
-            done = await self._insist(attempt, NotArrived, self._tries)
+            done = await self._tries.insist(attempt, NotArrived, self._tries.spent)
         except NotArrived as error:
             raise spoken(error) from None
         return done.id if isinstance(done, Ordered) else await self._reconciled(done)
@@ -173,7 +162,7 @@ class LeonardoJob:
         """The generation of an order whose answer was lost, found among the user's. Never orders again."""
         self._progress.stage("looking for the order")
         try:
-            return await self._insist(lambda: self._look_for(order), Trouble, self._looked_long_enough)
+            return await self._tries.insist(lambda: self._look_for(order), Trouble, self._tries.waited_long_enough)
         except Trouble as error:
             await asyncio.to_thread(self._ledger.settle, self._id, State.UNKNOWN)
             raise UpstreamError(
@@ -199,9 +188,11 @@ class LeonardoJob:
     async def _collect(self, generation_id: str) -> GeneratedImage:
         """Wait until it is drawn, and fetch it."""
         try:
-            generation = await self._insist(lambda: self._look_at(generation_id), Trouble, self._waited_long_enough)
-            png, width, height = await self._insist(
-                lambda: self._fetch(generation_id, generation), Trouble, self._tries
+            generation = await self._tries.insist(
+                lambda: self._look_at(generation_id), Trouble, self._tries.waited_long_enough
+            )
+            png, width, height = await self._tries.insist(
+                lambda: self._fetch(generation_id, generation), Trouble, self._tries.spent
             )
         except Trouble as error:
             raise UpstreamError(
@@ -254,7 +245,7 @@ class LeonardoJob:
             return
         await asyncio.to_thread(self._ledger.settle, self._id, State.CANCELLED)
         try:
-            await self._insist(lambda: self._delete(order), Trouble, self._tries)
+            await self._tries.insist(lambda: self._delete(order), Trouble, self._tries.spent)
         except (Trouble, VisionCraftError) as error:
             log.warning("%s: cancelled, but not deleted at Leonardo.ai: %s", self._id, error)
 
@@ -264,54 +255,6 @@ class LeonardoJob:
             generation_id = await self._look_for(order)
             await asyncio.to_thread(self._ledger.settle, self._id, State.CANCELLED)
         await self._client.delete(generation_id)
-
-    async def _insist(
-        self, work: Callable[[], Awaitable[T]], kind: type[Trouble], enough: Callable[[RetryCallState], bool]
-    ) -> T:
-        """Try until it goes well, with growing, jittered pauses, or as long as Leonardo.ai asks for.
-
-        Parameters
-        ----------
-        work: One try.
-        kind: What is worth another try; the last one passes on.
-        enough: Whether there is none.
-        """
-        first, longest = self._settings.poll_s, self._settings.poll_max_s
-        backing_off = wait_exponential_jitter(multiplier=first, max=longest, exp_base=1.5, jitter=first / 2)
-
-        def pause(state: RetryCallState) -> float:
-            asked = getattr(state.outcome.exception() if state.outcome else None, "retry_after", None)
-            return max(backing_off(state), asked or 0.0)
-
-        tries = AsyncRetrying(retry=retry_if_exception_type(kind), stop=enough, wait=pause, reraise=True)
-        async for attempt in tries:
-            with attempt:
-                return await work()
-        raise AssertionError("tenacity ends with an answer or an exception")
-
-    def _tries(self, state: RetryCallState) -> bool:
-        error = state.outcome.exception() if state.outcome else None
-        too_long = isinstance(error, Busy) and (error.retry_after or 0) > self._settings.time_limit_s
-        return too_long or stop_after_attempt(self._settings.attempts)(state)
-
-    def _waited_long_enough(self, state: RetryCallState) -> bool:
-        gone = state.outcome is not None and isinstance(state.outcome.exception(), NotListed)
-        limit = self._settings.reconcile_s if gone else self._settings.time_limit_s
-        return (state.seconds_since_start or 0.0) >= limit
-
-    _looked_long_enough = _waited_long_enough
-
-
-async def _uninterrupted(work: Awaitable[T]) -> T:
-    """Await work that must not be cut in two; whoever cancels meanwhile waits for it, up to `GRACE_S`."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task}, timeout=GRACE_S)
-        if not task.cancel() and not task.cancelled():
-            task.exception()  # asyncio reports an exception that nobody looked at
-        raise
 
 
 def _address(generation: dict[str, Any]) -> str:

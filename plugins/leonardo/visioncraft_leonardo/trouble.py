@@ -39,6 +39,14 @@ class Lost(Trouble):
     """The request may have done its work; its answer is not there or makes no sense."""
 
 
+class Pending(Trouble):
+    """It is being drawn."""
+
+
+class NotListed(Trouble):
+    """Leonardo.ai knows no such generation, or not yet."""
+
+
 def problem_of(status: int, document: Any, headers: Mapping[str, str], key: str) -> Exception | None:
     """What an answer says went wrong, if anything.
 

@@ -215,6 +215,22 @@ def test_a_controlnet_draws_what_diffusers_draws(draw: Draw, stock: Callable[...
     assert np.abs(draw(controlnet={"name": "edges", "image": encode_png(edges), "scale": 0.0}) - draw()).max() <= 1
 
 
+def test_a_learned_word_and_a_lora_count_from_the_moment_their_files_are_there_or_changed(
+    draw: Draw, studio: LocalSD, mini: Path
+) -> None:
+    word, lora = (models_of(studio) / name for name in ("embeddings/blorp.safetensors", "loras/late.safetensors"))
+    plain = draw(prompt="red blorp")
+    save_file({"emb_params": torch.full((1, 192), 3.0)}, word)
+    assert np.abs(draw(prompt="red blorp") - plain).max() > 1
+    word.unlink()
+    np.testing.assert_array_equal(draw(prompt="red blorp"), plain)
+    random_lora(mini, lora, 4)
+    first = draw(loras=[{"name": "late"}])
+    random_lora(mini, lora, 5)
+    assert np.abs(draw(loras=[{"name": "late"}]) - first).max() > 1
+    lora.unlink()
+
+
 def test_a_learned_word_draws_what_diffusers_draws_and_is_forgotten(
     draw: Draw, stock: Callable[..., np.ndarray], studio: LocalSD, mini_model: ModelInfo, recorder: Any
 ) -> None:

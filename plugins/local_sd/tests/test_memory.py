@@ -70,7 +70,7 @@ def test_a_mode_set_in_settings_is_the_only_one_tried(generator_for: Make, monke
 def test_offload_and_slices_are_asked_of_diffusers_for_the_gpu() -> None:
     from unittest.mock import MagicMock
 
-    from visioncraft_local_sd.pipeline import _place
+    from visioncraft_local_sd.loading import _place
 
     for mode, called in (("offload", "enable_model_cpu_offload"), ("sequential", "enable_sequential_cpu_offload")):
         pipe = MagicMock()  # stands for a pipeline on a GPU
@@ -127,10 +127,11 @@ def test_a_picture_that_cannot_fit_is_refused_before_its_first_step(
 def test_a_picture_that_fits_in_tiles_only_is_drawn_in_tiles(
     generator_for: Make, sd1: Path, ask: Any, recorder: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from visioncraft_local_sd import memory, pipeline
+    from visioncraft_local_sd import memory
+    from visioncraft_local_sd.engine import decoding
 
     monkeypatch.setattr(memory, "TILE", 64)
-    monkeypatch.setattr(pipeline, "TILE", 64)
+    monkeypatch.setattr(decoding, "TILE", 64)
     local = generator_for()
     with local._held(ask(sd1).model, recorder()) as model:
         estimate = model.footprint
@@ -177,14 +178,14 @@ def test_running_out_of_memory_while_loading_leaves_nothing_loaded(
     generator_for: Make, sd1: Path, ask: Any, recorder: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch
-    from visioncraft_local_sd import pipeline
+    from visioncraft_local_sd import loading
 
     def run_out(*_: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     local = generator_for()
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "_place", run_out)
+        patch.setattr(loading, "_place", run_out)
         with pytest.raises(InsufficientVRAM):
             local.load(ask(sd1).model, recorder())
     assert loaded(local) == []

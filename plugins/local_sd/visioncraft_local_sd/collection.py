@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -50,6 +50,12 @@ class Collection:
             hint = f"known: {names}" if names else f"there is none yet; visioncraft models add FILE brings a {kind}"
             raise NotFound(f"No {kind} '{name[:80]}'; {hint}")
         return found
+
+    def state(self, *kinds: Kind) -> Hashable:
+        """Another one whenever a part of these kinds came, went or changed. Cheap: it opens no file."""
+        folders = [self._library.models_dir / FOLDERS[kind] for kind in kinds]
+        entries = [entry for folder in folders if folder.is_dir() for entry in os.scandir(folder)]
+        return frozenset((entry.path, entry.stat().st_mtime_ns, entry.stat().st_size) for entry in entries)
 
     def add(self, path: Path, name: str | None, progress: Progress) -> StoredModel:
         """See `ModelKeeper.add`."""

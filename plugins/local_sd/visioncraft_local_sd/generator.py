@@ -140,7 +140,7 @@ class LocalSD(Generator):
     def _draw(self, loaded: LoadedModel, request: GenerationRequest, progress: Progress) -> GeneratedImage:
         from visioncraft import encode_png
 
-        from visioncraft_local_sd.pipeline import engine_name
+        from visioncraft_local_sd.loading import engine_name
 
         _reset_peak(loaded.device)
         pixels, sampler = loaded.draw(request, progress)
@@ -181,7 +181,7 @@ class LocalSD(Generator):
         self, checkpoint: Checkpoint, device: str, dtype: str, mode: MemoryMode, estimate: Footprint
     ) -> LoadedModel:
         from visioncraft_local_sd.editing.parts import Parts
-        from visioncraft_local_sd.pipeline import load_pipeline
+        from visioncraft_local_sd.loading import load_pipeline
         from visioncraft_local_sd.preview import PreviewChoice
 
         roomy = free_gb(device) > 1.6 * estimate.resident_gb("full")

@@ -20,9 +20,10 @@ from visioncraft.api.schemas.generation import GenerateAnswer, GenerateBody, Loa
 from visioncraft.errors import InvalidRequest, ModelNotAvailable, ServiceUnavailable
 from visioncraft.jobs.job import Job, Order
 from visioncraft.jobs.progress import NoProgress
+from visioncraft.models import ModelInfo
 from visioncraft.requests import build_request
 from visioncraft.runtime import Runtime
-from visioncraft.types import GenerationRequest, ImageRecord, ModelInfo
+from visioncraft.types import GenerationRequest, ImageRecord
 
 router = APIRouter(tags=["generation"])
 

@@ -19,9 +19,9 @@ from visioncraft.api.schemas.system import (
     RootAnswer,
     StatusAnswer,
 )
+from visioncraft.models import ModelInfo
 from visioncraft.runtime import keep_key
 from visioncraft.status import system_status
-from visioncraft.types import ModelInfo
 
 router = APIRouter(tags=["system"])
 

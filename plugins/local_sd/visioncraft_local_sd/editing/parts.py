@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 
 from visioncraft_local_sd.collection import Collection
@@ -23,6 +23,10 @@ class Parts:
     def find(self, kind: Kind, name: str) -> Path:
         """A part's file or folder. Raises `NotFound` that names those there are."""
         return Path(self._collection.part(kind, name).path)
+
+    def state_of_texts(self) -> Hashable:
+        """Another one whenever something that changes what a text means came, went or changed."""
+        return self._collection.state("embedding", "lora")
 
     def words(self) -> Mapping[str, Path]:
         """Every learned word with its file."""

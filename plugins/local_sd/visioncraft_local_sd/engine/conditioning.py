@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -40,13 +40,14 @@ class TextEncoder:
     pipe: The diffusers pipeline.
     dtype: The denoiser's precision.
     words: Has the words that were learned from pictures known while a prompt that uses them is encoded.
+    state: Another one whenever texts may mean something else: what was remembered before is not used.
     """
 
-    def __init__(self, pipe: Any, dtype: torch.dtype, words: Words) -> None:
+    def __init__(self, pipe: Any, dtype: torch.dtype, words: Words, state: Callable[[], Hashable]) -> None:
         self._pipe = pipe
         self._dtype = dtype
         self._distilled = pipe.unet.config.time_cond_proj_dim is not None
-        self._words = words
+        self._words, self._state = words, state
         self._kept: OrderedDict[Hashable, tuple[Conditioning, ...]] = OrderedDict()
 
     def encode(self, request: GenerationRequest) -> tuple[Conditioning, ...]:
@@ -59,13 +60,9 @@ class TextEncoder:
         sizes = self._sizes(request.width, request.height, whole)
         return tuple(replace(branch, sizes=sizes) for branch in branches)
 
-    def forget(self) -> None:
-        """Encode anew from now on: the encoders' weights have changed."""
-        self._kept.clear()
-
     def _remembered(self, request: GenerationRequest, guided: bool) -> tuple[Conditioning, ...]:
         negative = request.negative_prompt if guided else ""
-        key = (request.prompt, negative, guided, request.clip_skip, request.loras)
+        key = (request.prompt, negative, guided, request.clip_skip, request.loras, self._state())
         if key not in self._kept:
             self._kept[key] = self._encoded(request.prompt, negative, guided, request.clip_skip)
             if len(self._kept) > _KEPT:

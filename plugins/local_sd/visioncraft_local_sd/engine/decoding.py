@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from visioncraft import GenerationFailed
 
+from visioncraft_local_sd.memory import TILE
+
 
 class Decoder:
     """A model's VAE, from latents on.
@@ -41,3 +43,12 @@ class Decoder:
             scaled = scaled * spread + torch.tensor(mean, device=scaled.device).view(1, -1, 1, 1)
         image: torch.Tensor = vae.decode(scaled.to(vae.dtype), return_dict=False)[0]
         return image
+
+
+def slice_vae(vae: Any) -> None:
+    """Let a VAE decode in tiles: less memory, pictures that differ by a shade at tile borders."""
+    vae.enable_slicing()
+    vae.enable_tiling()
+    # The default tile is the size the VAE was trained at, which for XL is a whole picture.
+    vae.tile_sample_min_size = TILE
+    vae.tile_latent_min_size = TILE // 2 ** (len(vae.config.block_out_channels) - 1)

@@ -1,0 +1,138 @@
+"""From a checked checkpoint to a pipeline in memory."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import diffusers
+import torch
+import transformers
+
+from visioncraft_local_sd.checkpoints import INPAINTING_CHANNELS, Checkpoint
+from visioncraft_local_sd.choices import Choices
+from visioncraft_local_sd.editing.parts import Parts
+from visioncraft_local_sd.engine.decoding import slice_vae
+from visioncraft_local_sd.engine.engine import Engine
+from visioncraft_local_sd.memory import Footprint, MemoryMode
+from visioncraft_local_sd.pipeline import DTYPES, LoadedModel
+from visioncraft_local_sd.precision import settle_on_cpu
+from visioncraft_local_sd.preview import PreviewChoice
+from visioncraft_local_sd.tokenizer import clip_tokenizer
+
+_OPEN_CLIP_PAD = "!"
+
+
+def load_pipeline(
+    checkpoint: Checkpoint,
+    engine: Engine,
+    device: str,
+    dtype: str,
+    mode: MemoryMode,
+    footprint: Footprint,
+    roomy: bool,
+    choices: Choices,
+    preview: PreviewChoice,
+    parts: Parts,
+) -> LoadedModel:
+    """Load a checked checkpoint onto a device.
+
+    Parameters
+    ----------
+    dtype: `fp16`, `bf16` or `fp32`; on a CPU also `auto`, which measures.
+    roomy, choices: See `precision.settle_on_cpu`.
+    preview: What settings want shown.
+    parts: Finds what else it can draw with.
+    """
+    _be_quiet()
+    # Read in a thread that ends, so that pictures go on meanwhile and no second pool of OpenMP's threads stays.
+    with ThreadPoolExecutor(1, "load") as reader:
+        pipe = reader.submit(_open, checkpoint, torch.float32 if device == "cpu" else DTYPES[dtype]).result()
+
+    def settle() -> LoadedModel:
+        if device == "cpu":
+            settle_on_cpu(pipe, dtype, roomy, choices)
+        elif dtype == "fp16" and checkpoint.family == "sdxl" and pipe.vae.config.get("force_upcast"):
+            pipe.vae.to(torch.float32)
+        _place(pipe, device, mode)
+        return LoadedModel(pipe, engine, device, mode, footprint, preview, choices, parts)
+
+    return engine.call(settle)
+
+
+def engine_name() -> str:
+    """The engine and its version, as kept with a picture."""
+    return f"diffusers {diffusers.__version__}"
+
+
+def _open(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:
+    xl = checkpoint.family == "sdxl"
+    pipeline_class: Any = diffusers.StableDiffusionXLPipeline if xl else diffusers.StableDiffusionPipeline
+    common: dict[str, Any] = {"dtype": dtype, "local_files_only": True, "feature_extractor": None}
+    common["image_encoder"] = None
+    if checkpoint.family != "sdxl":
+        common |= {"safety_checker": None, "requires_safety_checker": False}
+    if checkpoint.single_file:
+        with TemporaryDirectory() as folder:
+            common |= _tokenizers(checkpoint) | {"config": str(_config_of(checkpoint, Path(folder)))}
+            pipe = pipeline_class.from_single_file(str(checkpoint.path), **common)
+    else:
+        common |= {"use_safetensors": True, "variant": checkpoint.variant}
+        pipe = pipeline_class.from_pretrained(str(checkpoint.path), **common)
+    pipe.set_progress_bar_config(disable=True)
+    _correct_schedule(pipe, checkpoint)
+    # Convolutions are faster so, and a row's numbers are the same however many rows there are.
+    pipe.unet.to(memory_format=torch.channels_last)
+    pipe.vae.to(memory_format=torch.channels_last)
+    return pipe
+
+
+def _config_of(checkpoint: Checkpoint, folder: Path) -> Path:
+    """A single file's configurations; for inpainting, a copy in `folder` whose denoiser reads as many channels."""
+    if not checkpoint.inpaints:
+        return checkpoint.config_folder
+    copied = Path(shutil.copytree(checkpoint.config_folder, folder / "config"))
+    config = checkpoint.config("unet") | {"in_channels": INPAINTING_CHANNELS}
+    (copied / "unet" / "config.json").write_text(json.dumps(config), "utf-8")
+    return copied
+
+
+def _tokenizers(checkpoint: Checkpoint) -> dict[str, Any]:
+    found = {"tokenizer": clip_tokenizer(_OPEN_CLIP_PAD) if checkpoint.family == "sd2" else clip_tokenizer()}
+    if checkpoint.family == "sdxl":
+        found["tokenizer_2"] = clip_tokenizer(_OPEN_CLIP_PAD)
+    return found
+
+
+def _correct_schedule(pipe: Any, checkpoint: Checkpoint) -> None:
+    """What a checkpoint says, or settings say, against the configuration it came with."""
+    changes: dict[str, Any] = {}
+    if checkpoint.prediction_type:
+        changes["prediction_type"] = checkpoint.prediction_type
+    if checkpoint.zero_terminal_snr:
+        changes |= {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+    if changes:
+        pipe.scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config, **changes)
+
+
+def _place(pipe: Any, device: str, mode: MemoryMode) -> None:
+    if mode != "full":
+        slice_vae(pipe.vae)
+    if mode == "sequential":
+        pipe.enable_attention_slicing()
+        pipe.enable_sequential_cpu_offload(device=device)
+    elif mode == "offload":
+        pipe.enable_model_cpu_offload(device=device)
+    else:
+        pipe.to(device)
+
+
+def _be_quiet() -> None:
+    """Neither library may write bars or prompts to the server's log."""
+    for library in (diffusers.utils.logging, transformers.utils.logging):
+        library.set_verbosity_error()
+        library.disable_progress_bar()
