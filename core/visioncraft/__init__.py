@@ -34,7 +34,16 @@ if TYPE_CHECKING:
     from visioncraft.ids import image_filename, is_image_id, new_image_id
     from visioncraft.images import decode_png, encode_png, read_record, read_record_file, webp_thumbnail, with_record
     from visioncraft.keys import ApiKeys
-    from visioncraft.models import Ability, ExportedModel, Limits, ModelInfo, StoredModel, canonical_id, model_folder
+    from visioncraft.models import (
+        Ability,
+        ExportedModel,
+        Limits,
+        ModelInfo,
+        StoredModel,
+        canonical_id,
+        model_folder,
+        model_id_of,
+    )
     from visioncraft.search import search_terms
     from visioncraft.settings import PluginSettings, Settings
     from visioncraft.shelf import Shelf
@@ -87,7 +96,16 @@ _HOMES = {
     "shelf": ("Shelf",),
     "stores": ("page_of",),
     "contracts": ("EVERYTHING", "Generator", "ImageStore", "ModelKeeper", "Progress"),
-    "models": ("Ability", "ExportedModel", "Limits", "ModelInfo", "StoredModel", "canonical_id", "model_folder"),
+    "models": (
+        "Ability",
+        "ExportedModel",
+        "Limits",
+        "ModelInfo",
+        "StoredModel",
+        "canonical_id",
+        "model_folder",
+        "model_id_of",
+    ),
     "types": (
         "BackendStatus",
         "DeviceInfo",
@@ -157,6 +175,7 @@ __all__ = [
     "image_filename",
     "is_image_id",
     "model_folder",
+    "model_id_of",
     "new_image_id",
     "page_of",
     "probe_device",

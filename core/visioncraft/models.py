@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -116,6 +117,11 @@ class ExportedModel:
 def canonical_id(model_id: str) -> str:
     """The one spelling by which model ids are compared: `phoenix-1.0` and `phoenix-1-0` are one model."""
     return model_id.strip().lower().replace(".", "-")
+
+
+def model_id_of(name: str) -> str:
+    """The id of a file or folder: lower case, and what could steer a shell or a path made a hyphen."""
+    return re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-.") or "model"
 
 
 def model_folder(package_file: str, *parts: str) -> str:

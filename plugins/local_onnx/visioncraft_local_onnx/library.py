@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from visioncraft import Ability, Limits, ModelInfo, canonical_id
+from visioncraft import Ability, Limits, ModelInfo, canonical_id, model_id_of
 
 from visioncraft_local_onnx.folder import ModelRefused, OnnxFolder, read_folder
 from visioncraft_local_onnx.settings import LocalOnnxSettings
@@ -64,8 +63,7 @@ class Library:
             return
         for path in entries:
             if path.is_dir() and not path.name.startswith("."):
-                model_id = re.sub(r"[^a-z0-9.]+", "-", path.name.lower()).strip("-.") or "model"
-                yield self._describe(path, model_id, path.name)
+                yield self._describe(path, model_id_of(path.name), path.name)
 
     def _describe(self, path: Path, model_id: str, name: str) -> ModelInfo:
         info = ModelInfo(id=model_id, name=name, engine=ENGINE, source=str(path))

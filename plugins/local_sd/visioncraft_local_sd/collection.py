@@ -13,10 +13,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
-from visioncraft import InvalidRequest, ModelInfo, NotFound, Progress, StorageError, StoredModel, canonical_id
+from visioncraft import (
+    InvalidRequest,
+    ModelInfo,
+    NotFound,
+    Progress,
+    StorageError,
+    StoredModel,
+    canonical_id,
+    model_id_of,
+)
 
 from visioncraft_local_sd.kinds import FOLDERS, Kind, Recognised, recognise
-from visioncraft_local_sd.library import SD15, SD15_REPOSITORIES, Library, id_of
+from visioncraft_local_sd.library import SD15, SD15_REPOSITORIES, Library
 from visioncraft_local_sd.safety import CheckpointRefused
 
 _CHUNK = 4 * 2**20
@@ -61,7 +70,7 @@ class Collection:
         """See `ModelKeeper.add`."""
         path = path.expanduser()
         what = _recognised(path)
-        named = id_of(name or (path.name if path.is_dir() else path.stem))
+        named = model_id_of(name or (path.name if path.is_dir() else path.stem))
         self._refuse_taken(what.kind, named)
         target = self._place(what.kind, named, path.is_dir())
         progress.stage("copying")
@@ -78,10 +87,10 @@ class Collection:
     def take_in(self, staged: Path, named: str) -> StoredModel:
         """Move what was downloaded to where its kind lies, in place of an older one of its name."""
         what = _recognised(staged)
-        target = self._place(what.kind, id_of(named), staged.is_dir())
+        target = self._place(what.kind, model_id_of(named), staged.is_dir())
         _delete(target)
         staged.rename(target)
-        return _stored(id_of(named), target, what)
+        return _stored(model_id_of(named), target, what)
 
     def inspect(self, name: str, listed: ModelInfo | None, progress: Progress) -> StoredModel:
         """See `ModelKeeper.inspect`."""
@@ -139,7 +148,7 @@ class Collection:
             except CheckpointRefused:
                 continue
             if what.kind == kind:
-                yield _stored(id_of(path.name if path.is_dir() else path.stem), path, what)
+                yield _stored(model_id_of(path.name if path.is_dir() else path.stem), path, what)
 
     def _place(self, kind: Kind, named: str, folder: bool) -> Path:
         target = self._library.models_dir / FOLDERS[kind] / (named if folder else f"{named}.safetensors")

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
-from visioncraft import Ability, Limits, ModelInfo, canonical_id
+from visioncraft import Ability, Limits, ModelInfo, canonical_id, model_id_of
 
 from visioncraft_local_sd.checkpoints import Checkpoint, read_checkpoint
 from visioncraft_local_sd.safety import PICKLES, CheckpointRefused
@@ -33,11 +33,6 @@ _FACTS = {  # what people read of a family: vram_required, max_resolution
     "sdxl": ("8-12GB", (2048, 2048), "A Stable Diffusion XL model"),
 }
 _log = logging.getLogger("visioncraft.local_sd")
-
-
-def id_of(stem: str) -> str:
-    """The id of a file or folder: lower case, and what could steer a shell or a path made a hyphen."""
-    return re.sub(r"[^a-z0-9.]+", "-", stem.lower()).strip("-.") or "model"
 
 
 class Library:
@@ -132,7 +127,7 @@ class Library:
             file_like = path.suffix.lower() in {".safetensors", *PICKLES}
             if file_like or (path / "model_index.json").is_file():
                 stem = path.stem if file_like else path.name
-                yield self._describe(path, id_of(stem), stem)
+                yield self._describe(path, model_id_of(stem), stem)
 
     def _describe(self, path: Path, model_id: str, name: str = "") -> ModelInfo:
         info = ModelInfo(id=model_id, name=name or model_id, engine=ENGINE, source=str(path), abilities=ABILITIES)
