@@ -15,6 +15,7 @@ import transformers
 
 from visioncraft_local_sd.checkpoints import INPAINTING_CHANNELS, Checkpoint
 from visioncraft_local_sd.choices import Choices
+from visioncraft_local_sd.compiling.network import CompileChoice
 from visioncraft_local_sd.editing.parts import Parts
 from visioncraft_local_sd.engine.decoding import slice_vae
 from visioncraft_local_sd.engine.engine import Engine
@@ -38,6 +39,7 @@ def load_pipeline(
     choices: Choices,
     preview: PreviewChoice,
     parts: Parts,
+    compiling: CompileChoice,
 ) -> LoadedModel:
     """Load a checked checkpoint onto a device.
 
@@ -47,6 +49,7 @@ def load_pipeline(
     roomy, choices: See `precision.settle_on_cpu`.
     preview: What settings want shown.
     parts: Finds what else it can draw with.
+    compiling: What settings say of compiling the denoiser.
     """
     _be_quiet()
     # Read in a thread that ends, so that pictures go on meanwhile and no second pool of OpenMP's threads stays.
@@ -59,7 +62,7 @@ def load_pipeline(
         elif dtype == "fp16" and checkpoint.family == "sdxl" and pipe.vae.config.get("force_upcast"):
             pipe.vae.to(torch.float32)
         _place(pipe, device, mode)
-        return LoadedModel(pipe, engine, device, mode, footprint, preview, choices, parts)
+        return LoadedModel(pipe, engine, device, mode, footprint, preview, choices, parts, compiling)
 
     return engine.call(settle)
 
