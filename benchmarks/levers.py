@@ -57,11 +57,7 @@ def _compiled(unet: Any, dtype: torch.dtype) -> Row:
         network.wait()
         compiling = time.perf_counter() - began
         without, lever = _in_turn([_unet_call(eager, True, dtype), call])
-    kept = (
-        "kept: the same picture"
-        if dtype == torch.float32
-        else "only on request: pictures differ by shades"
-    )
+    kept = "kept: the same picture" if dtype == torch.float32 else "only on request: pictures differ by shades"
     return _row(f"denoiser compiled, in {NAMES[dtype]}", lever, without, f"{compiling:.0f} s to compile; {kept}")
 
 
