@@ -54,9 +54,10 @@ def inputs_for(unet: Any, rows: int, side: int = 8) -> dict[str, Any]:
 def packages(sdxl: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the package of the tiny XL's denoiser at 64x64."""
     folder = tmp_path_factory.mktemp("data") / "compiled"
-    network = Network(unet := unet_of(sdxl), Compiler(folder), after=1)
+    network = Network(unet := unet_of(sdxl), Compiler(folder), after=2)
     with torch.inference_mode():
         network(**inputs_for(unet, 2))
+        network(**inputs_for(unet, 5))  # the same kind of call, whatever its rows
     network.wait(LONG)
     assert network.compiled == 1
     return folder
@@ -65,27 +66,25 @@ def packages(sdxl: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @torch.inference_mode()
 def test_compiled_code_answers_as_the_network_does_however_many_rows_there_are(sdxl: Path, packages: Path) -> None:
     unet, eager = unet_of(sdxl), list[int]()
-    network = Network(unet, Compiler(packages), after=2)
+    network = Network(unet, Compiler(packages))
     unet.register_forward_hook(lambda module, args, output: eager.append(len(args[0])))
-    network(**inputs_for(unet, 3))
-    network(**inputs_for(unet, 4))  # another number of rows, and the same kind of call
+    network(**inputs_for(unet, 3))  # another number of rows, and the same kind of call
     network.wait(LONG)
     for rows in (1, 2, 3, 8):
         inputs = inputs_for(unet, rows)
         (answer,) = network(**inputs)
         (expected,) = unet(inputs.pop("sample"), inputs.pop("timestep"), **inputs)
         assert torch.allclose(answer, expected, atol=1e-4)
-    assert eager == [3, 4, 1, 1, 2, 3, 8], "one row alone is left to the network"
+    assert eager == [3, 1, 1, 2, 3, 8], "one row alone is left to the network"
 
 
 def test_a_model_draws_the_same_picture_once_it_is_compiled(
     sdxl: Path, packages: Path, tmp_path: Path, generator_for: Make, ask: Any, recorder: Any
 ) -> None:
     shutil.copytree(packages, tmp_path / "data" / "compiled")
-    local, request = generator_for(), ask(sdxl, num_inference_steps=100, guidance_scale=5.0)
+    local, request = generator_for(), ask(sdxl, guidance_scale=5.0)
     expected = generator_for(compile="off").run(request, recorder())
     local.run(request, recorder())
-    local.run(request, recorder())  # 200 calls
     with local._held(request.model, recorder()) as loaded:
         assert loaded._network is not None
         loaded._network.wait(LONG)

@@ -41,7 +41,7 @@ def main() -> None:
     job = json.loads(sys.stdin.readline())
     with TemporaryDirectory(prefix="visioncraft-compile-") as work:
         threading.Thread(target=_end_with_the_input, args=(work,), daemon=True).start()
-        psutil.Process().nice(19 if os.name == "posix" else psutil.IDLE_PRIORITY_CLASS)
+        psutil.Process().nice(10 if os.name == "posix" else psutil.IDLE_PRIORITY_CLASS)
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = work
         made = Path(work) / "made.pt2"
         from visioncraft_local_sd.compiling.export import compile_network  # seconds, in which it can be ended

@@ -67,6 +67,10 @@ class Compiler:
         self._closed = False
         self._threads: list[threading.Thread] = []
 
+    def has(self, job: Job) -> bool:
+        """Whether its package is there."""
+        return (self._folder / job.name).is_file()
+
     def submit(self, job: Job, ready: Callable[[Path], None]) -> None:
         """Have it compiled and `ready` called with the package, from another thread; a failure is only logged."""
         thread = threading.Thread(target=self._work, args=(job, ready), name="compile", daemon=True)
