@@ -16,9 +16,11 @@ from visioncraft import model_folder
 from visioncraft_local_sd.compiling.jobs import Compiler
 from visioncraft_local_sd.compiling.network import Network
 
+from benchmarks import crowd
 from benchmarks.peers import pipeline
 
 ROUNDS = 25
+_PICTURES, _TEXTS = 4, 8
 SIDE = 32  # latents, for 512 pixels of mini
 NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16"}
 
@@ -30,7 +32,8 @@ def rows() -> list[Row]:
     """(what, with the lever, without it); all in bf16, in turn, so that whatever else goes on hits all alike."""
     pipe = pipeline(model_folder(str(visioncraft_mini.__file__), "weights"), "bf16", "bf16")
     with torch.inference_mode():
-        return [*_of_the_denoiser(pipe.unet), *_of_the_vae(pipe.vae)]
+        alone = [*_of_the_denoiser(pipe.unet), *_of_the_vae(pipe.vae), *_of_company(pipe)]
+    return [*alone, *crowd.rows()]
 
 
 def _of_the_denoiser(plain: Any) -> list[Row]:
@@ -66,6 +69,20 @@ def _of_the_vae(plain: Any) -> list[Row]:
     latents = torch.randn(1, 4, SIDE, SIDE, dtype=torch.bfloat16)
     times = _in_turn([lambda: plain.decode(latents), lambda: vae.decode(latents)])
     return [_row("VAE channels-last", times[1], times[0], "kept")]
+
+
+def _of_company(pipe: Any) -> list[Row]:
+    """What a picture or text costs less where several that wait go through the VAE or text encoder in one call."""
+    vae = copy.deepcopy(pipe.vae).to(memory_format=torch.channels_last)
+    latents = torch.randn(_PICTURES, 4, SIDE, SIDE, dtype=torch.bfloat16)
+    words = torch.randint(0, 1000, (_TEXTS, 77))
+    calls: list[Call] = [lambda: vae.decode(latents), lambda: [vae.decode(one) for one in latents.split(1)]]
+    calls += [lambda: pipe.text_encoder(words), lambda: [pipe.text_encoder(one) for one in words.split(1)]]
+    times = _in_turn(calls)
+    return [
+        _row(f"VAE, {_PICTURES} pictures in one call", times[0], times[1], "not kept"),
+        _row(f"text encoder, {_TEXTS} texts in one call", times[2], times[3], "not kept: little of any picture"),
+    ]
 
 
 def _unet_call(unet: Any, channels_last: bool, dtype: torch.dtype = torch.bfloat16) -> Call:

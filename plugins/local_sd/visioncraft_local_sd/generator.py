@@ -17,6 +17,7 @@ from visioncraft import (
     InsufficientVRAM,
     ModelInfo,
     ModelNotAvailable,
+    NotFound,
     Progress,
     Shelf,
     StoredModel,
@@ -145,6 +146,8 @@ class LocalSD(Generator):
         _reset_peak(loaded.device)
         pixels, sampler = loaded.draw(request, progress)
         facts = {"sampler": sampler, "dtype": loaded.precision, "engine": engine_name(), "memory_mode": loaded.mode}
+        if vae := self._library.vae(request.model):
+            facts["vae"] = vae
         height, width = pixels.shape[:2]
         return GeneratedImage(
             png=encode_png(pixels),
@@ -165,10 +168,15 @@ class LocalSD(Generator):
     def _load(self, model: ModelInfo, progress: Progress) -> LoadedModel:
         progress.stage("loading")
         try:
-            checkpoint = self._library.checkpoint(model)
-        except CheckpointRefused as refused:
+            return self._loaded(model)
+        except (CheckpointRefused, NotFound) as refused:
             available = [info.id for info in self.models() if info.available]
             raise ModelNotAvailable(model.id, available, model.suggestion or str(refused)) from refused
+
+    def _loaded(self, model: ModelInfo) -> LoadedModel:
+        checkpoint = self._library.checkpoint(model)
+        if vae := self._library.vae(model):
+            checkpoint = replace(checkpoint, vae=Path(self._collection.part("vae", vae).path))
         device = self._device = choose_device(self._settings.device)
         dtype = self._dtype(device)
         text = 4 if device == "cpu" else _BYTES[dtype]

@@ -24,6 +24,7 @@ from visioncraft_local_sd.pipeline import DTYPES, LoadedModel
 from visioncraft_local_sd.precision import settle_on_cpu
 from visioncraft_local_sd.preview import PreviewChoice
 from visioncraft_local_sd.tokenizer import clip_tokenizer
+from visioncraft_local_sd.vaes import load_vae
 
 _OPEN_CLIP_PAD = "!"
 
@@ -50,6 +51,8 @@ def load_pipeline(
     preview: What settings want shown.
     parts: Finds what else it can draw with.
     compiling: What settings say of compiling the denoiser.
+
+    Raises `CheckpointRefused` for a VAE that does not fit.
     """
     _be_quiet()
     # Read in a thread that ends, so that pictures go on meanwhile and no second pool of OpenMP's threads stays.
@@ -88,6 +91,8 @@ def _open(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:
         pipe = pipeline_class.from_pretrained(str(checkpoint.path), **common)
     pipe.set_progress_bar_config(disable=True)
     _correct_schedule(pipe, checkpoint)
+    if checkpoint.vae is not None:
+        pipe.vae = load_vae(checkpoint.vae, checkpoint.config_folder, pipe.vae, dtype)
     # Convolutions are faster so, and a row's numbers are the same however many rows there are.
     pipe.unet.to(memory_format=torch.channels_last)
     pipe.vae.to(memory_format=torch.channels_last)

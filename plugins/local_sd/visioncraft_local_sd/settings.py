@@ -22,17 +22,19 @@ class ModelEntry(PluginSettings):
 
     Parameters
     ----------
-    path: A diffusers folder or a single `.safetensors` file.
+    path: A diffusers folder or a single `.safetensors` file; None for a model that is found without it.
     name: What people read; the id where empty.
     description: One sentence.
     prediction_type: What the denoiser predicts. A single file of SD 2.x does not say it, and is taken for
         `v_prediction` as diffusers does.
+    vae: A VAE in the folder of models, by its name, in place of the model's own.
     """
 
-    path: Path
+    path: Path | None = None
     name: str = ""
     description: str = ""
     prediction_type: Literal["auto", "epsilon", "v_prediction"] = "auto"
+    vae: str = ""
 
 
 class LocalSDSettings(PluginSettings):
