@@ -26,19 +26,21 @@ class Painter(Stepper):
         super().__init__(concurrency)
         self.gates: defaultdict[str, threading.Semaphore] = defaultdict(lambda: threading.Semaphore(0))
         self.bad: dict[int, Exception] = {}
+        self.failed = threading.Event()
         self.drawn: list[int] = []
         self._crowd = threading.Barrier(crowd)
 
     def run(self, request: GenerationRequest, progress: Progress) -> GeneratedImage:
         self.drawn.append(request.seed)
         self._crowd.wait(30)
+        if request.seed in self.bad:
+            self.failed.set()
+            raise self.bad.pop(request.seed)
         for step in range(1, request.num_inference_steps + 1):
             while not self.gates[request.prompt].acquire(timeout=0.01):
                 if progress.cancelled:
                     raise JobCancelled
             progress.step(step, request.num_inference_steps, str(request.seed).encode())
-            if request.seed in self.bad:
-                raise self.bad.pop(request.seed)
         return GeneratedImage(PICTURE, 8, 8, request.seed)
 
 
@@ -101,8 +103,11 @@ def test_a_job_that_fails_keeps_what_was_being_drawn_and_begins_no_more() -> Non
         painter = Painter(concurrency=4, crowd=2)
         painter.bad = {1: InsufficientVRAM(3.2, 6.5)}
         async with running(painter) as runtime:
-            painter.gates["unlucky"].release(10)
             job = await submit(runtime, "unlucky", pictures=4)
+            await asyncio.to_thread(painter.failed.wait, 30)
+            while job.hands > 1:  # until the service knows
+                await asyncio.sleep(0)
+            painter.gates["unlucky"].release(10)
             await job.wait()
             assert (job.state, type(job.error)) == (JobState.FAILED, InsufficientVRAM)
             assert sorted(painter.drawn) == [1, 2]

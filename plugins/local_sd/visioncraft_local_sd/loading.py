@@ -17,6 +17,7 @@ import transformers
 
 from visioncraft_local_sd.checkpoints import INPAINTING_CHANNELS, Checkpoint
 from visioncraft_local_sd.choices import Choices
+from visioncraft_local_sd.compiling.network import CompileChoice
 from visioncraft_local_sd.editing.parts import Parts
 from visioncraft_local_sd.engine.decoding import slice_vae
 from visioncraft_local_sd.engine.engine import Engine
@@ -45,6 +46,7 @@ def load_pipeline(
     choices: Choices,
     preview: PreviewChoice,
     parts: Parts,
+    compiling: CompileChoice,
 ) -> LoadedModel:
     """Load a checked checkpoint onto a device.
 
@@ -54,6 +56,7 @@ def load_pipeline(
     roomy, choices: See `precision.settle_on_cpu`.
     preview: What settings want shown.
     parts: Finds what else it can draw with.
+    compiling: What settings say of compiling the denoiser.
 
     Raises `CheckpointRefused` for a VAE that does not fit.
     """
@@ -68,7 +71,7 @@ def load_pipeline(
         elif dtype == "fp16" and checkpoint.family == "sdxl" and pipe.vae.config.get("force_upcast"):
             pipe.vae.to(torch.float32)
         _place(pipe, device, mode)
-        return LoadedModel(pipe, engine, device, mode, footprint, preview, choices, parts)
+        return LoadedModel(pipe, engine, device, mode, footprint, preview, choices, parts, compiling)
 
     return engine.call(settle)
 
