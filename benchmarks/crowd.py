@@ -112,7 +112,7 @@ def main() -> None:
     """Measure one lever."""
     LEVERS[sys.argv[1]]()
     with tempfile.TemporaryDirectory() as data:
-        local = LocalSD(LocalSDSettings(device="cpu", dtype="bf16", preview="off"), Path(data))
+        local = LocalSD(LocalSDSettings(device="cpu", dtype="bf16", preview="off", compile="off"), Path(data))
         model = ModelInfo(id="mini", name="Mini", engine="diffusers", source=_weights())
         mixed = [_asked(model, number, STEPS[number % 4], GUIDANCE[number // 4]) for number in range(CLIENTS)]
         for _ in range(2):  # which finds how many rows share a call

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import importlib
 import shutil
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "support"))
+
 from visioncraft import Ability, GenerationRequest, Limits, ModelInfo
 from visioncraft.testing import Recorder
 from visioncraft_local_sd.generator import LocalSD

@@ -219,3 +219,20 @@ def test_a_vae_that_overflows_is_upcast_and_draws(
     image = local.run(request, recorder())
     assert image.facts["dtype"] == "bf16 (vae fp32)"
     assert pixels(image).max() > 0
+
+
+def test_a_text_is_encoded_once_and_again_when_what_it_means_may_have_changed(
+    generator_for: Make, sd1: Path, ask: Ask, recorder: Any
+) -> None:
+    local, calls = generator_for(), []
+    with local._held(ask(sd1).model, recorder()) as loaded:
+        loaded.pipe.text_encoder.register_forward_hook(lambda *call: calls.append(1))
+    pictures = {local.run(ask(sd1, seed=5, negative_prompt="blue"), recorder()).png for _ in range(3)}
+    assert (len(pictures), len(calls)) == (1, 2)
+    local.run(ask(sd1, negative_prompt="green"), recorder())
+    assert len(calls) == 4
+    embeddings = local._library.models_dir / "embeddings"
+    embeddings.mkdir(parents=True)
+    (embeddings / "zork.safetensors").touch()
+    local.run(ask(sd1, negative_prompt="blue"), recorder())
+    assert len(calls) == 6
