@@ -92,7 +92,7 @@ def _until_compiled(client: httpx.Client, server: int) -> None:
 
 def _command(process: Process) -> list[str]:
     with suppress(NoSuchProcess):
-        return process.cmdline()
+        return list(process.cmdline())
     return []
 
 
