@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import copy
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 import visioncraft_mini
 from visioncraft import model_folder
+from visioncraft_local_sd.compiling.jobs import Compiler
+from visioncraft_local_sd.compiling.network import Network
 
+from benchmarks import crowd
 from benchmarks.peers import pipeline
 
 ROUNDS = 25
+_PICTURES, _TEXTS = 4, 8
 SIDE = 32  # latents, for 512 pixels of mini
+NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16"}
 
 Row = tuple[str, str, str]
 Call = Callable[[], Any]
@@ -25,24 +32,36 @@ def rows() -> list[Row]:
     """(what, with the lever, without it); all in bf16, in turn, so that whatever else goes on hits all alike."""
     pipe = pipeline(model_folder(str(visioncraft_mini.__file__), "weights"), "bf16", "bf16")
     with torch.inference_mode():
-        return [*_of_the_denoiser(pipe.unet), *_of_the_vae(pipe.vae)]
+        alone = [*_of_the_denoiser(pipe.unet), *_of_the_vae(pipe.vae), *_of_company(pipe)]
+    return [*alone, *crowd.rows()]
 
 
 def _of_the_denoiser(plain: Any) -> list[Row]:
     unet = copy.deepcopy(plain).to(memory_format=torch.channels_last)
     fused = copy.deepcopy(unet)
     fused.fuse_qkv_projections()
-    compiled = torch.compile(copy.deepcopy(unet))
-    began = time.perf_counter()
-    _unet_call(compiled, True)()
-    compiling = time.perf_counter() - began
-    calls = [_unet_call(plain, False), *(_unet_call(module, True) for module in (unet, fused, compiled))]
+    calls = [_unet_call(plain, False), *(_unet_call(module, True) for module in (unet, fused))]
     times = _in_turn(calls)
     return [
         _row("denoiser channels-last", times[1], times[0], "kept: a row's numbers no longer depend on its neighbours"),
         _row("denoiser with fused projections", times[2], times[1], "not kept"),
-        _row("denoiser compiled by inductor", times[3], times[1], f"{compiling:.0f} s to compile; not kept"),
+        *(_compiled(unet, dtype) for dtype in (torch.float32, torch.bfloat16)),
     ]
+
+
+def _compiled(unet: Any, dtype: torch.dtype) -> Row:
+    """Against the same network in the same precision."""
+    eager = copy.deepcopy(unet).to(dtype)
+    with tempfile.TemporaryDirectory() as folder:
+        network = Network(eager, Compiler(Path(folder)), after=1)
+        call = _unet_call(network, True, dtype)
+        began = time.perf_counter()
+        call()
+        network.wait()
+        compiling = time.perf_counter() - began
+        without, lever = _in_turn([_unet_call(eager, True, dtype), call])
+    kept = "kept: the same picture" if dtype == torch.float32 else "only on request: pictures differ by shades"
+    return _row(f"denoiser compiled, in {NAMES[dtype]}", lever, without, f"{compiling:.0f} s to compile; {kept}")
 
 
 def _of_the_vae(plain: Any) -> list[Row]:
@@ -52,12 +71,26 @@ def _of_the_vae(plain: Any) -> list[Row]:
     return [_row("VAE channels-last", times[1], times[0], "kept")]
 
 
-def _unet_call(unet: Any, channels_last: bool) -> Call:
-    latents = torch.randn(2, 4, SIDE, SIDE, dtype=torch.bfloat16)
+def _of_company(pipe: Any) -> list[Row]:
+    """What a picture or text costs less where several that wait go through the VAE or text encoder in one call."""
+    vae = copy.deepcopy(pipe.vae).to(memory_format=torch.channels_last)
+    latents = torch.randn(_PICTURES, 4, SIDE, SIDE, dtype=torch.bfloat16)
+    words = torch.randint(0, 1000, (_TEXTS, 77))
+    calls: list[Call] = [lambda: vae.decode(latents), lambda: [vae.decode(one) for one in latents.split(1)]]
+    calls += [lambda: pipe.text_encoder(words), lambda: [pipe.text_encoder(one) for one in words.split(1)]]
+    times = _in_turn(calls)
+    return [
+        _row(f"VAE, {_PICTURES} pictures in one call", times[0], times[1], "not kept"),
+        _row(f"text encoder, {_TEXTS} texts in one call", times[2], times[3], "not kept: little of any picture"),
+    ]
+
+
+def _unet_call(unet: Any, channels_last: bool, dtype: torch.dtype = torch.bfloat16) -> Call:
+    latents = torch.randn(2, 4, SIDE, SIDE, dtype=dtype)
     if channels_last:
         latents = latents.to(memory_format=torch.channels_last)
-    timesteps, context = torch.full((2,), 500.0), torch.randn(2, 77, 192, dtype=torch.bfloat16)
-    return lambda: unet(latents, timesteps, encoder_hidden_states=context)
+    timesteps, context = torch.full((2,), 500.0), torch.randn(2, 77, 192, dtype=dtype)
+    return lambda: unet(latents, timesteps, encoder_hidden_states=context, return_dict=False)
 
 
 def _in_turn(calls: list[Call]) -> list[float]:

@@ -80,37 +80,50 @@ def at_once(one: Callable[[dict[str, Any]], Any], orders: Sequence[dict[str, Any
 @contextmanager
 def litserve(weights: str, unet: str, vae: str) -> Iterator[httpx.Client]:
     """A LitServe server that batches, as `litserver.py` has it."""
+    with _serving("benchmarks.litserver", [], [weights, unet, vae], "/health") as client:
+        yield client
+
+
+@contextmanager
+def server_async(folder: str, weights: str, unet: str, vae: str) -> Iterator[httpx.Client]:
+    """diffusers' async server example, which lies in `folder`, as `asyncserver.py` runs it."""
+    with _serving("benchmarks.asyncserver", [folder], [weights, unet, vae], "/api/status") as client:
+        yield client
+
+
+@contextmanager
+def _serving(module: str, before: list[str], after: list[str], health: str) -> Iterator[httpx.Client]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "benchmarks.litserver", str(port), weights, unet, vae]
+    command = [sys.executable, "-m", module, *before, str(port), *after]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
-    # It unpacks its own files into the current folder.
+    # LitServe unpacks its own files into the current folder, the example keeps pictures in the one for temporary files.
     with tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen(
             command,
             cwd=folder,
-            env=environment,
+            env={**environment, "TMPDIR": folder},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
         try:
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=300) as client:
-                _until_ready(client, process)
+                _until_ready(client, process, health, " ".join(command))
                 yield client
         finally:
-            os.killpg(process.pid, signal.SIGKILL)  # asked to end, it leaves its workers behind
+            os.killpg(process.pid, signal.SIGKILL)  # asked to end, LitServe leaves its workers behind
             process.wait(30)
 
 
-def _until_ready(client: httpx.Client, process: subprocess.Popen[bytes]) -> None:
+def _until_ready(client: httpx.Client, process: subprocess.Popen[bytes], health: str, command: str) -> None:
     limit = time.perf_counter() + 120
     while time.perf_counter() < limit and process.poll() is None:
         try:
-            if client.get("/health").status_code == 200:
+            if client.get(health).status_code == 200:
                 return
         except httpx.TransportError:
             pass
         time.sleep(0.05)
-    raise RuntimeError("the LitServe server did not start; run `python -m benchmarks.litserver` by hand to see why")
+    raise RuntimeError(f"a peer did not start; see why: {command}")

@@ -16,6 +16,10 @@ REPORT = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
 HEAD = """# Benchmarks
 
 Written by `make bench`. Every figure and its peer come from one run on one machine, which each section names.
+
+Two peers are not installed with the rest, and their rows are there only where they were: Optimum's pipeline, which
+`visioncraft models export visioncraft-mini --to onnx` brings, and diffusers' async server example:
+`SERVER_ASYNC=/path/to/diffusers/examples/server-async make bench ARGS=batching`.
 """
 
 Row = tuple[str, str, str]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +34,21 @@ def test_several_pictures_come_with_seeds_that_follow_each_other(fake: Server) -
         alone = fake.draw("x", seed=image["seed"], width=64, height=64).json()
         np.testing.assert_array_equal(decode_png(base64.b64decode(alone["image"])), decode_png(png))
         assert "images" not in alone
+
+
+def test_the_embedded_model_draws_them_at_once_and_each_as_it_is_alone(real: Server) -> None:
+    asked = {"model": "visioncraft-mini", "width": 256, "height": 256, "num_inference_steps": 10, "seed": 3}
+    job = real.submit("red apple", num_images=3, **asked)
+    with real.client.stream("GET", f"/jobs/{job}/events") as stream:
+        told = [json.loads(line.removeprefix("data: ")) for line in stream.iter_lines() if line.startswith("data: ")]
+    first_done = next(event for event in told if event["stage"] == "decoding")
+    assert first_done["step"] > 10, "one after another, the first is done before the second's first step"
+    images = real.get(f"/jobs/{job}").json()["images"]
+    assert [image["seed"] for image in images] == [3, 4, 5]
+    for image in images:
+        together = decode_png(real.get(f"/images/{image['id']}").content).astype(int)
+        alone = real.draw("red apple", **{**asked, "seed": image["seed"]}).json()["image"]
+        assert np.abs(together - decode_png(base64.b64decode(alone))).max() <= 1
 
 
 def test_a_job_of_several_tells_of_each_as_it_is_stored(fake: Server) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from stepper import Coroutine, Stepper, Waiter, play, running, submit
+from stepping import Coroutine, Stepper, Waiter, play, running, submit
 from visioncraft.errors import (
     GenerationFailed,
     InsufficientVRAM,

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from stepper import Coroutine, Stepper, play, running, submit
+from stepping import Coroutine, Stepper, play, running, submit
 from visioncraft.errors import ConfigurationError, InvalidRequest, NotFound, StorageError
 from visioncraft.jobs.job import Job, JobState, Order
 from visioncraft.stores import MemoryStore

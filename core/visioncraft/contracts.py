@@ -47,7 +47,10 @@ class Generator(ABC):
     """Engines whose models it runs; its own name always counts."""
 
     concurrency: int = 1
-    """How many `run` calls it takes at once; whether it batches them is its own affair."""
+    """How many `run` calls it takes at once; whether it batches them is its own affair.
+
+    The pictures of one job are such calls too, at most half of them at once while others may come.
+    """
 
     @abstractmethod
     def models(self) -> Sequence[ModelInfo]:

@@ -6,19 +6,19 @@ import asyncio
 import logging
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
+from functools import partial
 
 from visioncraft.errors import GenerationFailed, JobCancelled, StorageError, VisionCraftError, WorkerLost
 from visioncraft.ids import new_image_id
+from visioncraft.jobs.drawing import Drawing
 from visioncraft.jobs.events import Event, EventHub
 from visioncraft.jobs.job import Job, JobState
 from visioncraft.jobs.keeping import Keeper
 from visioncraft.jobs.lane import Lane
 from visioncraft.jobs.ledger import Ledger
-from visioncraft.jobs.progress import JobProgress
 from visioncraft.pools import WorkerPool
 from visioncraft.registry import Registry
-from visioncraft.types import GeneratedImage, GenerationRequest, ImageRecord
+from visioncraft.types import GenerationRequest, ImageRecord
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Dispatcher:
         self._max_reruns = max_reruns
         self._lanes: dict[str, Lane] = {}
         self._tasks: dict[Job, asyncio.Task[None]] = {}
-        self._draws: dict[Job, asyncio.Task[GeneratedImage]] = {}
+        self._drawings: dict[Job, Drawing] = {}
 
     @property
     def queued(self) -> int:
@@ -83,14 +83,14 @@ class Dispatcher:
             self._tell_waiting(lane)
         elif job.state is JobState.RUNNING:
             job.cancel_requested, job.stage = True, "cancelling"
-            if job in self._draws:
-                self._draws[job].cancel()
+            if job in self._drawings:
+                self._drawings[job].stop()
 
     async def interrupt(self) -> None:
         """Stop what runs, without ending any job, close the pool, and tell everybody who waits or watches."""
         self.closing = True
-        for draw in list(self._draws.values()):
-            draw.cancel()
+        for drawing in self._drawings.values():
+            drawing.stop()
         if self._tasks:
             await asyncio.wait(self._tasks.values(), timeout=_GRACE_S)
         await self._pool.close()  # which ends those too that are in the middle of a long step
@@ -155,6 +155,14 @@ class Dispatcher:
             self._tell(job, "running")
             self._tasks[job] = asyncio.create_task(self._work(lane, job), name=job.id)
             self._tell_waiting(lane)
+        while not lane.waiting and lane.roomy and (helped := self._helped(lane)):
+            helped.begin()
+
+    def _helped(self, lane: Lane) -> Drawing | None:
+        """Of the jobs with pictures that nobody draws yet, the one that has the fewest in hand."""
+        drawings = {job: self._drawings[job] for job in lane.running if job in self._drawings}
+        wanting = [job for job, drawing in drawings.items() if job.hands and drawing.wants_more]
+        return drawings[min(wanting, key=lambda job: job.hands)] if wanting else None
 
     async def _work(self, lane: Lane, job: Job) -> None:
         outcome: ImageRecord | VisionCraftError | None
@@ -175,43 +183,28 @@ class Dispatcher:
 
     async def _drawn(self, lane: Lane, job: Job) -> ImageRecord:
         """Draw, again where the worker was lost, and store. The ledger knows a picture's id before the store does."""
+        if self.closing:
+            raise asyncio.CancelledError
         known = asyncio.create_task(self._written(job))
-        job.records = []
+        report, share_out = self._progressed, partial(self._pump, lane)
+        drawing = Drawing(job, lane.generator, self._pool, self._keeper, known, report, share_out)
+        self._drawings[job] = drawing
         try:
-            for number in range(job.request.num_images):
-                job.records.append(await self._picture(lane, job, number, known))
+            records = await self._all_of(job, drawing)
         finally:
+            del self._drawings[job]
             await known
         lane.learn(job)
         if not job.waiting_for_png:
             job.png = None
-        return job.records[0]
+        return records[0]
 
-    async def _picture(self, lane: Lane, job: Job, number: int, known: asyncio.Task[None]) -> ImageRecord:
-        """One of a job's pictures; of several, those that an earlier run stored are not drawn again."""
-        request, image_id = job.part(number)
-        began = (job.started_at if number == 0 else None) or datetime.now(UTC)
-        if job.request.num_images > 1 and (kept := await self._keeper.kept(image_id)):
-            return kept
-        image = await self._draw(lane, job, request, number)
-        await known
-        job.stage = "storing"
-        record, png = await self._keeper.keep(job, number, lane.generator, image, began)
-        job.png = png if number == 0 else job.png
-        return record
-
-    async def _draw(self, lane: Lane, job: Job, request: GenerationRequest, number: int) -> GeneratedImage:
+    async def _all_of(self, job: Job, drawing: Drawing) -> list[ImageRecord]:
         while True:
-            if self.closing or job.cancel_requested:
-                raise asyncio.CancelledError
-            progress = JobProgress(job, self._progressed, number * request.steps_drawn)
-            draw = self._draws[job] = asyncio.create_task(self._pool.run(lane.generator, request, progress))
             try:
-                return await draw
+                return await drawing.go_on()
             except WorkerLost as lost:
                 await self._lose(job, lost)
-            finally:
-                del self._draws[job]
 
     async def _lose(self, job: Job, lost: WorkerLost) -> None:
         """Count a lost worker. Raises `GenerationFailed` when there were too many, `JobCancelled` where asked to."""
@@ -221,7 +214,7 @@ class Dispatcher:
             raise JobCancelled
         if job.lost > self._max_reruns:
             raise GenerationFailed(f"Given up after {job.lost} tries: {lost.message}")
-        job.step, job.stage = 0, "starting again"
+        job.step, job.stage = len(job.records) * job.request.steps_drawn, "starting again"
         await self._ledger.put(job)
         self._tell(job, "running")
 

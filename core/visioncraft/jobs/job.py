@@ -57,6 +57,7 @@ class Job:
         Further pictures have the ids that follow.
     record: The first picture, once the job has ended well.
     records: All pictures stored so far, in their order.
+    hands: How many of its pictures are being drawn now.
     """
 
     id: str
@@ -72,6 +73,7 @@ class Job:
     stage: str = "queued"
     record: ImageRecord | None = None
     records: list[ImageRecord] = field(default_factory=list)
+    hands: int = 0
     error: VisionCraftError | None = None
     cancel_requested: bool = False
     waiting_for_png: int = 0

@@ -37,7 +37,12 @@ class Lane:
     @property
     def free(self) -> bool:
         """Whether the generator takes another job now."""
-        return len(self.running) < self.concurrency
+        return self._busy < self.concurrency
+
+    @property
+    def roomy(self) -> bool:
+        """Whether a job may draw several of its pictures at once: half of the places stay free for who comes next."""
+        return self._busy + 1 <= self.concurrency // 2
 
     def order(self) -> list[Job]:
         """The waiting jobs as they would run if nobody else came.
@@ -101,6 +106,11 @@ class Lane:
         """About how long until a place in the queue is free, in seconds: until the first running job ends."""
         ends = [self.left_s(job) for job in self.running]
         return min(ends, default=self._seconds_per_work * _STANDARD_WORK)
+
+    @property
+    def _busy(self) -> int:
+        """Pictures being drawn; a job between two of its pictures keeps its place."""
+        return sum(max(1, job.hands) for job in self.running)
 
 
 def _work(job: Job) -> float:

@@ -11,19 +11,19 @@ Report = Callable[[Job, bytes | None], None]
 
 
 class JobProgress:
-    """The `Progress` of one job, in the event loop.
+    """The `Progress` of one picture of a job, in the event loop.
 
     Parameters
     ----------
     job: Learns where it is.
     report: Called after every change, with the preview where there is one.
-    before: Steps of earlier pictures of the job.
+    taken: Steps of each of the job's pictures, which may be drawn side by side.
+    number: Which of them this is.
     """
 
-    def __init__(self, job: Job, report: Report, before: int = 0) -> None:
-        self._job = job
-        self._before = before
-        self._report = report
+    def __init__(self, job: Job, report: Report, taken: dict[int, int], number: int) -> None:
+        self._job, self._report = job, report
+        self._taken, self._number = taken, number
 
     @property
     def cancelled(self) -> bool:
@@ -33,7 +33,8 @@ class JobProgress:
     def step(self, step: int, total: int, preview: bytes | None = None) -> None:
         """Record step `step`; raises `JobCancelled` if the job was cancelled."""
         self._check()
-        self._job.step, self._job.stage = self._before + step, "drawing"
+        self._taken[self._number] = step
+        self._job.step, self._job.stage = sum(self._taken.values()), "drawing"
         self._report(self._job, preview)
 
     def stage(self, name: str) -> None:

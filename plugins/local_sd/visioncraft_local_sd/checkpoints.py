@@ -45,6 +45,7 @@ class Checkpoint:
     prediction_type: What the denoiser predicts; None where its own configuration says so.
     zero_terminal_snr: Whether its noise schedule ends in pure noise.
     inpaints: Whether its denoiser also reads a mask and what the mask leaves, 9 channels in all.
+    vae: The file or folder of another VAE, which settings have it draw with.
     """
 
     path: Path
@@ -55,6 +56,7 @@ class Checkpoint:
     prediction_type: str | None = None
     zero_terminal_snr: bool = False
     inpaints: bool = False
+    vae: Path | None = None
 
     @property
     def single_file(self) -> bool:

@@ -17,6 +17,7 @@ from visioncraft import (
     InsufficientVRAM,
     ModelInfo,
     ModelNotAvailable,
+    NotFound,
     Progress,
     Shelf,
     StoredModel,
@@ -59,7 +60,7 @@ class LocalSD(Generator):
     ----------
     settings: The plugin's table.
     data_path: The server's data folder; `models` in it is the default folder of models, and `precision.json` keeps
-        what was measured.
+        what was measured, `compiled` what was compiled.
     """
 
     name: ClassVar[str] = "local_sd"
@@ -71,7 +72,7 @@ class LocalSD(Generator):
         self._library = Library(settings, data_path)
         self._collection = Collection(self._library)
         self._engine = Engine()
-        self._measured = data_path / "precision.json"
+        self._measured, self._compiled = data_path / "precision.json", data_path / "compiled"
         self._shelf: Shelf[LoadedModel] = Shelf()
         self._ids: dict[str, str] = {}  # as clients are shown them, by canonical id
         self._device: str | None = None
@@ -145,6 +146,8 @@ class LocalSD(Generator):
         _reset_peak(loaded.device)
         pixels, sampler = loaded.draw(request, progress)
         facts = {"sampler": sampler, "dtype": loaded.precision, "engine": engine_name(), "memory_mode": loaded.mode}
+        if vae := self._library.vae(request.model):
+            facts["vae"] = vae
         height, width = pixels.shape[:2]
         return GeneratedImage(
             png=encode_png(pixels),
@@ -165,10 +168,15 @@ class LocalSD(Generator):
     def _load(self, model: ModelInfo, progress: Progress) -> LoadedModel:
         progress.stage("loading")
         try:
-            checkpoint = self._library.checkpoint(model)
-        except CheckpointRefused as refused:
+            return self._loaded(model)
+        except (CheckpointRefused, NotFound) as refused:
             available = [info.id for info in self.models() if info.available]
             raise ModelNotAvailable(model.id, available, model.suggestion or str(refused)) from refused
+
+    def _loaded(self, model: ModelInfo) -> LoadedModel:
+        checkpoint = self._library.checkpoint(model)
+        if vae := self._library.vae(model):
+            checkpoint = replace(checkpoint, vae=Path(self._collection.part("vae", vae).path))
         device = self._device = choose_device(self._settings.device)
         dtype = self._dtype(device)
         text = 4 if device == "cpu" else _BYTES[dtype]
@@ -180,6 +188,7 @@ class LocalSD(Generator):
     def _open(
         self, checkpoint: Checkpoint, device: str, dtype: str, mode: MemoryMode, estimate: Footprint
     ) -> LoadedModel:
+        from visioncraft_local_sd.compiling.network import CompileChoice
         from visioncraft_local_sd.editing.parts import Parts
         from visioncraft_local_sd.loading import load_pipeline
         from visioncraft_local_sd.preview import PreviewChoice
@@ -188,7 +197,10 @@ class LocalSD(Generator):
         choices = Choices(self._measured, checkpoint)
         preview = PreviewChoice(self._settings.preview, self._settings.preview_every, self._library.models_dir)
         parts = Parts(self._collection)
-        return load_pipeline(checkpoint, self._engine, device, dtype, mode, estimate, roomy, choices, preview, parts)
+        compiling = CompileChoice(self._settings.compile, self._compiled)
+        return load_pipeline(
+            checkpoint, self._engine, device, dtype, mode, estimate, roomy, choices, preview, parts, compiling
+        )
 
     def _dtype(self, device: str) -> str:
         chosen = self._settings.dtype

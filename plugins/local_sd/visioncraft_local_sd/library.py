@@ -53,8 +53,8 @@ class Library:
 
     @property
     def named(self) -> frozenset[str]:
-        """Ids of the models that settings name."""
-        return frozenset(self._settings.models)
+        """Ids of the models that settings say the place of."""
+        return frozenset(model_id for model_id, entry in self._settings.models.items() if entry.path is not None)
 
     @property
     def hf_cache(self) -> Path:
@@ -81,6 +81,11 @@ class Library:
         if not path.exists():
             path = self.cached(model.source) or path
         return read_checkpoint(path, entry.prediction_type if entry else "auto")
+
+    def vae(self, model: ModelInfo) -> str:
+        """The name of the VAE that settings have a model draw with; empty for its own."""
+        entry = self._settings.models.get(model.id)
+        return entry.vae if entry else ""
 
     def cached(self, repository: str) -> Path | None:
         """The newest snapshot of a hub repository in the Hugging Face cache, without asking the network."""
@@ -113,6 +118,8 @@ class Library:
 
     def _named(self) -> Iterator[ModelInfo]:
         for model_id, entry in self._settings.models.items():
+            if entry.path is None:
+                continue
             info = self._describe(entry.path.expanduser(), model_id)
             yield replace(info, name=entry.name or info.name, description=entry.description or info.description)
 

@@ -15,6 +15,7 @@ import transformers
 
 from visioncraft_local_sd.checkpoints import INPAINTING_CHANNELS, Checkpoint
 from visioncraft_local_sd.choices import Choices
+from visioncraft_local_sd.compiling.network import CompileChoice
 from visioncraft_local_sd.editing.parts import Parts
 from visioncraft_local_sd.engine.decoding import slice_vae
 from visioncraft_local_sd.engine.engine import Engine
@@ -23,6 +24,7 @@ from visioncraft_local_sd.pipeline import DTYPES, LoadedModel
 from visioncraft_local_sd.precision import settle_on_cpu
 from visioncraft_local_sd.preview import PreviewChoice
 from visioncraft_local_sd.tokenizer import clip_tokenizer
+from visioncraft_local_sd.vaes import load_vae
 
 _OPEN_CLIP_PAD = "!"
 
@@ -38,6 +40,7 @@ def load_pipeline(
     choices: Choices,
     preview: PreviewChoice,
     parts: Parts,
+    compiling: CompileChoice,
 ) -> LoadedModel:
     """Load a checked checkpoint onto a device.
 
@@ -47,6 +50,9 @@ def load_pipeline(
     roomy, choices: See `precision.settle_on_cpu`.
     preview: What settings want shown.
     parts: Finds what else it can draw with.
+    compiling: What settings say of compiling the denoiser.
+
+    Raises `CheckpointRefused` for a VAE that does not fit.
     """
     _be_quiet()
     # Read in a thread that ends, so that pictures go on meanwhile and no second pool of OpenMP's threads stays.
@@ -59,7 +65,7 @@ def load_pipeline(
         elif dtype == "fp16" and checkpoint.family == "sdxl" and pipe.vae.config.get("force_upcast"):
             pipe.vae.to(torch.float32)
         _place(pipe, device, mode)
-        return LoadedModel(pipe, engine, device, mode, footprint, preview, choices, parts)
+        return LoadedModel(pipe, engine, device, mode, footprint, preview, choices, parts, compiling)
 
     return engine.call(settle)
 
@@ -85,6 +91,8 @@ def _open(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:
         pipe = pipeline_class.from_pretrained(str(checkpoint.path), **common)
     pipe.set_progress_bar_config(disable=True)
     _correct_schedule(pipe, checkpoint)
+    if checkpoint.vae is not None:
+        pipe.vae = load_vae(checkpoint.vae, checkpoint.config_folder, pipe.vae, dtype)
     # Convolutions are faster so, and a row's numbers are the same however many rows there are.
     pipe.unet.to(memory_format=torch.channels_last)
     pipe.vae.to(memory_format=torch.channels_last)

@@ -13,6 +13,7 @@ import torch
 from visioncraft import GenerationFailed, GenerationRequest, Hires, JobCancelled, Progress
 
 from visioncraft_local_sd.choices import Choices
+from visioncraft_local_sd.compiling.network import CompileChoice
 from visioncraft_local_sd.editing.denoisers import Denoisers
 from visioncraft_local_sd.editing.loras import LoRAs
 from visioncraft_local_sd.editing.parts import Parts
@@ -48,6 +49,7 @@ class LoadedModel:
     preview: What settings want shown of a picture while it is drawn.
     choices: Where it is kept how many rows share a denoiser call.
     parts: Finds what else it can draw with.
+    compiling: What settings say of compiling the denoiser.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class LoadedModel:
         preview: PreviewChoice,
         choices: Choices,
         parts: Parts,
+        compiling: CompileChoice,
     ) -> None:
         self.pipe, self.device, self.mode, self.footprint = pipe, device, mode, footprint
         self._engine = engine
@@ -68,7 +71,9 @@ class LoadedModel:
         self._upscalers = Upscalers(partial(parts.find, "upscaler"), device)
         settle = torch.cuda.synchronize if device == "cuda" else None
         bounds = Bounds(choices, self.precision, self._room, settle)
-        self._denoisers = Denoisers(pipe.unet, bounds, self._loras, partial(parts.find, "controlnet"), device)
+        self._network = compiling.network(pipe.unet, device == "cpu" and mode in ("full", "slicing"))
+        find = partial(parts.find, "controlnet")
+        self._denoisers = Denoisers(pipe.unet, bounds, self._loras, find, device, self._network)
         self._decoder = Decoder(pipe.vae)
         xl = isinstance(pipe, diffusers.StableDiffusionXLPipeline)
         self._previewer = Previewer(preview, self._decoder.image, xl)
@@ -92,8 +97,19 @@ class LoadedModel:
 
     def close(self) -> None:
         """Give the memory back."""
+        if self._network is not None:
+            self._network.close()
         self.pipe.remove_all_hooks()
-        del self.pipe, self._encoder, self._loras, self._denoisers, self._upscalers, self._decoder, self._previewer
+        del (
+            self.pipe,
+            self._network,
+            self._encoder,
+            self._loras,
+            self._denoisers,
+            self._upscalers,
+            self._decoder,
+            self._previewer,
+        )
         give_back(self.device)
 
     def draw(self, request: GenerationRequest, progress: Progress) -> tuple[np.ndarray, str]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import copy
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -66,18 +67,29 @@ def _prefers_bf16(name: str, module: Any, probe: Probe) -> bool:
 
 
 def _best_time(module: Any, probe: Probe) -> float:
-    """Processor seconds of the fastest of a few calls, which other work on the machine changes least.
+    """Processor seconds of the fastest of a few calls on one thread, which other work on the machine changes least.
 
-    Wall time would let a busy moment decide the precision, and with it how a seed's picture looks.
+    Wall time would let a busy moment decide the precision, and with it how a seed's picture looks. So would several
+    threads, which spin while they wait for one that has no core.
     """
     times = []
-    with torch.no_grad():
+    with torch.no_grad(), _one_thread():
         probe(module)  # kernels are chosen and compiled in the first call
         for _ in range(_ROUNDS):
             start = time.process_time()
             probe(module)
             times.append(time.process_time() - start)
     return min(times)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _unet_probe(pipe: Any) -> Probe:

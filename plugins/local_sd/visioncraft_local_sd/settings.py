@@ -13,6 +13,7 @@ DeviceSetting = Literal["auto", "cuda", "cpu"]
 DtypeSetting = Literal["auto", "fp16", "bf16", "fp32"]
 ModeSetting = Literal["auto", "full", "slicing", "offload", "sequential"]
 
+CompileSetting = Literal["auto", "on", "off"]
 PreviewSetting = Literal["linear", "taesd", "off"]
 
 
@@ -21,17 +22,19 @@ class ModelEntry(PluginSettings):
 
     Parameters
     ----------
-    path: A diffusers folder or a single `.safetensors` file.
+    path: A diffusers folder or a single `.safetensors` file; None for a model that is found without it.
     name: What people read; the id where empty.
     description: One sentence.
     prediction_type: What the denoiser predicts. A single file of SD 2.x does not say it, and is taken for
         `v_prediction` as diffusers does.
+    vae: A VAE in the folder of models, by its name, in place of the model's own.
     """
 
-    path: Path
+    path: Path | None = None
     name: str = ""
     description: str = ""
     prediction_type: Literal["auto", "epsilon", "v_prediction"] = "auto"
+    vae: str = ""
 
 
 class LocalSDSettings(PluginSettings):
@@ -48,6 +51,8 @@ class LocalSDSettings(PluginSettings):
     memory_mode: `auto` takes the fastest mode that fits the free memory when a model loads: `full`, `slicing` (the VAE
         decodes in slices and tiles), `offload` (and whole components wait in main memory) or `sequential` (and single
         layers do, with sliced attention: least memory, slowest). The last two are for CUDA.
+    compile: Whether the denoiser is compiled in the background once a size is drawn often, on a CPU. `auto` does so in
+        fp32, where the picture stays the same; `on` in bf16 too, where it differs by shades.
     preview: What those who watch a job see of it: `linear`, a projection of the latents, `taesd` where its weights lie
         in the folder of models, or `off`.
     preview_every: Steps between two previews.
@@ -61,6 +66,7 @@ class LocalSDSettings(PluginSettings):
     concurrency: int = Field(16, ge=1, le=64)
     memory_budget_gb: float = Field(0.0, ge=0)
     memory_mode: ModeSetting = "auto"
+    compile: CompileSetting = "auto"
     preview: PreviewSetting = "linear"
     preview_every: int = Field(5, ge=1)
     models_dir: str = "auto"

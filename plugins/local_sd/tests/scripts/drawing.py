@@ -32,7 +32,7 @@ class Silent:
 def main() -> None:
     weights, pictures, cycles = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     with tempfile.TemporaryDirectory() as data, ThreadPoolExecutor(AT_ONCE) as pool:
-        local = LocalSD(LocalSDSettings(device="cpu", dtype="fp32"), Path(data))
+        local = LocalSD(LocalSDSettings(device="cpu", dtype="fp32", compile="off"), Path(data))
         model = ModelInfo(id="drawn", name="Drawn", engine="diffusers", source=weights)
 
         def draw(number: int) -> None:

@@ -26,12 +26,21 @@ class Denoisers:
     loras: Switches it.
     find: From a ControlNet's name to its file or folder; raises `NotFound`.
     device: Where the network computes.
+    network: What the plain one calls in the network's place.
     """
 
-    def __init__(self, unet: Any, bounds: Bounds, loras: LoRAs, find: Callable[[str], Path], device: str) -> None:
+    def __init__(
+        self,
+        unet: Any,
+        bounds: Bounds,
+        loras: LoRAs,
+        find: Callable[[str], Path],
+        device: str,
+        network: Callable[..., Any] | None,
+    ) -> None:
         self._device = device
         self._unet, self._bounds, self._loras, self._find = unet, bounds, loras, find
-        self.plain = Denoiser(unet, bounds, partial(loras.activate, ()))
+        self.plain = Denoiser(unet, bounds, partial(loras.activate, ()), network=network)
         self._others: WeakValueDictionary[Hashable, Denoiser] = WeakValueDictionary()
         self._control: tuple[Path, ControlNet] | None = None  # the last one stays: the next request often wants it too
 

@@ -78,6 +78,7 @@ class Denoiser:
     ready: Called before each call: switches the network to what this denoiser is for.
     edited: Whether it is for LoRAs or a ControlNet: such calls take longer, and teach nobody what a call takes.
     control: A ControlNet beside it.
+    network: What is called in the network's place.
     """
 
     def __init__(
@@ -87,10 +88,11 @@ class Denoiser:
         ready: Callable[[], None] | None = None,
         edited: bool = False,
         control: ControlNet | None = None,
+        network: Callable[..., Any] | None = None,
     ) -> None:
         self.bounds = bounds
         self._ready, self._edited, self._control = ready, edited, control
-        self._unet = unet
+        self._unet, self._network = unet, network or unet
         self._guidance_width: int | None = unet.config.time_cond_proj_dim
         self._dtype: torch.dtype = unet.dtype  # asked once: diffusers walks through all parameters for it
 
@@ -118,7 +120,7 @@ class Denoiser:
         conditions = [ask.condition for ask, _ in rows if ask.condition is not None]
         height, width = latents.shape[2:]
         with nullcontext() if self._edited else self.bounds.timed(height, width, len(rows)):
-            output: torch.Tensor = self._unet(
+            output: torch.Tensor = self._network(
                 latents,
                 timesteps,
                 encoder_hidden_states=embeddings,

@@ -1,4 +1,4 @@
-"""A runtime for the tests of jobs, with generators that stop where the test says, never where a clock does."""
+"""Generators that stop where a test says, never where a clock does, and the job service around them."""
 
 from __future__ import annotations
 
@@ -116,10 +116,15 @@ async def running(
 
 
 async def submit(
-    runtime: Runtime, prompt: str, steps: int = 2, order: Order | None = None, wants_png: bool = False
+    runtime: Runtime,
+    prompt: str,
+    steps: int = 2,
+    order: Order | None = None,
+    wants_png: bool = False,
+    pictures: int = 1,
 ) -> Job:
     model = runtime.registry.model("stepper")
-    request = build_request(model, prompt, num_inference_steps=steps, width=8, height=8, seed=1)
+    request = build_request(model, prompt, num_inference_steps=steps, width=8, height=8, seed=1, num_images=pictures)
     return await runtime.jobs.submit(request, order or Order(), wants_png)
 
 

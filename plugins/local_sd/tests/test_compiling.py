@@ -1,0 +1,174 @@
+"""Compiled code answers in a network's place, with its numbers; where there is none, all goes on as it was."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+import torch
+from visioncraft import decode_png
+from visioncraft_local_sd.compiling.jobs import Compiler
+from visioncraft_local_sd.compiling.network import CompileChoice, Network
+from visioncraft_local_sd.generator import LocalSD
+
+Make = Callable[..., LocalSD]
+SCRIPT = Path(__file__).with_name("scripts") / "compiling.py"
+LONG = 240  # seconds; a compiler on a busy machine
+
+
+def unet_of(folder: Path) -> Any:
+    import diffusers
+
+    unet = diffusers.UNet2DConditionModel.from_pretrained(folder / "unet")
+    return unet.to(memory_format=torch.channels_last).eval()
+
+
+def inputs_for(unet: Any, rows: int, side: int = 8) -> dict[str, Any]:
+    """A call as the engine makes it."""
+    random = torch.Generator().manual_seed(rows)
+    sample = torch.randn(rows, 4, side, side, generator=random)
+    context = torch.randn(rows, 77, unet.config.cross_attention_dim, generator=random)
+    added = None
+    if unet.config.addition_embed_type == "text_time":
+        added = {"text_embeds": torch.randn(rows, 64, generator=random), "time_ids": torch.full((rows, 6), 64.0)}
+    return {
+        "sample": sample.to(memory_format=torch.channels_last),
+        "timestep": torch.linspace(900, 100, rows),
+        "encoder_hidden_states": context,
+        "timestep_cond": None,
+        "added_cond_kwargs": added,
+        "return_dict": False,
+    }
+
+
+@pytest.fixture(scope="module")
+def packages(sdxl: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the package of the tiny XL's denoiser at 64x64."""
+    folder = tmp_path_factory.mktemp("data") / "compiled"
+    network = Network(unet := unet_of(sdxl), Compiler(folder), after=2)
+    with torch.inference_mode():
+        network(**inputs_for(unet, 2))
+        network(**inputs_for(unet, 5))  # the same kind of call, whatever its rows
+    network.wait(LONG)
+    assert network.compiled == 1
+    return folder
+
+
+@torch.inference_mode()
+def test_compiled_code_answers_as_the_network_does_however_many_rows_there_are(sdxl: Path, packages: Path) -> None:
+    unet, eager = unet_of(sdxl), list[int]()
+    network = Network(unet, Compiler(packages))
+    unet.register_forward_hook(lambda module, args, output: eager.append(len(args[0])))
+    network(**inputs_for(unet, 3))  # another number of rows, and the same kind of call
+    network.wait(LONG)
+    for rows in (1, 2, 3, 8):
+        inputs = inputs_for(unet, rows)
+        (answer,) = network(**inputs)
+        (expected,) = unet(inputs.pop("sample"), inputs.pop("timestep"), **inputs)
+        assert torch.allclose(answer, expected, atol=1e-4)
+    assert eager == [3, 1, 1, 2, 3, 8], "one row alone is left to the network"
+
+
+def test_a_model_draws_the_same_picture_once_it_is_compiled(
+    sdxl: Path, packages: Path, tmp_path: Path, generator_for: Make, ask: Any, recorder: Any
+) -> None:
+    shutil.copytree(packages, tmp_path / "data" / "compiled")
+    local, request = generator_for(), ask(sdxl, guidance_scale=5.0)
+    expected = generator_for(compile="off").run(request, recorder())
+    local.run(request, recorder())
+    with local._held(request.model, recorder()) as loaded:
+        assert loaded._network is not None
+        loaded._network.wait(LONG)
+        assert loaded._network.compiled == 1
+    drawn = local.run(request, recorder())
+    local.close()
+    assert furthest(drawn, expected) <= 1
+
+
+@pytest.mark.parametrize(
+    ("setting", "dtype", "whole", "compiles"),
+    [
+        ("auto", torch.float32, True, True),
+        ("auto", torch.bfloat16, True, False),
+        ("on", torch.bfloat16, True, True),
+        ("off", torch.float32, True, False),
+        ("on", torch.float32, False, False),
+    ],
+)
+def test_only_what_draws_the_same_picture_is_compiled_unless_settings_say_so(
+    sdxl: Path, tmp_path: Path, setting: Any, dtype: torch.dtype, whole: bool, compiles: bool
+) -> None:
+    network = CompileChoice(setting, tmp_path).network(unet_of(sdxl).to(dtype), whole)
+    assert (network is not None) is compiles
+
+
+@torch.inference_mode()
+def test_without_a_compiler_the_network_goes_on_and_the_log_says_what_to_install(
+    sdxl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("CXX", str(tmp_path / "no-such-compiler"))
+    network = Network(unet := unet_of(sdxl), Compiler(tmp_path / "compiled"), after=1)
+    network(**inputs_for(unet, 2))
+    network.wait(LONG)
+    assert network(**inputs_for(unet, 2))[0].isfinite().all()
+    assert network.compiled == 0
+    assert "no-such-compiler; install g++, or set plugins.config.local_sd.compile" in caplog.text
+
+
+@torch.inference_mode()
+def test_a_damaged_package_is_thrown_away_and_harms_nothing(
+    sdxl: Path, packages: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (package,) = packages.iterdir()
+    (tmp_path / package.name).write_bytes(package.read_bytes()[:1000])
+    network = Network(unet := unet_of(sdxl), Compiler(tmp_path), after=1)
+    network(**inputs_for(unet, 2))
+    network.wait(LONG)
+    assert network(**inputs_for(unet, 2))[0].isfinite().all()
+    assert "could not be compiled" in caplog.text
+    assert not list(tmp_path.iterdir())
+
+
+def test_closing_ends_what_is_being_compiled_at_once(sdxl: Path, tmp_path: Path) -> None:
+    unet = unet_of(sdxl)
+    network = Network(unet, Compiler(tmp_path / "compiled"), after=1)
+    with torch.inference_mode():
+        network(**inputs_for(unet, 2))
+    child = started(os.getpid())
+    network.close()
+    assert not child.is_running()
+    assert not (tmp_path / "compiled").exists()
+
+
+def test_the_compiler_ends_with_a_process_that_is_killed(sdxl: Path, tmp_path: Path) -> None:
+    parent = subprocess.Popen([sys.executable, str(SCRIPT), str(sdxl), str(tmp_path / "compiled")])
+    child = started(parent.pid)
+    parent.kill()
+    parent.wait()
+    gone, _ = psutil.wait_procs([child], timeout=60)
+    assert gone == [child]
+    assert not (tmp_path / "compiled").exists()
+
+
+def started(parent: int) -> psutil.Process:
+    """The process that compiles for another."""
+    clock = threading.Event()
+    for _ in range(6000):
+        for child in psutil.Process(parent).children():
+            if "visioncraft_local_sd.compiling.child" in child.cmdline():
+                return child
+        clock.wait(0.01)
+    raise TimeoutError("nothing compiles")
+
+
+def furthest(left: Any, right: Any) -> int:
+    return int(np.abs(decode_png(left.png).astype(int) - decode_png(right.png).astype(int)).max())
