@@ -22,6 +22,13 @@ from standin import KEY, StandIn, standing_in
 _KEY = "the-key-that-stays"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several workers (`make test`) a file's tests stay together, and so do those that share what costs most."""
+    for item in items:
+        shared = {"real", "wheelhouse"} & set(getattr(item, "fixturenames", ()))
+        item.add_marker(pytest.mark.xdist_group(min(shared, default=item.nodeid.partition("::")[0])))
+
+
 @pytest.fixture
 def house(tmp_path: Path) -> House:
     """An empty house: the fake engine and the gallery on disk, nothing running."""

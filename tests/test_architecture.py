@@ -26,7 +26,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"types"}),
     frozenset({"contracts"}),
     frozenset({"metadata", "device", "settings", "hookspecs", "wire", "search"}),
-    frozenset({"images", "stores", "keys", "spawn"}),
+    frozenset({"images", "stores", "keys", "spawn", "zipping"}),
     frozenset({"inputs", "isolated", "answers", "builtin", "distributions"}),
     frozenset({"requests"}),
     frozenset({"plugins"}),

@@ -206,8 +206,8 @@ def pixels(server: Server, picture: str) -> bytes:
 
 
 def test_a_replay_by_the_embedded_model_is_the_same_to_the_last_pixel(real: Server) -> None:
-    asked = {"prompt": "red apple", "model": "visioncraft-mini", "seed": 7, "width": 256, "height": 256}
-    picture = real.post("/generate", asked).headers["x-image-id"]
+    asked = {"model": "visioncraft-mini", "seed": 7, "width": 256, "height": 256, "num_inference_steps": 4}
+    picture = real.draw("red apple", **asked).headers["x-image-id"]
     job = real.ended(real.post(f"/images/{picture}/replay").json()["id"])
     assert pixels(real, job["image"]["id"]) == pixels(real, picture)
 

@@ -1,4 +1,4 @@
-"""The job service with generators that stop where the test says, never where a clock does."""
+"""Jobs from their acceptance to their end: turns, bounds, cancels, failures, watchers."""
 
 from __future__ import annotations
 
@@ -8,20 +8,16 @@ from pathlib import Path
 import pytest
 from stepping import Coroutine, Stepper, Waiter, play, running, submit
 from visioncraft.errors import (
-    ConfigurationError,
     GenerationFailed,
     InsufficientVRAM,
-    InvalidRequest,
     JobCancelled,
-    NotFound,
     RateLimitExceeded,
     ServiceUnavailable,
     StorageError,
     WorkerLost,
 )
 from visioncraft.images import read_record
-from visioncraft.jobs.job import Job, JobState, Order
-from visioncraft.stores import MemoryStore
+from visioncraft.jobs.job import JobState, Order
 
 
 def test_a_job_ends_with_its_picture_stored_and_the_same_bytes_in_hand() -> None:
@@ -230,125 +226,6 @@ def test_a_store_that_fails_fails_the_job_with_its_reason(monkeypatch: pytest.Mo
             job = await submit(runtime, "unlucky", steps=1)
             await job.wait()
             assert isinstance(job.error, StorageError)
-
-    play(scene)
-
-
-def test_a_restart_goes_on_where_the_server_was(tmp_path: Path) -> None:
-    async def scene() -> None:
-        store = MemoryStore()
-        async with running(Stepper(), tmp_path, store) as runtime:
-            left = [await submit(runtime, f"p{number}") for number in range(3)]
-        assert all(not job.ended for job in left)
-        generator = Coroutine()
-        async with running(generator, tmp_path, store) as runtime:
-            for job in left:
-                again = await runtime.jobs.get(job.id)
-                await again.wait()
-                assert (again.state, again.request.seed) == (JobState.SUCCEEDED, job.request.seed)
-            assert list(generator.taken) == ["p0", "p1", "p2"]
-            assert store.count() == 3
-
-    play(scene)
-
-
-def test_a_picture_stored_just_before_the_end_is_found_and_not_drawn_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def scene() -> None:
-        store, generator = MemoryStore(), Coroutine()
-        async with running(generator, tmp_path, store) as runtime:
-            put = runtime.jobs._ledger.put
-
-            async def lost(job: Job) -> None:
-                if not job.ended:
-                    await put(job)
-
-            monkeypatch.setattr(runtime.jobs._ledger, "put", lost)  # the power goes after the save
-            job = await submit(runtime, "once")
-            await job.wait()
-        generator.taken.clear()
-        async with running(generator, tmp_path, store) as runtime:
-            again = await runtime.jobs.get(job.id)
-            assert (again.state, again.record) == (JobState.SUCCEEDED, job.record)
-            assert (generator.taken, store.count()) == ({}, 1)
-
-    play(scene)
-
-
-def test_a_paused_queue_accepts_and_waits_through_a_restart_too(tmp_path: Path) -> None:
-    async def scene() -> None:
-        generator = Coroutine()
-        async with running(generator, tmp_path) as runtime:
-            await runtime.jobs.pause()
-            job = await submit(runtime, "later")
-            assert (job.state, runtime.jobs.left_s(job)) == (JobState.QUEUED, None)
-        async with running(generator, tmp_path) as runtime:
-            assert runtime.jobs.paused
-            again = await runtime.jobs.get(job.id)
-            assert not again.ended
-            await runtime.jobs.resume()
-            await again.wait()
-            assert again.state is JobState.SUCCEEDED
-
-    play(scene)
-
-
-def test_the_same_key_gives_the_same_job_and_another_request_is_refused() -> None:
-    async def scene() -> None:
-        async with running(Coroutine()) as runtime:
-            for number in range(50):  # they meet at another point of the way into the ledger each time
-                order = Order(key=f"k-{number}", fingerprint="f")
-                several = await asyncio.gather(*(submit(runtime, "once", order=order) for _ in range(4)))
-                assert len({job.id for job in several}) == 1
-                for job in several:
-                    await job.wait()
-            order = Order(key="k-1", fingerprint="f")
-            first = await submit(runtime, "once", order=order)
-            assert runtime.registry.store.count() == 50
-            third = await submit(runtime, "once", order=order)
-            assert (third.id, third.record, runtime.registry.store.count()) == (first.id, first.record, 50)
-            with pytest.raises(InvalidRequest):
-                await submit(runtime, "other", order=Order(key="k-1", fingerprint="g"))
-
-    play(scene)
-
-
-def test_a_ledger_that_cannot_be_written_accepts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def scene() -> None:
-        async with running(Coroutine()) as runtime:
-
-            async def full(job: Job) -> None:
-                raise StorageError("The ledger of jobs cannot be used: database or disk is full")
-
-            monkeypatch.setattr(runtime.jobs._ledger, "add", full)
-            with pytest.raises(StorageError):
-                await submit(runtime, "refused")
-            assert (runtime.jobs.live(), runtime.jobs.queued) == ([], 0)
-
-    play(scene)
-
-
-def test_a_second_server_on_the_same_data_is_refused(tmp_path: Path) -> None:
-    async def scene() -> None:
-        async with running(Coroutine(), tmp_path):
-            with pytest.raises(ConfigurationError, match="another server"):
-                async with running(Coroutine(), tmp_path):
-                    pass
-
-    play(scene)
-
-
-def test_ended_jobs_are_forgotten_after_their_time_and_unknown_ids_are_not_found(tmp_path: Path) -> None:
-    async def scene() -> None:
-        async with running(Coroutine(), tmp_path) as runtime:
-            job = await submit(runtime, "old")
-            await job.wait()
-            assert (await runtime.jobs.get(job.id)).record == job.record
-            with pytest.raises(NotFound):
-                await runtime.jobs.get("job_01kb0v7m3qj4x5n6p7r8s9t0ab")
-        async with running(Coroutine(), tmp_path, keep_ended_s=0) as runtime:
-            assert await runtime.jobs.latest(10) == []
 
     play(scene)
 

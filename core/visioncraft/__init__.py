@@ -61,6 +61,7 @@ if TYPE_CHECKING:
         Sort,
         tag_key,
     )
+    from visioncraft.zipping import zipped
 
 __version__ = "1.0.0"
 
@@ -119,6 +120,7 @@ _HOMES = {
         "Sort",
         "tag_key",
     ),
+    "zipping": ("zipped",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -186,6 +188,7 @@ __all__ = [
     "tag_key",
     "webp_thumbnail",
     "with_record",
+    "zipped",
 ]
 
 

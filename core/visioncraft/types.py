@@ -247,7 +247,7 @@ class Page:
     items: The records of this page.
     total: How many the whole query has.
     next_cursor: What to pass for the page after this one; None at the end.
-    exact: Whether `total` is exact; a store may stop counting what a search finds, and then there are more.
+    exact: Whether `total` is exact; a store may stop counting what a search finds, and then it is the least.
     """
 
     items: Sequence[ImageRecord]

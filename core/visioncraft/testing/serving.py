@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from httpx_sse import connect_sse
 
 CLI = shutil.which("visioncraft", path=str(Path(sys.executable).parent)) or "visioncraft"
 
@@ -143,11 +144,17 @@ class Server:
         return str(answer.json()["id"])
 
     def until(self, job: str, *states: str) -> dict[str, Any]:
-        """Poll a job, as clients do, until it is in one of `states`; pytest's timeout ends what never comes."""
-        while True:
-            answer: dict[str, Any] = self.get(f"/jobs/{job}").json()
-            if answer["status"] in states:
-                return answer
+        """Watch a job until it is in one of `states`; pytest's timeout ends what never comes.
+
+        Raises `AssertionError` where it ends in another.
+        """
+        with connect_sse(self.client, "GET", f"/jobs/{job}/events") as events:
+            for event in events.iter_sse():
+                if event.json()["status"] in states:
+                    break
+        answer: dict[str, Any] = self.get(f"/jobs/{job}").json()
+        assert answer["status"] in states, f"{job} is {answer['status']}, not {' or '.join(states)}"
+        return answer
 
     def ended(self, job: str) -> dict[str, Any]:
         """A job's last word."""

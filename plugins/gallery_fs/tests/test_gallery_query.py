@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from visioncraft import GalleryQuery, ImageRecord, ImageStore, InvalidRequest, Marks, with_record
 from visioncraft.stores import MemoryStore
 from visioncraft_gallery_fs import query as sql
+from visioncraft_gallery_fs.facets import facets
 from visioncraft_gallery_fs.store import GalleryStore
 
 Draw = Callable[..., tuple[ImageRecord, bytes]]
@@ -182,6 +184,18 @@ def test_what_no_trigger_counts_is_counted_up_to_a_bound(both: Both, monkeypatch
     assert (page.total, page.exact) == (24, True)
 
 
+def test_what_filters_share_is_counted_among_so_many_and_no_more(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    for query in (GalleryQuery(tags=("fruit",), min_rating=3), GalleryQuery(text="apple", model="mini")):
+        everything = both[1].list(50, query=query)
+        assert both[0].list(2, query=query).total == everything.total > 3
+        monkeypatch.setattr(sql, "LOOKED_AT_MOST", 6)
+        page = both[0].list(2, query=query)
+        assert 2 <= page.total < everything.total and not page.exact
+        page = both[0].list(50, query=query)
+        assert page.total == len(page.items) == everything.total
+        monkeypatch.undo()
+
+
 def test_the_counts_that_triggers_keep_are_what_counting_finds(own: Both, root: Path) -> None:
     store = own[0]
     for record in store.list(20).items:
@@ -204,14 +218,35 @@ def test_the_counts_that_triggers_keep_are_what_counting_finds(own: Both, root: 
     connection.close()
 
 
-def test_no_page_sorts_or_reads_the_whole_table(both: Both) -> None:
-    """SQLite's own plan: a page is a search or a scan in the order asked for, never a temporary B-tree of all."""
-    connection = sqlite3.connect(both[0].root / "index.sqlite3")
-    for query in (*QUERIES[:6], *QUERIES[11:14], *QUERIES[16:18], *QUERIES[19:22]):
-        if query.sort == "rating" and query.text:
-            continue
-        keys = sql.page_of_keys(query, 5, 0, f"{query.sort}.0.5")
-        compiled = keys.compile(compile_kwargs={"literal_binds": True}, dialect=both[0]._index._engine.dialect)
-        plan = " | ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {compiled}"))
-        assert "TEMP B-TREE FOR ORDER BY" not in plan, (query, plan)
-    connection.close()
+def search_for(store: GalleryStore, query: GalleryQuery) -> sql.Search:
+    """As if each filter had as many pictures as a large gallery gives it."""
+    return sql.Search(query, dict.fromkeys(facets(query), 100_000))
+
+
+def plan_of(store: GalleryStore, search: sql.Search) -> str:
+    """SQLite's own plan for a page behind a cursor."""
+    keys = search.page_of_keys(5, 0, f"{search.query.sort}.0.5")
+    compiled = keys.compile(compile_kwargs={"literal_binds": True}, dialect=store._index._engine.dialect)
+    with closing(sqlite3.connect(store.root / "index.sqlite3")) as connection:
+        return " | ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {compiled}"))
+
+
+@pytest.mark.parametrize("query", [query for query in QUERIES if not (query.text and query.sort == "rating")], ids=repr)
+def test_no_page_of_many_sorts(query: GalleryQuery, both: Both) -> None:
+    """A page is a search or a scan in the order asked for, never a temporary B-tree of all."""
+    plan = plan_of(both[0], search_for(both[0], query))
+    assert "TEMP B-TREE" not in plan, plan
+    assert "pictures" not in plan.replace("pictures_text", ""), "whole pictures are read for those alone that are shown"
+
+
+@pytest.mark.parametrize("rare", range(5), ids=["model", "generator", "favourite", "size", "tag"])
+def test_of_several_filters_the_rarest_leads(rare: int, both: Both) -> None:
+    query = GalleryQuery(
+        model="mini", generator="local_sd", width=64, height=48, favourite=True, min_rating=2, tags=("fruit",)
+    )
+    numbers = dict.fromkeys(facets(query), 100_000)
+    numbers[[each for each in numbers if each.in_order][rare]] = 50
+    plan = plan_of(both[0], sql.Search(query, numbers))
+    index = ("traits_by_model", "traits_by_generator", "traits_by_favourite", "traits_by_size", "picture_tags")[rare]
+    assert index in plan.split(" | ")[0], plan
+    assert plan.count("INDEX traits") <= 1 and "SCAN" not in plan, plan

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,35 +16,25 @@ from visioncraft import (
     is_image_id,
     read_record,
     read_record_file,
-    tag_key,
 )
 
-if TYPE_CHECKING:
-    from rich.progress import Progress
+from visioncraft_gallery_fs.console import Given, printable, progress_bar, started
+from visioncraft_gallery_fs.exporting import ModelOption, SearchOption, TagOption, export
 
+if TYPE_CHECKING:
     from visioncraft_gallery_fs.importing import Imported
     from visioncraft_gallery_fs.store import GalleryStore
 
 LimitOption = Annotated[int, typer.Option(min=1, help="How many pictures to show.")]
-ModelOption = Annotated[str | None, typer.Option(help="Only pictures that this model drew.")]
-SearchOption = Annotated[str, typer.Option("--search", "-q", help="Only pictures with these words in prompt or notes.")]
-TagOption = Annotated[list[str] | None, typer.Option(help="Only pictures with this tag; may be repeated.")]
 FolderArgument = Annotated[Path, typer.Argument(exists=True, file_okay=False, help="With all folders below it.")]
 PictureArgument = Annotated[str, typer.Argument(help="A picture's id, or a PNG file with its record inside.")]
 OutputOption = Annotated[Path | None, typer.Option("--output", "-o", dir_okay=False, help="A file to write it to.")]
-
-
 AcceptOption = Annotated[bool, typer.Option(help="Changed files that are whole are what they shall be from now on.")]
 
 _app = typer.Typer(
     name="gallery", help="Pictures on disk.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Given:
-    gallery: Callable[[], GalleryStore]
-    settings: Settings
+_app.command("export")(export)
 
 
 def gallery_group(gallery: Callable[[], GalleryStore], settings: Settings) -> Any:
@@ -58,7 +46,7 @@ def gallery_group(gallery: Callable[[], GalleryStore], settings: Settings) -> An
     settings: For what is drawn again.
     """
     group = typer.main.get_command(_app)
-    group.context_settings["obj"] = _Given(gallery, settings)
+    group.context_settings["obj"] = Given(gallery, settings)
     return group
 
 
@@ -71,8 +59,8 @@ def list_pictures(
     tag: TagOption = None,
 ) -> None:
     """List the newest pictures."""
-    with _started(ctx) as store:
-        page = store.list(limit, query=GalleryQuery(search, model, tags=tuple(map(tag_key, tag or ()))))
+    with started(ctx) as store:
+        page = store.list(limit, query=GalleryQuery(search, model, tags=tuple(tag or ())))
         _print_table(page.items, page.total)
 
 
@@ -82,7 +70,7 @@ def import_folder(ctx: typer.Context, folder: FolderArgument) -> None:
 
     The folder stays as it is. Started again, it goes on where it was cut off.
     """
-    with _started(ctx) as store:
+    with started(ctx) as store:
         _import(store, folder)
 
 
@@ -95,7 +83,7 @@ def replay(ctx: typer.Context, picture: PictureArgument, output: OutputOption = 
 @_app.command()
 def check(ctx: typer.Context, accept: AcceptOption = False) -> None:
     """Verify every file's hash, and that files and index agree. The exit status is 1 where they do not."""
-    with _started(ctx) as store:
+    with started(ctx) as store:
         _check(store, accept)
 
 
@@ -105,7 +93,7 @@ def reindex(ctx: typer.Context) -> None:
 
     The server may go on meanwhile, unless the index is damaged: then stop it first.
     """
-    with _started(ctx, fill=False) as store:
+    with started(ctx, fill=False) as store:
         _reindex(store)
 
 
@@ -115,21 +103,8 @@ def path(ctx: typer.Context) -> None:
     typer.echo(ctx.obj.gallery().root)
 
 
-@contextmanager
-def _started(ctx: typer.Context, fill: bool = True) -> Iterator[GalleryStore]:
-    store: GalleryStore = ctx.obj.gallery()
-    try:
-        if fill:
-            store.start()
-        else:
-            store.prepare(thorough=True)
-        yield store
-    finally:
-        store.close()
-
-
 def _reindex(store: GalleryStore) -> None:
-    with _progress() as progress:
+    with progress_bar() as progress:
         task = progress.add_task("Reading pictures", total=None)
         outcome = store.reindex(lambda done, total: progress.update(task, completed=done, total=total))
     _print_skipped(outcome.skipped)
@@ -138,11 +113,11 @@ def _reindex(store: GalleryStore) -> None:
 
 
 def _check(store: GalleryStore, accept: bool) -> None:
-    with _progress() as progress:
+    with progress_bar() as progress:
         task = progress.add_task("Checking pictures", total=None)
         findings = store.check(lambda done, total: progress.update(task, completed=done, total=total), accept)
     for sentence in findings.problems:
-        typer.echo(_printable(sentence), err=True)
+        typer.echo(printable(sentence), err=True)
     noted = f", {findings.noted} of them noted now" if findings.noted else ""
     typer.echo(f"{findings.whole} pictures are whole{noted}; {len(findings.problems)} problems")
     if findings.problems:
@@ -153,7 +128,7 @@ def _import(store: GalleryStore, folder: Path) -> None:
     from visioncraft_gallery_fs.importing import Imported, import_files, picture_files
 
     tally, cut_off = Imported(), False
-    with _progress() as progress:
+    with progress_bar() as progress:
         files = picture_files(folder)
         try:
             for _ in progress.track(import_files(store, files, tally), len(files), description="Importing pictures"):
@@ -175,7 +150,7 @@ def _summary(tally: Imported) -> str:
 
 def _record_of(ctx: typer.Context, picture: str) -> ImageRecord:
     if is_image_id(picture):
-        with _started(ctx) as store:
+        with started(ctx) as store:
             return read_record(store.open(picture)) or store.get(picture)
     record = read_record_file(Path(picture))
     if record is None:
@@ -197,17 +172,9 @@ def _replay(settings: Settings, record: ImageRecord, output: Path | None) -> Non
     typer.echo(f"{drawn.id}: drawn by {drawn.model}, {drawn.width}x{drawn.height}, seed {drawn.seed}")
 
 
-def _progress() -> Progress:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    return Progress(*columns, console=Console(stderr=True))
-
-
 def _print_skipped(sentences: Sequence[str]) -> None:
     for sentence in sentences:
-        typer.echo(f"Skipped {_printable(sentence)}", err=True)
+        typer.echo(f"Skipped {printable(sentence)}", err=True)
 
 
 def _print_table(records: Sequence[ImageRecord], total: int) -> None:
@@ -220,7 +187,7 @@ def _print_table(records: Sequence[ImageRecord], total: int) -> None:
         table.add_column(heading, no_wrap=True)
     table.add_column("Prompt", overflow="ellipsis", no_wrap=True)
     for record in records:
-        table.add_row(*(Text(_printable(cell)) for cell in _cells(record)))
+        table.add_row(*(Text(printable(cell)) for cell in _cells(record)))
     # Into a pipe a table is as wide as it needs to be, so that no id is cut.
     Console(width=None if sys.stdout.isatty() else 200).print(table)
 
@@ -228,8 +195,3 @@ def _print_table(records: Sequence[ImageRecord], total: int) -> None:
 def _cells(record: ImageRecord) -> tuple[str, ...]:
     created = f"{record.created_at:%Y-%m-%d %H:%M:%S}"
     return created, record.id, record.model, f"{record.width}x{record.height}", str(record.seed), record.prompt
-
-
-def _printable(text: str) -> str:
-    """Prompts are strangers' text: nothing in them may steer the terminal."""
-    return "".join(character if character.isprintable() else " " for character in text)

@@ -13,10 +13,11 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from threading import Lock
+from typing import BinaryIO
 
 from visioncraft import ConfigurationError, StorageError
 
@@ -31,13 +32,14 @@ STALE_AFTER_S = 900.0
 _TEMPORARY = ".tmp"
 _MOVE = "or set [plugins.config.gallery_fs] root to another folder"
 _NEXT_STEPS = {
-    errno.ENOSPC: f"free some space there {_MOVE}",
-    errno.EDQUOT: f"free some of your quota {_MOVE}",
-    errno.EACCES: f"give this user write permission {_MOVE}",
-    errno.EPERM: f"give this user write permission {_MOVE}",
-    errno.EROFS: f"mount it writable {_MOVE}",
-    errno.ENOTDIR: f"remove the file that stands in the folder's place {_MOVE}",
-    errno.EEXIST: f"remove what stands in its place {_MOVE}",
+    errno.ENOSPC: "free some space there",
+    errno.EDQUOT: "free some of your quota",
+    errno.EACCES: "give this user write permission",
+    errno.EPERM: "give this user write permission",
+    errno.EROFS: "mount it writable",
+    errno.ENOTDIR: "remove the file that stands in the folder's place",
+    errno.ENOENT: "make the folder",
+    errno.EEXIST: "remove what stands in its place",
 }
 
 
@@ -90,6 +92,31 @@ def write_durably(path: Path, data: bytes, replace: bool = False) -> None:
     except BaseException:
         if not replace:  # what was there before is gone already, and the new one is whole
             remove_quietly(path)
+        raise
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to, of any size, that takes its name, and the place of what had it, once it is whole and on disk.
+
+    On whatever ends the block early nothing is left of it. Raises `StorageError` that names the file and the next step.
+    """
+    target = path.resolve()
+    if target.exists() and not target.is_file():
+        raise StorageError(f"{path}: is no ordinary file; name another")
+    temporary = _replacement_of(target)
+    try:
+        with temporary.open("xb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.rename(target)
+        sync_folder(target.parent)
+    except OSError as error:
+        remove_quietly(temporary)
+        raise StorageError(f"{path}: cannot be written: {reason(error, 'or name another file')}") from error
+    except BaseException:
+        remove_quietly(temporary)
         raise
 
 
@@ -161,7 +188,7 @@ def check_room(root: Path, least_mb: int) -> None:
     if free < least_mb * 2**20:
         raise StorageError(
             f"{root}: the disk is full: {free / 2**20:.0f} MiB are free, new pictures need {least_mb} (min_free_mb); "
-            f"{_NEXT_STEPS[errno.ENOSPC]}"
+            f"{_NEXT_STEPS[errno.ENOSPC]} {_MOVE}"
         )
 
 
@@ -213,10 +240,15 @@ def relative(root: Path, path: Path) -> str:
     return path.relative_to(root).as_posix()
 
 
-def reason(error: OSError) -> str:
-    """What the system said, and what to do about it."""
+def reason(error: OSError, otherwise: str = _MOVE) -> str:
+    """What the system said, and what to do about it.
+
+    Parameters
+    ----------
+    otherwise: The other way out.
+    """
     said = error.strerror or str(error)
-    return f"{said}; {_NEXT_STEPS.get(error.errno or 0, f'check the disk {_MOVE}')}"
+    return f"{said}; {_NEXT_STEPS.get(error.errno or 0, 'check the disk')} {otherwise}"
 
 
 def _replacement_of(path: Path) -> Path:

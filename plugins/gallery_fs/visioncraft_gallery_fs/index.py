@@ -22,11 +22,15 @@ from visioncraft import GalleryQuery, ImageRecord, Marks, Page, StorageError
 
 from visioncraft_gallery_fs import query as sql
 from visioncraft_gallery_fs import schema
+from visioncraft_gallery_fs.facets import Facet, facets, numbers_of
 from visioncraft_gallery_fs.keys import give_keys
 from visioncraft_gallery_fs.rows import INT64, marks_row, to_record
-from visioncraft_gallery_fs.schema import LAYOUT, counts, pictures
+from visioncraft_gallery_fs.schema import LAYOUT, counts, pictures, traits
 
 BUSY_TIMEOUT_S = 10.0
+_KEPT = 3
+_CACHE_KIB = 16 * 1024
+"""Each connection that is kept may remember so much: what combined filters look at of a million pictures."""
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _REINDEX = "stop the server and run 'visioncraft gallery reindex'"
 _NEXT_STEPS = {
@@ -78,7 +82,9 @@ class PictureIndex:
         self._engine = create_engine(
             URL.create("sqlite", database=str(file)),
             connect_args={"timeout": BUSY_TIMEOUT_S},
+            pool_size=_KEPT,
             max_overflow=-1,  # as many connections as threads: a reader never waits for a connection
+            pool_use_lifo=True,  # the one whose cache was filled last
         )
         # SQLite lets waiting writers poll, and an unlucky one starves; a lock lets this process's writers queue.
         self._writing = Lock()
@@ -174,11 +180,15 @@ class PictureIndex:
 
     def page(self, query: GalleryQuery, limit: int, offset: int, cursor: str | None) -> Page:
         """A page of what the query finds. Raises `InvalidRequest` for a cursor that is none of this query's."""
-        keys = sql.page_of_keys(query, limit + 1 if limit < INT64 - 1 else limit, offset, cursor)
         with self._reading() as connection:
+            search = sql.Search(query, _numbers(connection, query))
+            keys = search.page_of_keys(limit + 1 if limit < INT64 - 1 else limit, offset, cursor)
+            if search.finds_nothing:
+                return Page([], 0)
             rows = connection.execute(sql.whole_rows(query, keys)).all() if limit > 0 else []
-            total, exact = _total(connection, query)
             shown = rows[:limit]
+            seen = len(shown) + (offset if cursor is None and shown else 0)
+            total, exact = _total(connection, search, seen)
             last = shown[-1] if len(rows) > limit else None
             next_cursor = None if last is None else sql.cursor_after(query, last.key, last.rating)
             return Page([to_record(row) for row in shown], total, next_cursor, exact)
@@ -192,9 +202,11 @@ class PictureIndex:
 
     def oldest(self, before: int | None, limit: int) -> Sequence[Entry]:
         """The oldest pictures that nobody starred, made before the key `before` where there is one."""
-        found = _ENTRY.where(pictures.c.favourite.is_(False)).order_by(pictures.c.key).limit(limit)
+        keys = select(traits.c.key).where(traits.c.favourite.is_(False)).order_by(traits.c.key).limit(limit)
+        if before is not None:
+            keys = keys.where(traits.c.key < before)
         with self._reading() as connection:
-            rows = connection.execute(found if before is None else found.where(pictures.c.key < before))
+            rows = connection.execute(_ENTRY.where(pictures.c.key.in_(keys)).order_by(pictures.c.key))
             return [Entry(*row) for row in rows]
 
     def ids(self) -> set[str]:
@@ -265,15 +277,22 @@ def _upsert() -> Any:
 _UPSERT = _upsert()
 
 
-def _total(connection: Connection, query: GalleryQuery) -> tuple[int, bool]:
-    kept = sql.kept_count(query)
-    if kept is not None:
-        return int(connection.execute(kept).scalar_one()), True
-    found = int(connection.execute(sql.bounded_count(query)).scalar_one())
-    return min(found, sql.COUNT_AT_MOST), found <= sql.COUNT_AT_MOST
+def _numbers(connection: Connection, query: GalleryQuery) -> dict[Facet, int]:
+    found = facets(query)
+    return dict(zip(found, connection.execute(numbers_of(found)).one(), strict=True))
+
+
+def _total(connection: Connection, search: sql.Search, seen: int) -> tuple[int, bool]:
+    """How many there are, and whether that is exact; as many as were `seen` at least."""
+    if search.counted is not None:
+        return search.counted, True
+    looked_at, found = connection.execute(search.bounded_count()).one()
+    exact = looked_at <= sql.LOOKED_AT_MOST and found <= sql.COUNT_AT_MOST
+    return found if exact else max(min(found, sql.COUNT_AT_MOST), seen), exact
 
 
 def _configure(connection: sqlite3.Connection, _record: object) -> None:
+    connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
     # FULL brings every commit to disk before it returns; WAL alone would do so only at checkpoints.
     connection.execute("PRAGMA synchronous=FULL")
 

@@ -29,6 +29,7 @@ from visioncraft_gallery_fs.marks import drop_marks, write_marks
 from visioncraft_gallery_fs.naming import placed
 from visioncraft_gallery_fs.settings import GallerySettings
 from visioncraft_gallery_fs.thumbnails import Thumbnails
+from visioncraft_gallery_fs.warming import Warming
 
 if TYPE_CHECKING:
     from visioncraft_gallery_fs.checking import Findings
@@ -59,6 +60,7 @@ class GalleryStore(ImageStore):
         self._thumbnails = Thumbnails(root, self._settings.thumbnail_side, self._write)
         self._marking = Lock()
         self._opened: PictureIndex | None = None
+        self._warming = Warming(root / "index.sqlite3")
 
     def start(self) -> None:
         """Prove that the folder can be written, open the index, and fill it from the files where it is incomplete.
@@ -72,6 +74,7 @@ class GalleryStore(ImageStore):
         except StorageError as error:
             raise ConfigurationError(error.message) from error
         self._retain()
+        self._warming.start()
 
     def prepare(self, thorough: bool = False) -> None:
         """As `start`, but leave an incomplete index incomplete; `thorough` looks for damage in every part of it."""
@@ -93,6 +96,7 @@ class GalleryStore(ImageStore):
 
     def close(self) -> None:
         """Close the index. A closed store can be started again."""
+        self._warming.stop()
         opened, self._opened = self._opened, None
         if opened is not None:
             opened.close()

@@ -12,12 +12,12 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 
 from visioncraft.api.deps import RuntimeDep
-from visioncraft.api.export import zipped
 from visioncraft.api.openapi import binary, responses
 from visioncraft.api.schemas.gallery import Filters, GalleryAnswer, GalleryEntry, GalleryPage
 from visioncraft.contracts import ImageStore
 from visioncraft.errors import NotFound, StorageError
 from visioncraft.types import ImageRecord
+from visioncraft.zipping import zipped
 
 log = logging.getLogger(__name__)
 router = APIRouter(tags=["gallery"])

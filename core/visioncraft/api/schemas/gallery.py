@@ -59,7 +59,7 @@ class GalleryAnswer(BaseModel):
     total_count: int
     limit: int
     offset: int
-    total_is_exact: bool = Field(description="False where counting stopped: there are more than total_count")
+    total_is_exact: bool = Field(description="False where counting stopped: there are total_count or more")
     next_cursor: str | None = Field(description="Pass it as `cursor` for the page after this one; null at the end")
 
 

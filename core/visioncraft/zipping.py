@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from io import RawIOBase
 
@@ -17,10 +17,14 @@ log = logging.getLogger(__name__)
 _PAGE = 100
 
 
-def zipped(store: ImageStore, query: GalleryQuery) -> Iterator[bytes]:
-    """The pieces of a zip with every picture the query finds, in folders by date as the gallery has them.
+def zipped(store: ImageStore, query: GalleryQuery, left_out: Callable[[str], object] = log.warning) -> Iterator[bytes]:
+    """The bytes of a zip with every picture the query finds, in folders by date as the gallery has them.
 
-    Pictures are stored, not deflated: a PNG is compressed already. One that cannot be read is left out and logged.
+    One piece for each picture, and one for the end. Pictures are stored, not deflated: a PNG is compressed already.
+
+    Parameters
+    ----------
+    left_out: Told in a sentence of each picture that cannot be read and is not in the zip; its piece is empty.
     """
     pieces = _Pieces()
     with zipfile.ZipFile(pieces, "w", zipfile.ZIP_STORED) as archive:
@@ -28,7 +32,7 @@ def zipped(store: ImageStore, query: GalleryQuery) -> Iterator[bytes]:
             try:
                 _add(archive, record, store.open(record.id))
             except (NotFound, StorageError) as error:
-                log.warning("%s is not exported: %s", record.id, error.message)
+                left_out(f"{record.id} is not exported: {error.message}")
             yield pieces.take()
     yield pieces.take()
 

@@ -1,0 +1,63 @@
+"""What the commands share: the gallery they work on, a progress bar, and text that cannot steer a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import typer
+from visioncraft import Settings
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from visioncraft_gallery_fs.store import GalleryStore
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What every command is handed.
+
+    Parameters
+    ----------
+    gallery: Gives a store that is not started.
+    settings: For what is drawn again.
+    """
+
+    gallery: Callable[[], GalleryStore]
+    settings: Settings
+
+
+@contextmanager
+def started(ctx: typer.Context, fill: bool = True) -> Iterator[GalleryStore]:
+    """The gallery, started until the block ends.
+
+    Parameters
+    ----------
+    fill: Fill an incomplete index from the files; otherwise leave it so, and look for damage in every part of it.
+    """
+    store: GalleryStore = ctx.obj.gallery()
+    try:
+        if fill:
+            store.start()
+        else:
+            store.prepare(thorough=True)
+        yield store
+    finally:
+        store.close()
+
+
+def progress_bar() -> Progress:
+    """A bar on stderr that counts pictures and says how long it will take."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    return Progress(*columns, console=Console(stderr=True))
+
+
+def printable(text: str) -> str:
+    """Prompts are strangers' text: nothing in them may steer the terminal."""
+    return "".join(character if character.isprintable() else " " for character in text)
