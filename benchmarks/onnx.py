@@ -39,8 +39,8 @@ _PYTHON = DATA / "environments" / "onnx-export" / "bin" / "python"
 _EXPORT = DATA / "models-onnx" / "visioncraft-mini-onnx"
 OURS = {"local_onnx": "local_onnx", "local_onnx_openvino": "local_onnx with OpenVINO"}
 LABELS = {
-    "local_sd": "local_sd, eager, in the precision it chooses,",
-    "local_sd_fp32": "local_sd, eager, in fp32,",
+    "local_sd": "local_sd as it comes (eager)",
+    "local_sd_fp32": "local_sd in fp32 (eager)",
     "optimum": "Optimum's ORTStableDiffusionPipeline",
 }
 PEERS = ("local_sd", "local_sd_fp32", *(["optimum"] if _PYTHON.exists() and _EXPORT.exists() else []))
