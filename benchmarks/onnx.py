@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager
 from importlib.metadata import distribution
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -39,8 +39,8 @@ _PYTHON = DATA / "environments" / "onnx-export" / "bin" / "python"
 _EXPORT = DATA / "models-onnx" / "visioncraft-mini-onnx"
 OURS = {"local_onnx": "local_onnx", "local_onnx_openvino": "local_onnx with OpenVINO"}
 LABELS = {
-    "local_sd": "local_sd as it comes",
-    "local_sd_fp32": "local_sd in fp32",
+    "local_sd": "local_sd as it comes (eager)",
+    "local_sd_fp32": "local_sd in fp32 (eager)",
     "optimum": "Optimum's ORTStableDiffusionPipeline",
 }
 PEERS = ("local_sd", "local_sd_fp32", *(["optimum"] if _PYTHON.exists() and _EXPORT.exists() else []))
@@ -178,7 +178,8 @@ def _engine(name: str, folder: Path) -> Draw:
         from visioncraft_local_sd.generator import LocalSD
         from visioncraft_local_sd.settings import LocalSDSettings
 
-        generator = LocalSD(LocalSDSettings(device="cpu", dtype="fp32" if "fp32" in name else "auto"), folder)
+        dtype: Literal["fp32", "auto"] = "fp32" if "fp32" in name else "auto"
+        generator = LocalSD(LocalSDSettings(device="cpu", dtype=dtype, compile="off"), folder)
 
     def draw(seed: int) -> None:
         request = GenerationRequest(PROMPT, MINI, num_inference_steps=STEPS, width=SIDE, height=SIDE, seed=seed)

@@ -22,8 +22,8 @@ HEAVY = {"torch", "diffusers", "transformers", "accelerate", "scipy", "onnxrunti
 WEB = {"fastapi", "starlette", "fastapi_offline"}
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "ids", "logs", "editing", "models", "shelf"}),
-    frozenset({"types"}),
+    frozenset({"errors", "ids", "logs", "editing", "models"}),
+    frozenset({"types", "shelf"}),
     frozenset({"contracts"}),
     frozenset({"metadata", "device", "settings", "hookspecs", "wire", "search"}),
     frozenset({"images", "stores", "keys", "spawn", "zipping"}),

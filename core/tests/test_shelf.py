@@ -57,7 +57,7 @@ def test_a_loaded_model_does_not_wait_for_the_load_of_another() -> None:
             assert not item.closed
         finish.set()
         job.result(10)
-    assert shelf.keys() == ["b", "a"]
+    assert shelf.ids() == ["b", "a"]
 
 
 def test_a_load_that_fails_leaves_the_shelf_as_it_was() -> None:
@@ -70,7 +70,16 @@ def test_a_load_that_fails_leaves_the_shelf_as_it_was() -> None:
         pass
     with shelf.hold("a", Item) as item:
         assert not item.closed
-    assert shelf.keys() == ["a"]
+    assert shelf.ids() == ["a"]
+
+
+def test_a_model_is_one_however_its_id_is_spelled_and_is_shown_as_it_was_last_asked_for() -> None:
+    shelf: Shelf[Item] = Shelf()
+    with shelf.hold("phoenix-1.0", Item) as first, shelf.hold("Phoenix-1-0", Item) as second:
+        assert first is second
+    assert shelf.ids() == ["Phoenix-1-0"]
+    shelf.drop("phoenix-1.0")
+    assert (shelf.ids(), first.closed) == ([], True)
 
 
 def test_free_memory_of_this_machine_is_a_sane_number_of_gb() -> None:

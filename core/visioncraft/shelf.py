@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from visioncraft.models import canonical_id
+
 
 class Resident(Protocol):
     """What a shelf keeps."""
@@ -27,12 +29,13 @@ T = TypeVar("T", bound=Resident)
 @dataclass
 class _Entry(Generic[T]):
     item: T
+    shown: str
     holders: int = 0
     doomed: bool = False
 
 
 class Shelf(Generic[T]):
-    """Loaded models by id. Safe to use from several threads."""
+    """Loaded models by id, however it is spelled. Safe to use from several threads."""
 
     def __init__(self) -> None:
         self._entries: OrderedDict[str, _Entry[T]] = OrderedDict()  # the most recently used one last
@@ -40,16 +43,16 @@ class Shelf(Generic[T]):
         self._loading = threading.Lock()
 
     @contextmanager
-    def hold(self, key: str, load: Callable[[], T]) -> Iterator[T]:
+    def hold(self, model_id: str, load: Callable[[], T]) -> Iterator[T]:
         """Hold a model while the block runs, so that it is not evicted; loaded first where it is absent.
 
         Loads happen one at a time, since two would compete for the same memory. A model that is loaded already does
         not wait for another's load.
         """
-        entry = self._take(key)
+        entry = self._take(model_id)
         if entry is None:
             with self._loading:
-                entry = self._take(key) or self._put(key, load())
+                entry = self._take(model_id) or self._put(model_id, load())
         try:
             yield entry.item
         finally:
@@ -65,10 +68,10 @@ class Shelf(Generic[T]):
                 return
             entry.item.close()
 
-    def drop(self, key: str) -> None:
+    def drop(self, model_id: str) -> None:
         """Close a model: now, or when its last holder is done."""
         with self._lock:
-            entry = self._entries.pop(key, None)
+            entry = self._entries.pop(canonical_id(model_id), None)
             if entry is None:
                 return
             entry.doomed = True
@@ -78,30 +81,32 @@ class Shelf(Generic[T]):
 
     def clear(self) -> None:
         """Close every model as `drop` does."""
-        for key in self.keys():
-            self.drop(key)
+        for model_id in self.ids():
+            self.drop(model_id)
 
-    def keys(self) -> list[str]:
-        """Ids of the models in memory, the most recently used one first."""
+    def ids(self) -> list[str]:
+        """Ids of the models in memory, as they were last asked for, the most recently used one first."""
         with self._lock:
-            return list(reversed(self._entries))
+            return [entry.shown for entry in reversed(self._entries.values())]
 
     def resident_gb(self) -> float:
         """Device memory of all models together, in GB."""
         with self._lock:
             return sum(entry.item.resident_gb for entry in self._entries.values())
 
-    def _take(self, key: str) -> _Entry[T] | None:
+    def _take(self, model_id: str) -> _Entry[T] | None:
+        key = canonical_id(model_id)
         with self._lock:
             entry = self._entries.get(key)
             if entry is not None:
                 entry.holders += 1
+                entry.shown = model_id
                 self._entries.move_to_end(key)
             return entry
 
-    def _put(self, key: str, item: T) -> _Entry[T]:
+    def _put(self, model_id: str, item: T) -> _Entry[T]:
         with self._lock:
-            entry = self._entries[key] = _Entry(item, holders=1)
+            entry = self._entries[canonical_id(model_id)] = _Entry(item, model_id, holders=1)
             return entry
 
     def _release(self, entry: _Entry[T]) -> None:

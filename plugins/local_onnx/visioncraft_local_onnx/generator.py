@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -20,7 +20,6 @@ from visioncraft import (
     ModelNotAvailable,
     Progress,
     Shelf,
-    canonical_id,
     free_memory_gb,
     probe_device,
 )
@@ -61,7 +60,6 @@ class LocalOnnx(Generator):
         self._environment = data_path / "environments" / "onnx-export"
         self._optimised = data_path / "onnx-optimised" if settings.keep_optimised else None
         self._shelf: Shelf[OnnxModel] = Shelf()
-        self._ids: dict[str, str] = {}  # as clients are shown them, by canonical id
         self._provider: str | None = None
 
     def models(self) -> Sequence[ModelInfo]:
@@ -75,7 +73,7 @@ class LocalOnnx(Generator):
 
     def unload(self, model: ModelInfo) -> None:
         """Give a model's memory back: now, or when the pictures it is drawing are done."""
-        self._shelf.drop(canonical_id(model.id))
+        self._shelf.drop(model.id)
 
     def close(self) -> None:
         """Give everything back."""
@@ -83,11 +81,10 @@ class LocalOnnx(Generator):
 
     def status(self) -> BackendStatus:
         """The models in memory, the device and the execution provider; imports no ONNX Runtime."""
-        keys = self._shelf.keys()
         facts = {"memory_used_by_models": round(self._shelf.resident_gb(), 2)}
         return BackendStatus(
             name=self.name,
-            loaded_models=[self._ids.get(key, key) for key in keys],
+            loaded_models=self._shelf.ids(),
             device=probe_device(cpu_only=self._provider not in _ON_A_GPU),
             facts=facts | ({"provider": self._provider} if self._provider else {}),
         )
@@ -148,12 +145,8 @@ class LocalOnnx(Generator):
         height, width = pixels.shape[:2]
         return GeneratedImage(encode_png(pixels), width, height, request.seed, facts=facts)
 
-    @contextmanager
-    def _held(self, model: ModelInfo, progress: Progress) -> Iterator[OnnxModel]:
-        key = canonical_id(model.id)
-        with self._shelf.hold(key, lambda: self._load(model, progress)) as loaded:
-            self._ids[key] = model.id
-            yield loaded
+    def _held(self, model: ModelInfo, progress: Progress) -> AbstractContextManager[OnnxModel]:
+        return self._shelf.hold(model.id, lambda: self._load(model, progress))
 
     def _load(self, model: ModelInfo, progress: Progress) -> OnnxModel:
         progress.stage("loading")

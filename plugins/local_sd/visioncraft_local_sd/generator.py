@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeVar
@@ -21,7 +21,6 @@ from visioncraft import (
     Progress,
     Shelf,
     StoredModel,
-    canonical_id,
 )
 
 from visioncraft_local_sd.checkpoints import Checkpoint
@@ -74,7 +73,6 @@ class LocalSD(Generator):
         self._engine = Engine()
         self._measured, self._compiled = data_path / "precision.json", data_path / "compiled"
         self._shelf: Shelf[LoadedModel] = Shelf()
-        self._ids: dict[str, str] = {}  # as clients are shown them, by canonical id
         self._device: str | None = None
 
     def models(self) -> Sequence[ModelInfo]:
@@ -88,7 +86,7 @@ class LocalSD(Generator):
 
     def unload(self, model: ModelInfo) -> None:
         """Give a model's memory back: now, or when the pictures it is drawing are done."""
-        self._shelf.drop(canonical_id(model.id))
+        self._shelf.drop(model.id)
 
     def close(self) -> None:
         """Give everything back."""
@@ -96,10 +94,9 @@ class LocalSD(Generator):
 
     def status(self) -> BackendStatus:
         """The models in memory and the device; imports no torch."""
-        keys = self._shelf.keys()
         return BackendStatus(
             name=self.name,
-            loaded_models=[self._ids.get(key, key) for key in keys],
+            loaded_models=self._shelf.ids(),
             device=describe_device(self._settings.device, self._device),
             facts={"memory_used_by_models": round(self._shelf.resident_gb(), 2)},
         )
@@ -158,12 +155,8 @@ class LocalSD(Generator):
             facts=facts,
         )
 
-    @contextmanager
-    def _held(self, model: ModelInfo, progress: Progress) -> Iterator[LoadedModel]:
-        key = canonical_id(model.id)
-        with self._shelf.hold(key, lambda: self._load(model, progress)) as loaded:
-            self._ids[key] = model.id
-            yield loaded
+    def _held(self, model: ModelInfo, progress: Progress) -> AbstractContextManager[LoadedModel]:
+        return self._shelf.hold(model.id, lambda: self._load(model, progress))
 
     def _load(self, model: ModelInfo, progress: Progress) -> LoadedModel:
         progress.stage("loading")
