@@ -43,6 +43,7 @@ test: $(DEV)  ## Run all tests (ARGS="-k gallery")
 	@scripts/install-browser.sh
 	@scripts/install-leonardo-client.sh
 	@scripts/install-strace.sh
+	@scripts/install-openvino.sh
 	$(BIN)/python -m pytest $(ARGS)
 
 check: $(DEV)  ## Lint, formatting and types
@@ -55,6 +56,7 @@ check: $(DEV)  ## Lint, formatting and types
 
 bench: $(DEV)  ## Measure, and write docs/benchmarks.md
 	$(INSTALL) --no-deps -r requirements-bench.txt
+	@scripts/install-openvino.sh
 	$(BIN)/python -m benchmarks $(ARGS)
 
 soak: $(DEV)  ## Run the long forms of the tests that kill, flood and draw lots
@@ -72,7 +74,8 @@ mini-measure: $(DEV)  ## Measure the embedded model's weights on data/ (ARGS="--
 
 constraints: $(DEV)  ## Write down the versions that .venv holds
 	@{ sed -n '/^#/p;/^[^#]/q' constraints.txt; $(BIN)/python -m pip freeze --all --exclude-editable \
-		| sed -E '/^#/d;/^(cuda-|nvidia-(cu|nv|nc)|triton)/d;s/\+[A-Za-z0-9.]+$$//' | sort -f; } > constraints.new
+		| sed -E '/^#/d;/^(cuda-|nvidia-(cu|nv|nc)|triton)/d;s/\+[A-Za-z0-9.]+$$//' \
+		| cat - <(grep '^onnxruntime-openvino==' constraints.txt) | sort -f; } > constraints.new
 	@mv constraints.new constraints.txt
 
 clean:  ## Remove .venv and everything that was built

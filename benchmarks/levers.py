@@ -76,8 +76,8 @@ def _of_company(pipe: Any) -> list[Row]:
     vae = copy.deepcopy(pipe.vae).to(memory_format=torch.channels_last)
     latents = torch.randn(_PICTURES, 4, SIDE, SIDE, dtype=torch.bfloat16)
     words = torch.randint(0, 1000, (_TEXTS, 77))
-    calls: list[Call] = [lambda: vae.decode(latents), lambda: [vae.decode(one) for one in latents.split(1)]]
-    calls += [lambda: pipe.text_encoder(words), lambda: [pipe.text_encoder(one) for one in words.split(1)]]
+    calls: list[Call] = [lambda: vae.decode(latents), lambda: [vae.decode(one) for one in latents.chunk(_PICTURES)]]
+    calls += [lambda: pipe.text_encoder(words), lambda: [pipe.text_encoder(one) for one in words.chunk(_TEXTS)]]
     times = _in_turn(calls)
     return [
         _row(f"VAE, {_PICTURES} pictures in one call", times[0], times[1], "not kept"),

@@ -7,6 +7,7 @@ it took and the memory it holds, in JSON.
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -31,14 +32,18 @@ DATA = Path("data")
 """Where `visioncraft models export visioncraft-mini` leaves an export and its environment; without them, Optimum's own
 pipeline is not measured."""
 
+OPENVINO = Path(sys.prefix) / "openvino"
+"""OpenVINO's build of ONNX Runtime, which scripts/install-openvino.sh puts there for a process of its own."""
+
 _PYTHON = DATA / "environments" / "onnx-export" / "bin" / "python"
 _EXPORT = DATA / "models-onnx" / "visioncraft-mini-onnx"
+OURS = {"local_onnx": "local_onnx", "local_onnx_openvino": "local_onnx with OpenVINO"}
 LABELS = {
     "local_sd": "local_sd as it comes",
     "local_sd_fp32": "local_sd in fp32",
     "optimum": "Optimum's ORTStableDiffusionPipeline",
 }
-NAMES = ("local_onnx", "local_sd", "local_sd_fp32", *(["optimum"] if _PYTHON.exists() and _EXPORT.exists() else []))
+PEERS = ("local_sd", "local_sd_fp32", *(["optimum"] if _PYTHON.exists() and _EXPORT.exists() else []))
 Draw = Callable[[int], None]
 Row = tuple[str, str, str]
 
@@ -46,22 +51,25 @@ Row = tuple[str, str, str]
 def rows() -> list[Row]:
     """(what, ours, against what)."""
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-onnx-") as folder:
-        first, again = ({name: _cold(name, folder) for name in NAMES} for _ in range(2))
+        first, again = ({name: _cold(name, folder) for name in (*OURS, "local_sd")} for _ in range(2))
         with ExitStack() as stack:
-            times, memory = _alternate({name: stack.enter_context(_drawer(name, folder)) for name in NAMES})
-    return [*_picture_rows(times), *_cold_rows(first, again), _memory_row(memory), _size_row()]
+            times, memory = _alternate({name: stack.enter_context(_drawer(name, folder)) for name in (*OURS, *PEERS)})
+    return [*_picture_rows(times), *_cold_rows(first, again), *_memory_rows(memory), _size_row()]
 
 
 def _picture_rows(times: Mapping[str, float]) -> Iterator[Row]:
-    ours = times["local_onnx"]
-    for peer in NAMES[1:]:
-        against = f"{LABELS[peer]} {times[peer] * 1e3:.0f} ms: ratio {ours / times[peer]:.2f}"
-        against += f" (target at most {TARGET})" if peer == "local_sd" else ""
-        yield f"one picture of mini, {SIDE}x{SIDE}, {STEPS} steps, by local_onnx", f"{ours * 1e3:.0f} ms", against
+    for name, label in OURS.items():
+        what = f"one picture of mini, {SIDE}x{SIDE}, {STEPS} steps, by {label}"
+        for peer in PEERS:
+            against = f"{LABELS[peer]} {times[peer] * 1e3:.0f} ms: ratio {times[name] / times[peer]:.2f}"
+            against += f" (target at most {TARGET})" if peer != "optimum" else ""
+            yield what, f"{times[name] * 1e3:.0f} ms", against
 
 
-def _memory_row(memory: Mapping[str, float]) -> Row:
-    return "resident memory after that", f"{memory['local_onnx']:.0f} MiB", f"local_sd {memory['local_sd']:.0f} MiB"
+def _memory_rows(memory: Mapping[str, float]) -> Iterator[Row]:
+    against = f"local_sd {memory['local_sd']:.0f} MiB"
+    for name, label in OURS.items():
+        yield f"resident memory after that, {label}", f"{memory[name]:.0f} MiB", against
 
 
 def _size_row() -> Row:
@@ -98,8 +106,9 @@ def _megabytes(names: Iterable[str]) -> float:
 
 def _cold_rows(first: Mapping[str, float], again: Mapping[str, float]) -> Iterator[Row]:
     for times, when in ((first, "on a new machine"), (again, "once something was drawn there")):
-        what = f"from the start of a process to its first picture, {when}"
-        yield what, f"{times['local_onnx']:.2f} s", f"local_sd {times['local_sd']:.2f} s"
+        for name, label in OURS.items():
+            what = f"from the start of a process to its first picture, {when}, {label}"
+            yield what, f"{times[name]:.2f} s", f"local_sd {times['local_sd']:.2f} s"
 
 
 def _cold(name: str, folder: str) -> float:
@@ -125,6 +134,8 @@ def _drawer(name: str, folder: str) -> Iterator[subprocess.Popen[str]]:
         peer = Path(__file__).with_name("optimum_peer.py")
         command = [str(_PYTHON), "-P", str(peer), str(_EXPORT), PROMPT, str(STEPS), str(SIDE)]
     options: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    if name == "local_onnx_openvino":
+        options["env"] = os.environ | {"PYTHONPATH": str(OPENVINO)}
     with subprocess.Popen(command, stderr=subprocess.DEVNULL, **options) as process:
         yield process
         if process.stdin is not None:
@@ -157,11 +168,12 @@ def _engine(name: str, folder: Path) -> Draw:
     from visioncraft_mini.plugin import MINI
 
     generator: Generator
-    if name == "local_onnx":
+    if name in OURS:
         from visioncraft_local_onnx.generator import LocalOnnx
         from visioncraft_local_onnx.settings import LocalOnnxSettings
 
-        generator = LocalOnnx(LocalOnnxSettings(), folder)
+        wanted = "openvino" if "openvino" in name else "cpu"
+        generator = LocalOnnx(LocalOnnxSettings(providers=(wanted,)), folder)
     else:
         from visioncraft_local_sd.generator import LocalSD
         from visioncraft_local_sd.settings import LocalSDSettings

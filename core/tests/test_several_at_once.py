@@ -105,7 +105,7 @@ def test_a_job_that_fails_keeps_what_was_being_drawn_and_begins_no_more() -> Non
         async with running(painter) as runtime:
             job = await submit(runtime, "unlucky", pictures=4)
             await asyncio.to_thread(painter.failed.wait, 30)
-            while job.hands > 1:  # until the service knows
+            while job.hands > 1:  # noqa: ASYNC110 - until the service knows, which it tells nobody
                 await asyncio.sleep(0)
             painter.gates["unlucky"].release(10)
             await job.wait()

@@ -169,10 +169,12 @@ class LocalOnnx(Generator):
         from visioncraft_local_onnx.pipeline import OnnxModel
         from visioncraft_local_onnx.sessions import Runtime, choose_providers
 
-        providers = choose_providers(self._settings.providers)
+        settings = self._settings
+        providers = choose_providers(settings.providers)
         _log.info("loading %s with %s", model.id, ", ".join(providers))
-        every = self._settings.preview_every if self._settings.preview == "linear" else 0
-        loaded = OnnxModel(folder, Runtime(providers, self._settings.threads, self._optimised), every)
+        every = settings.preview_every if settings.preview == "linear" else 0
+        runtime = Runtime(providers, settings.threads, self._optimised, settings.openvino_precision)
+        loaded = OnnxModel(folder, runtime, every)
         self._provider = loaded.provider
         return loaded
 

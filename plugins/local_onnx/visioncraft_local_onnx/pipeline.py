@@ -65,7 +65,7 @@ class OnnxModel:
     def precision(self) -> str:
         """What the denoiser computes in."""
         plain = "fp16" if self._unet.inputs["sample"] == "tensor(float16)" else "fp32"
-        return self.folder.precision or plain
+        return self._unet.precision or self.folder.precision or plain
 
     def close(self) -> None:
         """Give the memory back."""

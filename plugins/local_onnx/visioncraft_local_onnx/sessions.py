@@ -7,6 +7,7 @@ spin between two operators, because the server shares the machine.
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
 import shutil
@@ -20,7 +21,7 @@ import onnxruntime
 from visioncraft import ServiceUnavailable, probe_device
 
 from visioncraft_local_onnx.folder import ModelRefused, files_of
-from visioncraft_local_onnx.settings import ProviderName
+from visioncraft_local_onnx.settings import OpenVINOPrecision, ProviderName
 
 _log = logging.getLogger("visioncraft.local_onnx")
 _PROVIDERS: Mapping[ProviderName, tuple[str, str]] = {  # what ONNX Runtime calls it, and the package that has it
@@ -33,6 +34,9 @@ _PROVIDERS: Mapping[ProviderName, tuple[str, str]] = {  # what ONNX Runtime call
 }
 _HOST = frozenset({"cpu", "openvino", "coreml"})
 """Providers that read their inputs from main memory."""
+
+_BF16 = frozenset({"avx512_bf16", "amx_bf16"})
+"""Flags in `/proc/cpuinfo` of processors that multiply bf16."""
 
 _COPY = "model.onnx"
 _INLINE_LIMIT = 1024  # bytes: larger weights of an optimised graph lie beside it, since a graph holds 2 GB at most
@@ -63,11 +67,13 @@ class Runtime:
     providers: In order of preference, all available.
     threads: For one graph; 0 for as many as this process may use.
     cache: Folder of optimised graphs; None to keep none.
+    openvino_precision: What OpenVINO computes in.
     """
 
     providers: Sequence[ProviderName]
     threads: int
     cache: Path | None
+    openvino_precision: OpenVINOPrecision = "auto"
 
     def open(self, graph: Path) -> Session:
         """Open a graph. Raises `ModelRefused` for one that is damaged or needs what this onnxruntime lacks."""
@@ -103,14 +109,30 @@ class Runtime:
             return session
 
     def _session(self, graph: Path, options: Any) -> Session:
-        names = [_PROVIDERS[name][0] for name in self.providers]
+        bf16 = self.openvino_precision == "bf16" or (self.openvino_precision == "auto" and has_bf16())
+        own = {"openvino": self._openvino_options("bf16" if bf16 else "f32")}
+        names = [(_PROVIDERS[name][0], own.get(name, {})) for name in self.providers]
         session = onnxruntime.InferenceSession(str(graph), options, providers=names)
         used = session.get_providers()[0]  # where a GPU's provider cannot start, ONNX Runtime goes on to the next
-        return Session(session, next(name for name, (own, _) in _PROVIDERS.items() if own == used))
+        provider = next(name for name, (its, _) in _PROVIDERS.items() if its == used)
+        return Session(session, provider, "bf16" if bf16 and provider == "openvino" else None)
+
+    def _openvino_options(self, precision: str) -> Mapping[str, str]:
+        """OpenVINO's own settings (https://docs.openvino.ai, CPU device); ONNX Runtime's do not reach its threads."""
+        config = {
+            "INFERENCE_PRECISION_HINT": precision,
+            "INFERENCE_NUM_THREADS": str(self._cores),
+            "ENABLE_CPU_PINNING": "NO",  # pictures drawn at once would be pinned to the same cores
+        }
+        return {"device_type": "CPU", "load_config": json.dumps({"CPU": config})}
+
+    @property
+    def _cores(self) -> int:
+        return self.threads or usable_cores()
 
     def _options(self) -> Any:
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self.threads or usable_cores()
+        options.intra_op_num_threads = self._cores
         options.log_severity_level = 4  # errors come as exceptions, and are told once
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -132,10 +154,11 @@ class Session:
     ----------
     session: ONNX Runtime's.
     provider: The one in use.
+    precision: What it computes in, where that is not what the graph says.
     """
 
-    def __init__(self, session: Any, provider: ProviderName) -> None:
-        self.provider = provider
+    def __init__(self, session: Any, provider: ProviderName, precision: str | None = None) -> None:
+        self.provider, self.precision = provider, precision
         self._session = session
         self.inputs: Mapping[str, str] = {entry.name: entry.type for entry in session.get_inputs()}
         self.scalars = frozenset(entry.name for entry in session.get_inputs() if not entry.shape)
@@ -167,6 +190,14 @@ class Session:
             return value
         device = "dml" if self.provider == "directml" else "cuda"
         return onnxruntime.OrtValue.ortvalue_from_numpy(value, device, 0)
+
+
+def has_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether this processor multiplies bf16; where Linux does not say so, it does not count."""
+    try:
+        return not _BF16.isdisjoint(cpuinfo.read_text("ascii", "replace").split())
+    except OSError:
+        return False
 
 
 def usable_cores() -> int:

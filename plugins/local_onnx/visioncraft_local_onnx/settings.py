@@ -10,6 +10,7 @@ from pydantic import Field
 from visioncraft import PluginSettings
 
 ProviderName = Literal["tensorrt", "cuda", "directml", "coreml", "openvino", "cpu"]
+OpenVINOPrecision = Literal["auto", "bf16", "fp32"]
 
 
 class ModelEntry(PluginSettings):
@@ -34,6 +35,8 @@ class LocalOnnxSettings(PluginSettings):
     ----------
     providers: Execution providers in order of preference; those that the installed onnxruntime lacks are passed over.
         TensorRT is not among the defaults: it compiles for minutes.
+    openvino_precision: What OpenVINO computes in; `auto` is bf16 where the processor has instructions for it (measured
+        in docs/onnx.md), else fp32.
     threads: For one picture; 0 is as many as this process may use.
     concurrency: How many pictures are drawn at once.
     memory_budget_gb: GB (2**30 bytes) that loaded models may take together; 0 is 70 % of the machine's memory.
@@ -48,6 +51,7 @@ class LocalOnnxSettings(PluginSettings):
     """
 
     providers: tuple[ProviderName, ...] = Field(("cuda", "directml", "coreml", "openvino", "cpu"), min_length=1)
+    openvino_precision: OpenVINOPrecision = "auto"
     threads: int = Field(0, ge=0, le=1024)
     concurrency: int = Field(1, ge=1, le=64)
     memory_budget_gb: float = Field(0.0, ge=0)
