@@ -1,6 +1,7 @@
 """What was tried for many at once and not kept: the VAE or the texts beside the denoiser, or several in one call.
 
-`python -m benchmarks.crowd LEVER` has 16 clients at the engine itself work in one of the ways of `LEVERS`. Each has a process of its own: a second pool of OpenMP's threads, once there, slows everything after it.
+`python -m benchmarks.crowd LEVER` has 16 clients at the engine itself work in one of the ways of `LEVERS`. Each has a
+process of its own: a second pool of OpenMP's threads, once there, slows everything after it.
 """
 
 from __future__ import annotations
