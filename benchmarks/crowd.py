@@ -30,7 +30,7 @@ from visioncraft_local_sd.settings import LocalSDSettings
 from benchmarks.levers import SIDE, Call, in_turn, row
 from benchmarks.peers import pipeline
 
-CLIENTS, ROUNDS, SHORT_ROUNDS = 16, 2, 5
+CLIENTS, ROUNDS, SHORT_ROUNDS = 16, 2, 3
 STEPS, GUIDANCE = (10, 20, 30, 15), (7.5, 1.0, 5.0, 12.0)
 AS_IN_A_WORKER = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1)}
 _PICTURES, _TEXTS = 4, 8
