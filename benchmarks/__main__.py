@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks import batching, gallery, jobs, levers, onnx, report, server, startup
+from benchmarks import batching, crowd, gallery, jobs, levers, onnx, report, server, startup
 
 SUITES = {
     "startup": startup,
@@ -17,6 +17,7 @@ SUITES = {
     "jobs": jobs,
     "batching": batching,
     "levers": levers,
+    "crowd": crowd,
     "onnx": onnx,
     "gallery": gallery,
 }

@@ -1,7 +1,7 @@
-"""16 clients at the engine itself, with one way of working beside the denoiser: `python -m benchmarks.crowd LEVER`.
+"""What was tried for many at once and not kept: the VAE or the texts beside the denoiser, or several in one call.
 
-Each lever has a process of its own: a second pool of OpenMP's threads, once there, slows everything after it. Prints
-JSON.
+`python -m benchmarks.crowd LEVER` has 16 clients at the engine itself work in one of the ways of `LEVERS`. Each has a
+process of its own: a second pool of OpenMP's threads, once there, slows everything after it.
 """
 
 from __future__ import annotations
@@ -27,9 +27,13 @@ from visioncraft_local_sd.generator import LocalSD
 from visioncraft_local_sd.pipeline import LoadedModel
 from visioncraft_local_sd.settings import LocalSDSettings
 
-CLIENTS, ROUNDS, SHORT_ROUNDS = 16, 2, 5
+from benchmarks.levers import SIDE, Call, in_turn, row
+from benchmarks.peers import pipeline
+
+CLIENTS, ROUNDS, SHORT_ROUNDS = 16, 2, 3
 STEPS, GUIDANCE = (10, 20, 30, 15), (7.5, 1.0, 5.0, 12.0)
 AS_IN_A_WORKER = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1)}
+_PICTURES, _TEXTS = 4, 8
 Row = tuple[str, str, str]
 _alone = threading.Lock()
 
@@ -62,9 +66,24 @@ def rows() -> list[Row]:
     """(what, with the lever, without it): the better of two rounds, since other work only ever makes one slower."""
     found = [{lever: _measured(lever) for lever in LEVERS} for _ in range(2)]
     best = {lever: max((each[lever] for each in found), key=lambda told: told["speed"]) for lever in LEVERS}
-    without = _told(best.pop("as it is"))
+    without = f"without {_told(best.pop('as it is'))}"
+    beside = [(f"{CLIENTS} clients, {lever}", _told(best[lever]), f"{without}; not kept") for lever in best]
+    return [*_in_company(), *beside]
+
+
+def _in_company() -> list[Row]:
+    """Several that wait in one call of the VAE or of the text encoder, against a call each."""
+    pipe = pipeline(_weights(), "bf16", "bf16")
+    vae: Any = pipe.vae.to(memory_format=torch.channels_last)
+    latents = torch.randn(_PICTURES, 4, SIDE, SIDE, dtype=torch.bfloat16)
+    words = torch.randint(0, 1000, (_TEXTS, 77))
+    calls: list[Call] = [lambda: vae.decode(latents), lambda: [vae.decode(one) for one in latents.chunk(_PICTURES)]]
+    calls += [lambda: pipe.text_encoder(words), lambda: [pipe.text_encoder(one) for one in words.chunk(_TEXTS)]]
+    with torch.inference_mode():
+        times = in_turn(calls)
     return [
-        (f"{CLIENTS} clients, {lever}", _told(told), f"without {without}; not kept") for lever, told in best.items()
+        row(f"VAE, {_PICTURES} pictures in one call", times[0], times[1], "not kept"),
+        row(f"text encoder, {_TEXTS} texts in one call", times[2], times[3], "not kept: little of any picture"),
     ]
 
 

@@ -16,11 +16,9 @@ from visioncraft import model_folder
 from visioncraft_local_sd.compiling.jobs import Compiler
 from visioncraft_local_sd.compiling.network import Network
 
-from benchmarks import crowd
 from benchmarks.peers import pipeline
 
 ROUNDS = 25
-_PICTURES, _TEXTS = 4, 8
 SIDE = 32  # latents, for 512 pixels of mini
 NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16"}
 
@@ -32,8 +30,7 @@ def rows() -> list[Row]:
     """(what, with the lever, without it); all in bf16, in turn, so that whatever else goes on hits all alike."""
     pipe = pipeline(model_folder(str(visioncraft_mini.__file__), "weights"), "bf16", "bf16")
     with torch.inference_mode():
-        alone = [*_of_the_denoiser(pipe.unet), *_of_the_vae(pipe.vae), *_of_company(pipe)]
-    return [*alone, *crowd.rows()]
+        return [*_of_the_denoiser(pipe.unet), *_of_the_vae(pipe.vae)]
 
 
 def _of_the_denoiser(plain: Any) -> list[Row]:
@@ -41,10 +38,10 @@ def _of_the_denoiser(plain: Any) -> list[Row]:
     fused = copy.deepcopy(unet)
     fused.fuse_qkv_projections()
     calls = [_unet_call(plain, False), *(_unet_call(module, True) for module in (unet, fused))]
-    times = _in_turn(calls)
+    times = in_turn(calls)
     return [
-        _row("denoiser channels-last", times[1], times[0], "kept: a row's numbers no longer depend on its neighbours"),
-        _row("denoiser with fused projections", times[2], times[1], "not kept"),
+        row("denoiser channels-last", times[1], times[0], "kept: a row's numbers no longer depend on its neighbours"),
+        row("denoiser with fused projections", times[2], times[1], "not kept"),
         *(_compiled(unet, dtype) for dtype in (torch.float32, torch.bfloat16)),
     ]
 
@@ -59,30 +56,16 @@ def _compiled(unet: Any, dtype: torch.dtype) -> Row:
         call()
         network.wait()
         compiling = time.perf_counter() - began
-        without, lever = _in_turn([_unet_call(eager, True, dtype), call])
+        without, lever = in_turn([_unet_call(eager, True, dtype), call])
     kept = "kept: the same picture" if dtype == torch.float32 else "only on request: pictures differ by shades"
-    return _row(f"denoiser compiled, in {NAMES[dtype]}", lever, without, f"{compiling:.0f} s to compile; {kept}")
+    return row(f"denoiser compiled, in {NAMES[dtype]}", lever, without, f"{compiling:.0f} s to compile; {kept}")
 
 
 def _of_the_vae(plain: Any) -> list[Row]:
     vae = copy.deepcopy(plain).to(memory_format=torch.channels_last)
     latents = torch.randn(1, 4, SIDE, SIDE, dtype=torch.bfloat16)
-    times = _in_turn([lambda: plain.decode(latents), lambda: vae.decode(latents)])
-    return [_row("VAE channels-last", times[1], times[0], "kept")]
-
-
-def _of_company(pipe: Any) -> list[Row]:
-    """What a picture or text costs less where several that wait go through the VAE or text encoder in one call."""
-    vae = copy.deepcopy(pipe.vae).to(memory_format=torch.channels_last)
-    latents = torch.randn(_PICTURES, 4, SIDE, SIDE, dtype=torch.bfloat16)
-    words = torch.randint(0, 1000, (_TEXTS, 77))
-    calls: list[Call] = [lambda: vae.decode(latents), lambda: [vae.decode(one) for one in latents.chunk(_PICTURES)]]
-    calls += [lambda: pipe.text_encoder(words), lambda: [pipe.text_encoder(one) for one in words.chunk(_TEXTS)]]
-    times = _in_turn(calls)
-    return [
-        _row(f"VAE, {_PICTURES} pictures in one call", times[0], times[1], "not kept"),
-        _row(f"text encoder, {_TEXTS} texts in one call", times[2], times[3], "not kept: little of any picture"),
-    ]
+    times = in_turn([lambda: plain.decode(latents), lambda: vae.decode(latents)])
+    return [row("VAE channels-last", times[1], times[0], "kept")]
 
 
 def _unet_call(unet: Any, channels_last: bool, dtype: torch.dtype = torch.bfloat16) -> Call:
@@ -93,7 +76,7 @@ def _unet_call(unet: Any, channels_last: bool, dtype: torch.dtype = torch.bfloat
     return lambda: unet(latents, timesteps, encoder_hidden_states=context, return_dict=False)
 
 
-def _in_turn(calls: list[Call]) -> list[float]:
+def in_turn(calls: list[Call]) -> list[float]:
     """Median seconds of each."""
     times: list[list[float]] = [[] for _ in calls]
     for _ in range(ROUNDS + 2):
@@ -104,5 +87,6 @@ def _in_turn(calls: list[Call]) -> list[float]:
     return [statistics.median(kept[2:]) for kept in times]
 
 
-def _row(what: str, lever: float, without: float, verdict: str) -> Row:
+def row(what: str, lever: float, without: float, verdict: str) -> Row:
+    """A row of the report, from seconds."""
     return what, f"{lever * 1e3:.1f} ms", f"without {without * 1e3:.1f} ms, ratio {lever / without:.2f}; {verdict}"
