@@ -22,6 +22,7 @@ from standin import KEY, StandIn, standing_in
 _KEY = "the-key-that-stays"
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With several workers (`make test`) a file's tests stay together, and so do those that share what costs most."""
     for item in items:
