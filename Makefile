@@ -25,8 +25,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # setuptools warns of every editable install.
 INSTALL := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --no-build-isolation
 ARGS ?=
-# Processes that test at once; 0 is this one alone, which is all that port 8000 of the contract's examples allows.
-WORKERS ?= 0
+# Tests wait for servers and disks more than they compute. WORKERS=0 runs them in one process, as --pdb needs it.
+WORKERS ?= 2
 # The tests that have a long form.
 SOAKED := plugins/gallery_fs/tests/test_gallery_proofs.py plugins/local_sd/tests/test_leaks.py \
 	plugins/local_onnx/tests/test_onnx_export.py
@@ -47,7 +47,7 @@ test: $(DEV)  ## Run all tests (ARGS="-k gallery")
 	@scripts/install-strace.sh
 	@scripts/install-openvino.sh
 	@# One OpenMP thread each: two that wait for each other lose to every other process by a factor of ten.
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 check: $(DEV)  ## Lint, formatting and types
 	@# All of them run, whichever fails. mypy runs once for each distribution: their tests folders share module names.

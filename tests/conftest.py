@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
@@ -17,17 +18,21 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "plugins" / "leonardo" / "tes
 
 from harness import House, Server, fake_house, listening, served
 from packaging_kit import Wheelhouse, build_everything
+from processes import Together, check
 from standin import KEY, StandIn, standing_in
 
 _KEY = "the-key-that-stays"
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:
+    """How several processes share the tests."""
+    return Together(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several workers (`make test`) a file's tests stay together, and so do those that share what costs most."""
-    for item in items:
-        shared = {"real", "wheelhouse"} & set(getattr(item, "fixturenames", ()))
-        item.add_marker(pytest.mark.xdist_group(min(shared, default=item.nodeid.partition("::")[0])))
+    """Nothing that there is one of is used by two processes."""
+    check(items)
 
 
 @pytest.fixture
