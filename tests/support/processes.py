@@ -21,11 +21,11 @@ left. The process that shares the tests out sees names alone.
 _GROUPS = {file: fixture for fixture, files in TOGETHER.items() for file in files}
 
 
-class Together(LoadFileScheduling):
+class Together(LoadFileScheduling):  # type: ignore[misc]
     """A file's tests go to one process, and so do those of files that belong together."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file = super()._split_scope(nodeid)
+        file: str = super()._split_scope(nodeid)
         return _GROUPS.get(PurePosixPath(file).name, file)
 
 
