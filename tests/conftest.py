@@ -80,7 +80,7 @@ def unharmed(fake: Server) -> Iterator[None]:
     assert fake.delete(f"/images/{next_one.headers['x-image-id']}").status_code == 204
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # it keeps a loop in this thread, and other modules run loops of their own
 def browser() -> Iterator[Browser]:
     """A Chromium without a window; scripts/install-browser.sh puts it in place."""
     found = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import sqlite3
+import threading
 from contextlib import closing
 from typing import Any
 
@@ -29,9 +30,18 @@ def test_a_picture_to_start_from_reaches_the_worker_and_only_its_hash_is_kept(fa
     assert (parameters["init_image"], parameters["mask"], parameters["strength"]) == (REFERENCE, REFERENCE, 1.0)
     record = read_record(fake.get(f"/images/{answer.headers['x-image-id']}").content)
     assert record is not None and record.parameters == parameters
-    with closing(sqlite3.connect(fake.house.folder / "data" / "jobs.sqlite3")) as ledger:
-        row = ledger.execute("SELECT request FROM jobs WHERE id = ?", (answer.headers["x-job-id"],)).fetchone()
-    assert REFERENCE.removeprefix("sha256:").encode() in row[0] and len(row[0]) < 4000
+    kept = request_kept(fake, answer.headers["x-job-id"])
+    assert REFERENCE.removeprefix("sha256:").encode() in kept and len(kept) < 4000
+
+
+def request_kept(server: Server, job: str) -> bytes:
+    """A job's request as the ledger keeps it once the job's end is written down, which is after the answer."""
+    asked, clock = "SELECT request FROM jobs WHERE id = ? AND state = 'succeeded'", threading.Event()
+    with closing(sqlite3.connect(server.house.folder / "data" / "jobs.sqlite3")) as ledger:
+        while (row := ledger.execute(asked, (job,)).fetchone()) is None:  # pytest's timeout ends what never comes
+            clock.wait(0.01)
+    request: bytes = row[0]
+    return request
 
 
 def test_a_job_tells_of_its_pictures_by_their_hashes(fake: Server) -> None:

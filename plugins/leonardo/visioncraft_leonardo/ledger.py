@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from sqlalchemy import (
@@ -42,6 +43,7 @@ from visioncraft import StorageError
 BUSY_TIMEOUT_S = 10.0
 
 _META = MetaData()
+_MAKING = Lock()
 _orders = Table(
     "orders",
     _META,
@@ -221,9 +223,14 @@ class Ledger:
             ) from None
 
 
-@cache
 def ledger_at(file: Path) -> Ledger:
     """This process's ledger in a file. Raises `StorageError`."""
+    with _MAKING:  # SQLite waits for no other connection while a file gets its write-ahead log
+        return _ledger_at(file)
+
+
+@cache
+def _ledger_at(file: Path) -> Ledger:
     try:
         return Ledger(file)
     except OSError as error:
