@@ -119,7 +119,6 @@ def _saving(root: Path, folder: Path) -> Iterator[Row]:
     """A picture of 1024x1024 that is encoded already, into the full gallery; beside it the disk's own share."""
     store = GalleryStore(root)
     store.start()
-    store._warming.wait()  # which a server does once, in its first seconds
     pixels = np.random.default_rng(0).integers(0, 256, (1024, 1024, 3), dtype=np.uint8) // 8
     png = encode_png(pixels.astype(np.uint8))
 

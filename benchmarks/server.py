@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import visioncraft_mini
 from diffusers import StableDiffusionPipeline
-from psutil import NoSuchProcess, Process
+from psutil import NoSuchProcess, Process, wait_procs
 from visioncraft import model_folder, read_record
 
 from benchmarks.peers import draw, pipeline
@@ -34,6 +34,7 @@ REQUEST: dict[str, Any] = {
     "seed": 1,
 }
 COMPILED = '[plugins.config.local_sd]\ncompile = "on"\n'
+_COMPILER = "visioncraft_local_sd.compiling.child"
 TARGET_STOCK, TARGET_OVERHEAD = 0.7, 1.05
 TARGET_STATUS_MS = 20.0
 
@@ -83,11 +84,10 @@ def precision_of(client: httpx.Client) -> tuple[str, str]:
 
 
 def _until_compiled(client: httpx.Client, server: int) -> None:
-    """Draw until the denoiser is compiled, and then leave the machine to the compiler."""
-    for _ in range(200 // REQUEST["num_inference_steps"]):
+    """Draw until the denoiser is being compiled, and then leave the machine to the compiler."""
+    while not (compilers := [each for each in Process(server).children(True) if _COMPILER in _command(each)]):
         client.post("/generate", json=REQUEST).raise_for_status()
-    while any("visioncraft_local_sd.compiling.child" in _command(each) for each in Process(server).children(True)):
-        time.sleep(0.2)
+    wait_procs(compilers)
 
 
 def _command(process: Process) -> list[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
+from contextlib import suppress
 
 import pytest
 from toy import COMMAND, House
@@ -69,6 +71,7 @@ def test_a_bug_in_a_generator_ends_in_one_line(house: House) -> None:
 
 
 def test_ctrl_c_cancels_a_picture_and_keeps_nothing(house: House) -> None:
+    os.mkfifo(gate := house.folder / "gate")
     drawing = subprocess.Popen(
         [COMMAND, "generate", "endless", "-o", "apple.png"],
         cwd=house.folder,
@@ -79,6 +82,9 @@ def test_ctrl_c_cancels_a_picture_and_keeps_nothing(house: House) -> None:
     with drawing:
         assert drawing.stderr and drawing.stderr.readline() == "drawing\n"
         drawing.send_signal(signal.SIGINT)
+        with suppress(BrokenPipeError), gate.open("w") as steps:
+            while True:  # let it take steps until it has ended
+                steps.write("one\n")
         _, said = drawing.communicate(timeout=60)
     assert drawing.returncode == 130 and "Cancelled" in said and "Traceback" not in said
     assert not list(house.folder.glob("*.png"))

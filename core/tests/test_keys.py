@@ -9,13 +9,13 @@ import stat
 from pathlib import Path
 
 import pytest
+from visioncraft.contracts import KeyCheck
 from visioncraft.errors import AuthenticationError, ConfigurationError, InvalidRequest, StorageError
 from visioncraft.hookspecs import hookimpl
 from visioncraft.keys import ApiKeys
 from visioncraft.plugins import PluginManager
 from visioncraft.runtime import keep_key
 from visioncraft.settings import Settings
-from visioncraft.types import KeyCheck
 
 KEY = "abcdefgh-1234-9721"
 

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from visioncraft.contracts import EVERYTHING, Generator, ImageStore, ModelKeeper, Progress
+    from visioncraft.contracts import EVERYTHING, Generator, ImageStore, KeyCheck, ModelKeeper, Progress
     from visioncraft.device import free_memory_gb, probe_device
     from visioncraft.drawing import replay
     from visioncraft.editing import Control, Hires, InputImage, LoRA
@@ -55,7 +55,6 @@ if TYPE_CHECKING:
         GeneratedImage,
         GenerationRequest,
         ImageRecord,
-        KeyCheck,
         Marks,
         Page,
         Sort,
@@ -96,7 +95,7 @@ _HOMES = {
     "settings": ("PluginSettings", "Settings"),
     "shelf": ("Shelf",),
     "stores": ("page_of",),
-    "contracts": ("EVERYTHING", "Generator", "ImageStore", "ModelKeeper", "Progress"),
+    "contracts": ("EVERYTHING", "Generator", "ImageStore", "KeyCheck", "ModelKeeper", "Progress"),
     "models": (
         "Ability",
         "ExportedModel",
@@ -114,7 +113,6 @@ _HOMES = {
         "GeneratedImage",
         "GenerationRequest",
         "ImageRecord",
-        "KeyCheck",
         "Marks",
         "Page",
         "Sort",

@@ -6,10 +6,9 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from visioncraft.contracts import Generator, ImageStore
+from visioncraft.contracts import Generator, ImageStore, KeyCheck
 from visioncraft.errors import PluginError, VisionCraftError
 from visioncraft.models import ModelInfo
-from visioncraft.types import KeyCheck
 
 
 class Misbehaviour(PluginError):

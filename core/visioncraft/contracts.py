@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -216,3 +217,18 @@ class ImageStore(ABC):
         except NotFound:
             return False
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class KeyCheck:
+    """How a plugin asks a cloud service whether a key is good, before it is kept.
+
+    Parameters
+    ----------
+    service: The service's name, as `POST /api-key` has it.
+    ask: Takes the key. Returns when the service accepts it; raises `AuthenticationError` when it refuses it, anything
+        else when it could not be asked.
+    """
+
+    service: str
+    ask: Callable[[str], Awaitable[None]]

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import pluggy
 
-from visioncraft.contracts import Generator, ImageStore
+from visioncraft.contracts import Generator, ImageStore, KeyCheck
 from visioncraft.models import ModelInfo
-from visioncraft.types import BackendStatus, KeyCheck
+from visioncraft.types import BackendStatus
 
 if TYPE_CHECKING:
     import click

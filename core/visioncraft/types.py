@@ -6,7 +6,7 @@ free to import.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -284,21 +284,6 @@ class BackendStatus:
     loaded_models: Sequence[str] = ()
     device: DeviceInfo | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class KeyCheck:
-    """How a plugin asks a cloud service whether a key is good, before it is kept.
-
-    Parameters
-    ----------
-    service: The service's name, as `POST /api-key` has it.
-    ask: Takes the key. Returns when the service accepts it; raises `AuthenticationError` when it refuses it, anything
-        else when it could not be asked.
-    """
-
-    service: str
-    ask: Callable[[str], Awaitable[None]]
 
 
 def tag_key(tag: str) -> str:

@@ -10,7 +10,6 @@ from pathlib import Path
 COMMAND = Path(sys.executable).with_name("visioncraft")
 
 TOY = """
-import time
 from pathlib import Path
 import click
 import numpy as np
@@ -42,9 +41,9 @@ class Toy(Generator):
             raise KeyError("a bug in the toy")
         if request.prompt == "endless":
             print("drawing", flush=True)
-            while True:
-                progress.step(1, request.num_inference_steps)
-                time.sleep(0.01)
+            with open("gate") as gate:
+                for _ in gate:
+                    progress.step(1, request.num_inference_steps)
         for step in range(request.num_inference_steps):
             progress.step(step + 1, request.num_inference_steps)
         pixels = np.full((request.height, request.width, 3), request.seed % 256, np.uint8)

@@ -9,8 +9,7 @@ from typing import Any
 
 import psutil
 import pytest
-from visioncraft_gallery_fs import store as stores
-from visioncraft_gallery_fs import warming
+from visioncraft_gallery_fs import index, warming
 from visioncraft_gallery_fs.store import GalleryStore
 from visioncraft_gallery_fs.warming import Warming
 
@@ -71,11 +70,12 @@ def test_a_missing_index_is_no_error(tmp_path: Path) -> None:
 
 
 def test_reading_ahead_leaves_sqlite_its_locks(tmp_path: Path, draw: Draw, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stores, "Warming", lambda file: Warming(file, worth=0))
-    store = GalleryStore(tmp_path / "gallery")
+    monkeypatch.setattr(index, "Warming", lambda file: Warming(file, worth=0))
+    store = GalleryStore(tmp_path / "gallery", read_ahead=True)
     store.start()
     store.save(*draw(1))
-    store._warming.wait()
+    assert store._index._ahead.reader is not None
+    store._index._ahead.wait()
     assert locks_on(tmp_path / "gallery" / "index.sqlite3") > 0
     store.close()
     assert locks_on(tmp_path / "gallery" / "index.sqlite3") == 0

@@ -12,8 +12,9 @@ from pathlib import Path
 from visioncraft import StorageError, read_record
 
 from visioncraft_gallery_fs import files
-from visioncraft_gallery_fs.index import Entry, PictureIndex
+from visioncraft_gallery_fs.index import PictureIndex
 from visioncraft_gallery_fs.marks import read_marks
+from visioncraft_gallery_fs.rows import Entry
 
 
 @dataclass(slots=True)

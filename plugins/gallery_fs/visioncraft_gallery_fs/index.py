@@ -9,7 +9,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any, Self
@@ -24,8 +23,9 @@ from visioncraft_gallery_fs import query as sql
 from visioncraft_gallery_fs import schema
 from visioncraft_gallery_fs.facets import Facet, facets, numbers_of
 from visioncraft_gallery_fs.keys import give_keys
-from visioncraft_gallery_fs.rows import INT64, marks_row, to_record
+from visioncraft_gallery_fs.rows import ENTRY, INT64, Entry, marks_row, to_record
 from visioncraft_gallery_fs.schema import LAYOUT, counts, pictures, traits
+from visioncraft_gallery_fs.warming import Warming
 
 BUSY_TIMEOUT_S = 10.0
 _KEPT = 3
@@ -48,29 +48,6 @@ class IndexFull(StorageError):
     """There is no room on the disk for the change."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What walks through the index need to know of a picture.
-
-    Parameters
-    ----------
-    key: Its place in time.
-    id: Its id.
-    path: Its file's path below the gallery's folder.
-    size: The file's bytes.
-    sha256: Of the file as it was saved, where that is known.
-    """
-
-    key: int
-    id: str
-    path: str
-    size: int
-    sha256: str | None
-
-
-_ENTRY = select(pictures.c.key, pictures.c.id, pictures.c.path, pictures.c.bytes, pictures.c.sha256)
-
-
 class PictureIndex:
     """The records of a gallery, in an SQLite file that several threads and processes may use at once.
 
@@ -88,6 +65,7 @@ class PictureIndex:
         )
         # SQLite lets waiting writers poll, and an unlucky one starves; a lock lets this process's writers queue.
         self._writing = Lock()
+        self._ahead = Warming(file)
         event.listen(self._engine, "connect", _configure)
 
     @classmethod
@@ -170,7 +148,7 @@ class PictureIndex:
     def entry(self, image_id: str) -> Entry | None:
         """Path, size and hash of a picture; None when there is none."""
         with self._reading() as connection:
-            row = connection.execute(_ENTRY.where(pictures.c.id == image_id)).one_or_none()
+            row = connection.execute(ENTRY.where(pictures.c.id == image_id)).one_or_none()
             return None if row is None else Entry(*row)
 
     def imported_from(self, sha256: str) -> str | None:
@@ -195,7 +173,7 @@ class PictureIndex:
 
     def entries(self, after: int | None = None, limit: int = 1000) -> Sequence[Entry]:
         """Pictures in the order of time, the oldest first, from behind the key `after`."""
-        found = _ENTRY.order_by(pictures.c.key).limit(limit)
+        found = ENTRY.order_by(pictures.c.key).limit(limit)
         with self._reading() as connection:
             rows = connection.execute(found if after is None else found.where(pictures.c.key > after))
             return [Entry(*row) for row in rows]
@@ -206,7 +184,7 @@ class PictureIndex:
         if before is not None:
             keys = keys.where(traits.c.key < before)
         with self._reading() as connection:
-            rows = connection.execute(_ENTRY.where(pictures.c.key.in_(keys)).order_by(pictures.c.key))
+            rows = connection.execute(ENTRY.where(pictures.c.key.in_(keys)).order_by(pictures.c.key))
             return [Entry(*row) for row in rows]
 
     def ids(self) -> set[str]:
@@ -228,8 +206,13 @@ class PictureIndex:
             found = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA integrity_check(10)")]
             return [] if found == ["ok"] else found
 
+    def read_ahead(self) -> None:
+        """Have the file read into the system's cache meanwhile."""
+        self._ahead.start()
+
     def close(self) -> None:
         """Close every connection; SQLite folds its log into the file with the last one."""
+        self._ahead.stop()
         self._engine.dispose()
 
     def _sum(self, facet: str) -> int:

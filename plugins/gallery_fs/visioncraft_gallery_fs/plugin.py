@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 NAME = "gallery_fs"
 
 
-def gallery(settings: Settings) -> GalleryStore:
+def gallery(settings: Settings, read_ahead: bool = False) -> GalleryStore:
     """The store these settings describe, not started. Raises `ConfigurationError` for a wrong table."""
     table = settings.plugin(NAME, GallerySettings)
-    return GalleryStore(gallery_root(settings, table), table)
+    return GalleryStore(gallery_root(settings, table), table, read_ahead)
 
 
 @hookimpl
 def visioncraft_stores(settings: Settings) -> Sequence[ImageStore]:
     """The gallery on disk."""
-    return [gallery(settings)]
+    return [gallery(settings, read_ahead=True)]
 
 
 @hookimpl

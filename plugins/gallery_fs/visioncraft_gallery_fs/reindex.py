@@ -38,7 +38,7 @@ class Outcome:
         """Tell of a rebuild that nobody asked for."""
         if self.indexed or self.skipped:
             told = f"{self.indexed} pictures, {len(self.skipped)} files skipped"
-            _log.warning("%s: the index was missing or damaged and was rebuilt: %s", root, told)
+            _log.warning("%s: the index was missing, damaged or of another version and was rebuilt: %s", root, told)
         for sentence in self.skipped:
             _log.warning("Not indexed: %s", sentence)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Row, select
 from visioncraft import ImageRecord, Marks, StorageError, canonical_id
 
 from visioncraft_gallery_fs.keys import first_key
@@ -16,6 +17,30 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NOT_IN_RECORD = {"key", "path", "model_key", "generator", "bytes", "sha256", "origin"}
 _MARKS = ("tags", "favourite", "rating", "notes")
 _RECORD = tuple(column.name for column in pictures.columns if column.name not in {*_NOT_IN_RECORD, *_MARKS})
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What walks through the index need to know of a picture.
+
+    Parameters
+    ----------
+    key: Its place in time.
+    id: Its id.
+    path: Its file's path below the gallery's folder.
+    size: The file's bytes.
+    sha256: Of the file as it was saved, where that is known.
+    """
+
+    key: int
+    id: str
+    path: str
+    size: int
+    sha256: str | None
+
+
+ENTRY = select(pictures.c.key, pictures.c.id, pictures.c.path, pictures.c.bytes, pictures.c.sha256)
+"""Finds entries."""
 
 
 def to_row(record: ImageRecord, path: str, size: int = 0, sha256: str | None = None) -> dict[str, Any]:

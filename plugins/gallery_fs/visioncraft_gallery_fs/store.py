@@ -29,7 +29,6 @@ from visioncraft_gallery_fs.marks import drop_marks, write_marks
 from visioncraft_gallery_fs.naming import placed
 from visioncraft_gallery_fs.settings import GallerySettings
 from visioncraft_gallery_fs.thumbnails import Thumbnails
-from visioncraft_gallery_fs.warming import Warming
 
 if TYPE_CHECKING:
     from visioncraft_gallery_fs.checking import Findings
@@ -49,18 +48,18 @@ class GalleryStore(ImageStore):
     ----------
     root: The gallery's folder, absolute.
     settings: Its bounds and the size of thumbnails; `settings.root` does not count.
+    read_ahead: Have a start bring the index into memory, which pays for who stays.
     """
 
     name: ClassVar[str] = "gallery_fs"
 
-    def __init__(self, root: Path, settings: GallerySettings | None = None) -> None:
-        self.root = root
+    def __init__(self, root: Path, settings: GallerySettings | None = None, read_ahead: bool = False) -> None:
+        self.root, self._read_ahead = root, read_ahead
         self._settings = settings or GallerySettings()
         self._folders = files.Folders(root)
         self._thumbnails = Thumbnails(root, self._settings.thumbnail_side, self._write)
         self._marking = Lock()
         self._opened: PictureIndex | None = None
-        self._warming = Warming(root / "index.sqlite3")
 
     def start(self) -> None:
         """Prove that the folder can be written, open the index, and fill it from the files where it is incomplete.
@@ -74,7 +73,8 @@ class GalleryStore(ImageStore):
         except StorageError as error:
             raise ConfigurationError(error.message) from error
         self._retain()
-        self._warming.start()
+        if self._read_ahead:
+            self._index.read_ahead()
 
     def prepare(self, thorough: bool = False) -> None:
         """As `start`, but leave an incomplete index incomplete; `thorough` looks for damage in every part of it."""
@@ -96,7 +96,6 @@ class GalleryStore(ImageStore):
 
     def close(self) -> None:
         """Close the index. A closed store can be started again."""
-        self._warming.stop()
         opened, self._opened = self._opened, None
         if opened is not None:
             opened.close()
@@ -246,8 +245,7 @@ class GalleryStore(ImageStore):
             raise StorageError(f"{path}: cannot be written: {files.reason(error)}") from error
 
     def _find(self, image_id: str) -> tuple[ImageRecord, Path]:
-        found = self._index.find(image_id) if is_image_id(image_id) else None
-        if found is None:
+        if not is_image_id(image_id) or (found := self._index.find(image_id)) is None:
             raise _not_found(image_id)
         record, path = found
         return record, files.inside(self.root, path)
@@ -285,10 +283,9 @@ class GalleryStore(ImageStore):
     def _put_back(self, pictures: Sequence[tuple[ImageRecord, Path]]) -> None:
         from visioncraft_gallery_fs.rows import to_row
 
-        there = [(record, path) for record, path in pictures if path.is_file()]
-        self._index.put(
-            [to_row(record, files.relative(self.root, path), path.stat().st_size) for record, path in there]
-        )
+        there = ((record, path) for record, path in pictures if path.is_file())
+        rows = [to_row(record, files.relative(self.root, path), path.stat().st_size) for record, path in there]
+        self._index.put(rows)
 
     def _retain(self) -> None:
         """Remove what the settings call surplus."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,6 +13,10 @@ import pytest
 from visioncraft import GenerationRequest, JobCancelled, ModelInfo
 from visioncraft_local_onnx.generator import LocalOnnx
 from visioncraft_local_onnx.settings import LocalOnnxSettings
+from visioncraft_local_sd.generator import LocalSD
+from visioncraft_local_sd.settings import LocalSDSettings
+
+sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 WEIGHTS = Path(__file__).parents[2] / "mini" / "visioncraft_mini" / "weights"
 
@@ -29,6 +34,12 @@ def one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def torchs(tmp_path_factory: pytest.TempPathFactory) -> LocalSD:
+    """The same model drawn by torch."""
+    return LocalSD(LocalSDSettings(device="cpu", dtype="fp32"), data_path=tmp_path_factory.mktemp("torch"))
 
 
 class Recorder:

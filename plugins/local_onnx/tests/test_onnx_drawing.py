@@ -13,24 +13,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from visioncraft import GeneratedImage, InvalidRequest, JobCancelled, decode_png
+from comparing import mean_difference
+from visioncraft import InvalidRequest, JobCancelled, decode_png
 from visioncraft_local_onnx.generator import LocalOnnx
 from visioncraft_local_onnx.sampling.names import sampler_names
 from visioncraft_local_sd.generator import LocalSD
-from visioncraft_local_sd.settings import LocalSDSettings
 
 Ask = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def torchs(tmp_path_factory: pytest.TempPathFactory) -> LocalSD:
-    """The same model drawn by torch."""
-    return LocalSD(LocalSDSettings(device="cpu", dtype="fp32"), data_path=tmp_path_factory.mktemp("torch"))
-
-
-def mean_difference(one: GeneratedImage, other: GeneratedImage) -> float:
-    """Of all channels of all pixels, in units of 1/255."""
-    return float(np.abs(decode_png(one.png).astype(int) - decode_png(other.png).astype(int)).mean())
 
 
 @pytest.mark.parametrize("sampler", [None, *sampler_names()])

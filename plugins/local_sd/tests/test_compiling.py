@@ -64,8 +64,11 @@ def packages(sdxl: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @torch.inference_mode()
-def test_compiled_code_answers_as_the_network_does_however_many_rows_there_are(sdxl: Path, packages: Path) -> None:
-    unet, eager = unet_of(sdxl), list[int]()
+def test_compiled_code_answers_as_the_network_does_however_many_rows_there_are(
+    sdxl: Path, packages: Path, tmp_path: Path
+) -> None:
+    elsewhere = shutil.copytree(sdxl, tmp_path / "elsewhere")  # the same architecture, in another folder
+    unet, eager = unet_of(elsewhere), list[int]()
     network = Network(unet, Compiler(packages))
     unet.register_forward_hook(lambda module, args, output: eager.append(len(args[0])))
     network(**inputs_for(unet, 3))  # another number of rows, and the same kind of call

@@ -5,26 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
-from visioncraft import GeneratedImage, decode_png
+from comparing import mean_difference
 from visioncraft_local_onnx.generator import LocalOnnx
 from visioncraft_local_onnx.sessions import Runtime, has_bf16
 from visioncraft_local_sd.generator import LocalSD
-from visioncraft_local_sd.settings import LocalSDSettings
 
 Make = Callable[..., LocalOnnx]
 Ask = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def torchs(tmp_path_factory: pytest.TempPathFactory) -> LocalSD:
-    return LocalSD(LocalSDSettings(device="cpu", dtype="fp32"), data_path=tmp_path_factory.mktemp("torch"))
-
-
-def mean_difference(one: GeneratedImage, other: GeneratedImage) -> float:
-    """Of all channels of all pixels, in units of 1/255."""
-    return float(np.abs(decode_png(one.png).astype(int) - decode_png(other.png).astype(int)).mean())
 
 
 @pytest.mark.parametrize(

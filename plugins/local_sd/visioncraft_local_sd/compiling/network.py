@@ -18,7 +18,7 @@ from visioncraft_local_sd.compiling.jobs import Compiler, Job
 from visioncraft_local_sd.settings import CompileSetting
 
 PAYS = 200
-"""Calls of one kind before it is compiled: ten pictures of 20 steps take about as long as compiling saves later."""
+"""Calls of one kind before it is compiled, ten pictures of 20 steps: what is only tried out is not worth it."""
 
 _log = logging.getLogger("visioncraft.local_sd")
 
@@ -103,7 +103,8 @@ class Network:
             self._compiler.submit(self._job(inputs), partial(self._take, inputs))
 
     def _job(self, inputs: str) -> Job:
-        config = json.loads(self._unet.to_json_string())
+        told = json.loads(self._unet.to_json_string())
+        config = {name: value for name, value in told.items() if not name.startswith("_")}  # not where it was read
         dtype = str(self._unet.dtype).removeprefix("torch.")
         return Job(config, dtype, json.loads(inputs), torch.get_num_threads())
 
