@@ -21,7 +21,6 @@ COMMAND = Path(sys.executable).with_name("visioncraft")
 
 
 ENDLESS = """
-import time
 from pathlib import Path
 from visioncraft import Generator, ModelInfo, hookimpl
 class Endless(Generator):
@@ -30,9 +29,9 @@ class Endless(Generator):
         return [ModelInfo(id="endless", name="Endless", engine="endless")]
     def run(self, request, progress):
         Path("drawing").write_text("yes")
-        while True:
-            progress.step(1, 2)
-            time.sleep(0.01)
+        with open("steps") as steps:
+            for _ in steps:
+                progress.step(1, 2)
 @hookimpl
 def visioncraft_generators():
     return [Endless()]

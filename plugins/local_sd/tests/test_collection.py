@@ -13,9 +13,13 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 from visioncraft import InvalidRequest, JobCancelled, ModelInfo, ModelKeeper, NotFound
+from visioncraft_local_sd import kinds
+from visioncraft_local_sd.collection import Collection
 from visioncraft_local_sd.generator import LocalSD
 from visioncraft_local_sd.kinds import recognise
+from visioncraft_local_sd.library import Library
 from visioncraft_local_sd.safety import CheckpointRefused
+from visioncraft_local_sd.settings import LocalSDSettings
 
 Make = Callable[..., LocalSD]
 KOHYA = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k.lora_down.weight"
@@ -111,6 +115,33 @@ def test_a_lora_is_added_under_its_name_and_listed_as_a_part(
     assert progress.stages == ["copying"] and progress.steps[-1] == (1, 1)
     assert local.parts() == [stored]
     assert "red-ink-v2" not in {model.id for model in local.models()}, "it draws nothing by itself"
+
+
+def test_a_file_that_goes_while_parts_are_looked_through_is_none_of_them(
+    generator_for: Make, recorder: Any, lora: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local = generator_for()
+    kept = local.add(lora, "ink", recorder())
+    going = written(tmp_path / "data" / "models" / "loras" / "ash.safetensors", {KOHYA: (4, 768)})
+
+    def removed_meanwhile(path: Path) -> None:
+        going.unlink(missing_ok=True)
+
+    monkeypatch.setattr(kinds, "check_single_file", removed_meanwhile)
+    assert local.parts() == [kept] and not going.exists()
+
+
+def test_the_state_of_parts_is_told_though_a_file_in_their_folder_is_gone(tmp_path: Path) -> None:
+    models = tmp_path / "data" / "models"
+    collection = Collection(Library(LocalSDSettings(), tmp_path / "data"))
+    assert collection.state("lora", "vae") == frozenset()
+    (models / "loras").mkdir(parents=True)
+    written(models / "loras" / "ink.safetensors", {KOHYA: (4, 768)})
+    with_ink = collection.state("lora", "vae")
+    (models / "loras" / "gone.safetensors").symlink_to(tmp_path / "nowhere")  # listed, but not there to be looked at
+    assert collection.state("lora", "vae") == with_ink != frozenset()
+    (models / "loras" / "ink.safetensors").unlink()
+    assert collection.state("lora", "vae") == frozenset()
 
 
 def test_a_checkpoint_that_is_added_is_a_model_and_draws(

@@ -9,6 +9,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Hashable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -63,8 +64,7 @@ class Collection:
     def state(self, *kinds: Kind) -> Hashable:
         """Another one whenever a part of these kinds came, went or changed. Cheap: it opens no file."""
         folders = [self._library.models_dir / FOLDERS[kind] for kind in kinds]
-        entries = [entry for folder in folders if folder.is_dir() for entry in os.scandir(folder)]
-        return frozenset((entry.path, entry.stat().st_mtime_ns, entry.stat().st_size) for entry in entries)
+        return frozenset(entry for folder in folders for entry in _entries(folder))
 
     def add(self, path: Path, name: str | None, progress: Progress) -> StoredModel:
         """See `ModelKeeper.add`."""
@@ -143,12 +143,10 @@ class Collection:
         for path in sorted(folder.glob("*")) if folder.is_dir() else []:
             if path.name.startswith(".") or not (path.is_dir() or path.suffix == ".safetensors"):
                 continue
-            try:
+            with suppress(CheckpointRefused, FileNotFoundError):  # what was removed since it was listed is no part
                 what = recognise(path)
-            except CheckpointRefused:
-                continue
-            if what.kind == kind:
-                yield _stored(model_id_of(path.name if path.is_dir() else path.stem), path, what)
+                if what.kind == kind:
+                    yield _stored(model_id_of(path.name if path.is_dir() else path.stem), path, what)
 
     def _place(self, kind: Kind, named: str, folder: bool) -> Path:
         target = self._library.models_dir / FOLDERS[kind] / (named if folder else f"{named}.safetensors")
@@ -164,6 +162,17 @@ class Collection:
         if any(canonical_id(name) == canonical_id(named) for name in taken):
             issue = f"give it another --name, or first: visioncraft models remove {named}"
             raise InvalidRequest(f"There is a '{named}' already", field="name", issue=issue)
+
+
+def _entries(folder: Path) -> list[tuple[str, int, int]]:
+    """Paths, times and sizes of what is in a folder; without what is removed at this very moment."""
+    entries = []
+    with suppress(FileNotFoundError, NotADirectoryError):
+        for entry in os.scandir(folder):
+            with suppress(FileNotFoundError):
+                facts = entry.stat()
+                entries.append((entry.path, facts.st_mtime_ns, facts.st_size))
+    return entries
 
 
 def _recognised(path: Path) -> Recognised:
