@@ -10,9 +10,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import httpx
 import pytest
@@ -102,14 +102,23 @@ def refused(folder: Path, *options: str, **more: str) -> str:
     return done.stderr.splitlines()[-1]
 
 
+def take_steps(steps: IO[str]) -> None:
+    """Let the generator take steps until it has ended."""
+    with suppress(BrokenPipeError), steps:
+        while True:
+            steps.write("one\n")
+
+
 def test_ending_interrupts_the_picture_and_its_client_hears_that_it_goes_on_later(tmp_path: Path) -> None:
     install(tmp_path, "endless", ENDLESS)
     os.mkfifo(tmp_path / "drawing")  # opening it waits for the generator
-    with serving(tmp_path) as server, ThreadPoolExecutor(1) as client:
+    os.mkfifo(tmp_path / "steps")
+    with ThreadPoolExecutor(2) as threads, serving(tmp_path) as server:
         body = {"prompt": "a red apple", "model": "endless"}
-        asked = client.submit(httpx.post, f"{server.url}/generate", json=body, timeout=60)
+        asked = threads.submit(httpx.post, f"{server.url}/generate", json=body, timeout=60)
         with (tmp_path / "drawing").open() as drawing:
             assert drawing.read() == "yes"
+        threads.submit(take_steps, (tmp_path / "steps").open("w"))
         code, said = server.end(signal.SIGTERM)
         answer = asked.result(60)
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "SERVICE_UNAVAILABLE")
