@@ -19,7 +19,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "plugins" / "leonardo" / "tes
 from harness import House, Server, fake_house, listening, served
 from packaging_kit import Wheelhouse, build_everything
 from processes import Together, check
-from standin import KEY, StandIn, standing_in
+from standin import KEY, StandIn
+from standin_http import standing_in
 
 _KEY = "the-key-that-stays"
 

@@ -15,7 +15,8 @@ import httpx
 import pytest
 from harness import House, Server, error_of, free_port, served
 from PIL import Image
-from standin import KEY, StandIn, standing_in
+from standin import KEY, StandIn
+from standin_http import standing_in
 
 CANARY_END = KEY[-4:]
 KILLS = int(os.environ.get("VISIONCRAFT_LEONARDO_KILLS", "1"))

@@ -12,7 +12,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
-from standin import KEY, StandIn, standing_in
+from standin import KEY, StandIn
+from standin_http import standing_in
 from visioncraft import GenerationRequest
 from visioncraft.ids import new_job_id
 from visioncraft.requests import build_request
