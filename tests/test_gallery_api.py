@@ -91,6 +91,9 @@ def test_words_filters_and_orders_narrow_the_gallery_down(fake: Server) -> None:
         ("sort=best", "sort"),
         ("min_rating=6", "min_rating"),
         ("since=yesterday", "since"),
+        ("since=2026", "since"),  # not 2026 seconds after 1970
+        ("until=20261123", "until"),
+        ("since=2026-11-23T12:00:00+01:00", "since"),  # a + that is not escaped is a space
         (f"seed={2**63}", "seed"),
         ("tag=%20", "tag.0"),
         ("q=" + "q" * 501, "q"),
@@ -103,6 +106,13 @@ def test_a_query_that_makes_no_sense_is_refused_by_field(query: str, field: str,
             continue
         details = error_of(fake.get(f"{route}?{query}"), 400, "VALIDATION_ERROR")["details"]
         assert details["field"] == field
+
+
+def test_a_refusal_says_in_words_of_ours_what_is_wrong(fake: Server) -> None:
+    said = error_of(fake.get("/gallery?until=yesterday"), 400, "VALIDATION_ERROR")["details"]["issue"]
+    assert said.startswith("no time as 2026-11-23 or ")
+    answer = fake.client.patch(f"/images/{drawn(fake)}", json={"notes": "n" * 10_001})
+    assert "at most 10000 characters" in error_of(answer, 400, "VALIDATION_ERROR")["details"]["issue"]
 
 
 def test_marks_are_changed_one_by_one_and_the_picture_is_not(fake: Server) -> None:
@@ -177,12 +187,12 @@ def test_an_export_unpacked_is_a_gallery(fake: Server, tmp_path_factory: pytest.
 def test_several_pictures_are_deleted_at_once(fake: Server) -> None:
     ids = [drawn(fake) for _ in range(3)]
     asked = [ids[0], ids[2], ids[0], "img_01kb0v7m3qj4x5n6p7r8s9t0ab", "../x"]
-    answer = fake.post("/images/delete", {"ids": asked}).json()
-    assert answer == {"deleted": [ids[0], ids[2]], "not_found": asked[3:]}
+    done = fake.post("/images/delete", {"ids": asked}).json()
+    assert done == {"deleted": [ids[0], ids[2]], "not_found": asked[3:]}
     assert [image["id"] for image in listed(fake)["images"]] == [ids[1]]
-    wrong: list[dict[str, list[object]]] = [{}, {"ids": []}, {"ids": ["x"] * 1001}, {"ids": [5]}]
-    for body in wrong:
-        error_of(fake.post("/images/delete", body), 400, "VALIDATION_ERROR")
+    for body in ("{}", '{"ids": []}', json.dumps({"ids": ["x"] * 1001}), '{"ids": [5]}', '{"ids": ["\\ud800"]}'):
+        answer = fake.client.post("/images/delete", content=body, headers={"Content-Type": "application/json"})
+        error_of(answer, 400, "VALIDATION_ERROR")
     assert fake.pictures() == 1
 
 

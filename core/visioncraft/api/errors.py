@@ -83,6 +83,8 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
         issue = f"{field.capitalize()} cannot be empty"
     elif first["type"] == "missing":
         issue = "required, but absent"
+    elif first["type"] == "value_error":
+        issue = str(first["ctx"]["error"])  # without pydantic's "Value error, " before it
     return error_response(errors.InvalidRequest(f"Invalid {field} provided", field=field, issue=_printable(issue)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidatorFunctionWrapHandler, WrapValidator
 
 from visioncraft.api.schemas.fields import Text, Whole
 from visioncraft.types import GalleryQuery, Marks, Sort, tag_key
@@ -20,11 +20,23 @@ def _whole_characters(text: str) -> str:
 def _tag(text: str) -> str:
     spelled = tag_key(_whole_characters(text))
     if not spelled:
-        raise ValueError("a tag holds at least one letter")
+        raise ValueError("a tag is more than spaces")
     return spelled
 
 
+def _moment(value: object, parse: ValidatorFunctionWrapHandler) -> datetime:
+    """A year or a compact date alone would be read as seconds since 1970, and find everything."""
+    try:
+        if isinstance(value, str) and value.lstrip("-").isdigit():
+            raise ValueError("a number")
+        moment: datetime = parse(value)
+    except ValueError:
+        raise ValueError("no time as 2026-11-23 or 2026-11-23T12:30:00Z; in a URL + is written %2B") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
 _INT64 = 2**63
+Moment = Annotated[datetime, WrapValidator(_moment)]
 Tag = Annotated[Text, Field(min_length=1, max_length=100), AfterValidator(_tag)]
 
 
@@ -76,8 +88,8 @@ class Filters(BaseModel):
     width: int | None = Field(None, ge=1, lt=_INT64, description="Pixels")
     height: int | None = Field(None, ge=1, lt=_INT64, description="Pixels")
     seed: int | None = Field(None, ge=-_INT64, lt=_INT64, description="The seed that drew it")
-    since: datetime | None = Field(None, description="Made at this time or later; without a time zone it is UTC")
-    until: datetime | None = Field(None, description="Made before this time")
+    since: Moment | None = Field(None, description="Made at this time or later; without a time zone it is UTC")
+    until: Moment | None = Field(None, description="Made before this time")
     tag: list[Tag] = Field([], max_length=20, description="Has this tag; several may be given, and all must fit")
     favourite: bool | None = Field(None, description="Starred, or not")
     min_rating: int = Field(0, ge=0, le=5, description="Rated so or better")
@@ -92,8 +104,8 @@ class Filters(BaseModel):
             width=self.width,
             height=self.height,
             seed=self.seed,
-            since=_in_utc(self.since),
-            until=_in_utc(self.until),
+            since=self.since,
+            until=self.until,
             tags=tuple(self.tag),
             favourite=self.favourite,
             min_rating=self.min_rating,
@@ -118,7 +130,7 @@ class MarksBody(BaseModel):
     tags: list[Tag] | None = Field(None, max_length=100, description="All its tags, kept in lower case")
     favourite: bool | None = Field(None, strict=True)
     rating: Whole | None = Field(None, ge=0, le=5, description="0 for none, else 1 to 5")
-    notes: Annotated[Text, AfterValidator(_whole_characters)] | None = Field(None, max_length=10_000)
+    notes: Annotated[Text, Field(max_length=10_000), AfterValidator(_whole_characters)] | None = None
 
     def changed(self, marks: Marks) -> Marks:
         """The marks with what this body says in place of what they said."""
@@ -133,7 +145,9 @@ class MarksBody(BaseModel):
 class SelectionBody(BaseModel):
     """Which pictures."""
 
-    ids: list[Text] = Field(min_length=1, max_length=1000, examples=[["img_01kb0v7m3qj4x5n6p7r8s9t0ab"]])
+    ids: list[Annotated[Text, AfterValidator(_whole_characters)]] = Field(
+        min_length=1, max_length=1000, examples=[["img_01kb0v7m3qj4x5n6p7r8s9t0ab"]]
+    )
 
 
 class DeletedAnswer(BaseModel):
@@ -141,7 +155,3 @@ class DeletedAnswer(BaseModel):
 
     deleted: list[str]
     not_found: list[str]
-
-
-def _in_utc(moment: datetime | None) -> datetime | None:
-    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
