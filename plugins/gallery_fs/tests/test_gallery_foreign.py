@@ -129,6 +129,69 @@ def test_a_jpeg_of_automatic1111_comes_in_with_the_same_pixels(store: GallerySto
             assert np.array_equal(decode_png(store.open(record.id)), np.asarray(original.convert("RGB")))
 
 
+CHINESE = A1111.replace("masterpiece", "一个女孩")
+"""One byte of its first character is zero, as of Latin letters, but the other one."""
+
+
+@pytest.mark.parametrize(
+    "comment",
+    [
+        b"UNICODE\0" + CHINESE.encode("utf-16-be"),
+        b"UNICODE\0" + CHINESE.encode("utf-16-le"),
+        b"UNICODE\0" + CHINESE.encode("utf-16"),
+        b"ASCII\0\0\0" + CHINESE.encode(),
+        bytes(8) + CHINESE.encode(),
+        CHINESE.encode(),
+    ],
+    ids=["utf-16-be", "utf-16-le", "byte order mark", "ascii", "undefined", "no head"],
+)
+@pytest.mark.parametrize("ending", ["jpg", "webp"])
+def test_an_exif_comment_is_read_however_it_is_written(
+    comment: bytes, ending: str, store: GalleryStore, tmp_path: Path
+) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.IFD.Exif] = {ExifTags.Base.UserComment: comment}
+    (tmp_path / "in").mkdir()
+    Image.fromarray(PIXELS).save(tmp_path / f"in/a.{ending}", exif=exif)
+    assert take_in(store, tmp_path / "in").skipped == []
+    assert the_only_one(store).prompt.startswith("一个女孩, a (red:1.2) apple")
+
+
+def test_a_webp_of_comfyui_comes_in_with_its_parameters(store: GalleryStore, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Model] = f"prompt:{json.dumps(COMFY)}"
+    exif[ExifTags.Base.Make] = 'workflow:{"nodes": []}'
+    (tmp_path / "in").mkdir()
+    Image.fromarray(PIXELS).save(tmp_path / "in/a.webp", exif=exif)
+    assert take_in(store, tmp_path / "in").added == {"comfyui": 1}
+    assert (the_only_one(store).prompt, the_only_one(store).model) == ("a red apple", "dreamshaper_8")
+
+
+def test_numbers_and_texts_that_a_graph_keeps_in_nodes_of_their_own_are_found() -> None:
+    graph = json.loads(json.dumps(COMFY))
+    graph["3"]["inputs"] |= {"seed": ["11", 0], "steps": ["12", 0]}
+    graph["11"] = {"class_type": "PrimitiveInt", "inputs": {"value": ["13", 0]}}
+    graph["13"] = {"class_type": "PrimitiveInt", "inputs": {"value": 4242}}
+    graph["12"] = {"class_type": "PrimitiveInt", "inputs": {"value": 33}}
+    graph["6"]["inputs"]["text"] = ["14", 0]
+    graph["14"] = {"class_type": "PrimitiveString", "inputs": {"value": "linked"}}
+    found = comfyui.read({"prompt": json.dumps(graph)})
+    assert found is not None
+    assert (found.seed, found.parameters["num_inference_steps"], found.prompt) == (4242, 33, "linked")
+
+
+def test_prompts_that_a_loader_holds_are_told_apart() -> None:
+    loader = {"ckpt_name": "a.safetensors", "positive": "a fox", "negative": "a dog"}
+    sampler = {"seed": 5, "steps": 7, "positive": ["1", 1], "negative": ["1", 2], "latent_image": ["1", 3]}
+    graph = {
+        "1": {"class_type": "Efficient Loader", "inputs": loader},
+        "2": {"class_type": "KSampler (Efficient)", "inputs": sampler},
+    }
+    found = comfyui.read({"prompt": json.dumps(graph)})
+    assert found is not None
+    assert (found.prompt, found.negative_prompt) == ("a fox", "a dog")
+
+
 @pytest.mark.parametrize(
     ("texts", "prompt", "negative", "model", "seed", "steps", "sampler"),
     [
@@ -190,6 +253,7 @@ def test_other_programs_pictures_come_in_with_their_parameters(
 
 
 NONSENSE = ["", "{}", "[]", "null", '{"a": 1}', '{"image": 5}', "Steps: x", "Steps: 1e400, Seed: 1e400", "[" * 50_000]
+NONSENSE += ['{"1": {"inputs": {"samples": ["1", 0], "seed": ["2", 0]}}, "2": {"inputs": {"value": ["2", 0]}}}']
 NONSENSE += ['{"1": {"inputs": {"samples": ["1", 0], "seed": {}, "positive": ["1", 0], "steps": [1]}}}']
 NONSENSE += [
     '{"positive_prompt": 5, "seed": "x", "steps": [], "model": 7}',
@@ -210,3 +274,9 @@ def test_a_prompt_that_speaks_of_negative_prompts_is_split_at_the_last_line_that
     found = a1111.read({"parameters": "write Negative prompt: here\nNegative prompt: a\nSteps: 20, Seed: 1"})
     assert found is not None
     assert (found.prompt, found.negative_prompt, found.seed) == ("write Negative prompt: here", "a", 1)
+
+
+def test_lines_that_extensions_add_below_the_settings_are_passed_over() -> None:
+    found = a1111.read({"parameters": f"{A1111}\nTemplate: __fruit__\nNegative Template: blurry"})
+    assert found is not None
+    assert (found.seed, found.negative_prompt) == (1234567890, "blurry,\nlow quality")

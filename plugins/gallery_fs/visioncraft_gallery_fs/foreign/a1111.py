@@ -19,14 +19,14 @@ _KNOWN = {"Steps", "Sampler", "Schedule type", "CFG scale", "Seed", "Model", "Si
 
 def read(texts: Mapping[str, str]) -> Found | None:
     """What the text says; None where there is none of this kind."""
-    text = texts.get("parameters")
-    if not text:
+    lines = texts.get("parameters", "").strip().split("\n")
+    # Extensions add lines of their own below: `Template: …` of Dynamic Prompts.
+    number, pairs = next(
+        ((n, pairs) for n in reversed(range(len(lines))) if "Steps" in (pairs := _pairs(lines[n]))), (0, {})
+    )
+    if not pairs:
         return None
-    head, _, last = text.strip().rpartition("\n")
-    pairs = _pairs(last)
-    if "Steps" not in pairs:
-        return None
-    prompt, negative = _prompts(head)
+    prompt, negative = _prompts(lines[:number])
     schedule = pairs.get("Schedule type", "")
     sampler = pairs.get("Sampler", "") + (f" {schedule}" if schedule not in ("", "Automatic", "Normal") else "")
     return Found(
@@ -40,12 +40,11 @@ def read(texts: Mapping[str, str]) -> Found | None:
     )
 
 
-def _prompts(head: str) -> tuple[str, str]:
+def _prompts(lines: list[str]) -> tuple[str, str]:
     """Split where a line begins with `Negative prompt:`, the last such one: a prompt may speak of it too."""
-    lines = head.split("\n")
     starts = [number for number, line in enumerate(lines) if line.startswith(_NEGATIVE)]
     if not starts:
-        return head.strip(), ""
+        return "\n".join(lines).strip(), ""
     negative = "\n".join(lines[starts[-1] :]).removeprefix(_NEGATIVE)
     return "\n".join(lines[: starts[-1]]).strip(), negative.strip()
 

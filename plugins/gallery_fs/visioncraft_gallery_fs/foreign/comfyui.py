@@ -69,7 +69,7 @@ def _text(graph: Graph, start: str, *links: str) -> str:
         for link in links:
             target = _target(graph[number].get(link))
             if target in graph:
-                found = _nearest(graph, target, _TEXTS)
+                found = _nearest(graph, target, (*_TEXTS, link))
                 return found if isinstance(found, str) else ""
     return ""
 
@@ -78,10 +78,19 @@ def _nearest(graph: Graph, start: str, names: tuple[str, ...]) -> object:
     """The value of the first of these inputs that is no link, walking back from a node; None where there is none."""
     for number in _upstream(graph, start):
         for name in names:
-            value = graph[number].get(name)
+            value = _resolved(graph, graph[number].get(name))
             if value is not None and not isinstance(value, list | dict):
                 return value
     return None
+
+
+def _resolved(graph: Graph, value: object) -> object:
+    """What is at the end of links to nodes that do nothing but hold a `value`, as `PrimitiveInt`."""
+    seen: set[str] = set()
+    while (target := _target(value)) in graph and target not in seen and "value" in graph[target]:
+        seen.add(target)
+        value = graph[target]["value"]
+    return value
 
 
 def _upstream(graph: Graph, start: str) -> Iterator[str]:

@@ -16,7 +16,7 @@ from visioncraft_gallery_fs.foreign.found import Found
 
 ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 _READERS = (invokeai.read, comfyui.read, a1111.read)  # the surest first: many programs write `parameters` too
-_COMMENT_HEAD = 8  # "UNICODE\0" (Exif 3.0, table 9)
+_COMMENT_HEADS = {b"UNICODE\0": "utf-16", b"ASCII\0\0\0": "utf-8", bytes(8): "utf-8"}  # Exif 3.0, table 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +60,24 @@ def _texts(picture: Image.Image) -> dict[str, str]:
     texts = {name: value for name, value in picture.info.items() if isinstance(name, str) and isinstance(value, str)}
     if picture.format == "PNG":
         return texts
-    comment = picture.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment)
-    if isinstance(comment, bytes) and comment.startswith(b"UNICODE\0"):
-        texts.setdefault("parameters", _utf16(comment[_COMMENT_HEAD:]))
+    exif = picture.getexif()
+    comment = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment)
+    if isinstance(comment, bytes):
+        texts.setdefault("parameters", _comment(comment))
+    model = exif.get(ExifTags.Base.Model)
+    if isinstance(model, str) and model.startswith("prompt:"):  # ComfyUI's animated WebP
+        texts.setdefault("prompt", model.removeprefix("prompt:"))
     return texts
 
 
+def _comment(data: bytes) -> str:
+    """An EXIF comment; some programs leave out the eight bytes before it that say how it is written."""
+    encoding = _COMMENT_HEADS.get(data[:8])
+    text = data if encoding is None else data[8:]
+    return _utf16(text) if encoding == "utf-16" else text.decode("utf-8", errors="replace")
+
+
 def _utf16(data: bytes) -> str:
-    """Programs disagree on the order of bytes; in text that begins with a Latin letter the zero tells."""
-    order = "utf-16-le" if data[1:2] == b"\0" else "utf-16-be"
-    return data.decode(order, errors="replace")
+    """Programs disagree on the order of bytes; read in the wrong one, the English names inside are none."""
+    readings = [data.decode(order, errors="replace") for order in ("utf-16-be", "utf-16-le")]
+    return max(readings, key=lambda text: sum(map(str.isascii, text))).removeprefix("\ufeff")
