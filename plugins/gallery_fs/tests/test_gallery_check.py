@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from visioncraft import ImageRecord, Marks, StorageError, encode_png, with_record
+from visioncraft import ImageRecord, Marks, StorageError, encode_png, image_filename, with_record
 from visioncraft.settings import Settings
 from visioncraft_gallery_fs.commands import gallery_group
 from visioncraft_gallery_fs.settings import GallerySettings
@@ -106,13 +106,28 @@ def test_files_removed_added_and_foreign_are_reported_by_name(store: GalleryStor
     assert sorted(findings.problems) == sorted(
         [
             f"{gone_file}: removed by hand; 'visioncraft gallery reindex' drops its row",
-            f"{added}: not in the index; 'visioncraft gallery reindex' lists it if it is whole",
+            f"{added}: not in the index; 'visioncraft gallery reindex' lists it",
             *(f"{path}: a foreign file; move it elsewhere" for path in foreign),
         ]
     )
     outcome = store.reindex()
     assert (outcome.indexed, outcome.removed) == (2, 1)
     assert {each.id for each in store.list(5).items} == {kept.id, record.id}
+
+
+def test_what_a_reindex_does_not_list_is_not_sent_there(store: GalleryStore, root: Path, draw: Draw) -> None:
+    torn, kept = store.save(*draw()), store.save(*draw(second=1))
+    torn_file, kept_file = picture_file(root, torn), picture_file(root, kept)
+    torn_file.write_bytes(torn_file.read_bytes()[:500])
+    copy = kept_file.with_name(image_filename("img_zzzzzzzzzzzzzzzzzzzzzzzzzz", kept.created_at))
+    shutil.copy(kept_file, copy)
+    assert store.reindex().indexed == 1
+    assert sorted(store.check().problems) == sorted(
+        [
+            f"{torn_file}: not in the index, and no whole picture of ours; restore it from a copy or move it elsewhere",
+            f"{copy}: not in the index, and a copy of picture {kept.id}; move it elsewhere",
+        ]
+    )
 
 
 def bounded(root: Path, **bounds: float) -> GalleryStore:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 
-from visioncraft import StorageError, read_record
+from visioncraft import ImageRecord, StorageError, is_image_id, read_record
 
 from visioncraft_gallery_fs import files
 from visioncraft_gallery_fs.index import PictureIndex
@@ -98,7 +98,8 @@ def _checked(path: Path, entry: Entry, accept: bool) -> tuple[str, int]:
     return digest, len(content)
 
 
-def _check_chunks(path: Path, content: bytes) -> None:
+def _check_chunks(path: Path, content: bytes) -> ImageRecord:
+    """The record inside a whole picture. Raises `StorageError` that says what is wrong."""
     from PIL import Image
 
     try:
@@ -111,20 +112,27 @@ def _check_chunks(path: Path, content: bytes) -> None:
         raise StorageError(f"{path}: damaged: {error}") from error
     if record is None:
         raise StorageError(f"{path}: no VisionCraft record inside")
+    return record
 
 
 def _check_strangers(root: Path, index: PictureIndex, known: set[str], findings: Findings) -> None:
     for path in files.picture_files(root):
-        relative = files.relative(root, path)
-        if relative not in known and path.exists() and not _listed_since(index, path):
-            findings.problems.append(f"{path}: not in the index; 'visioncraft gallery reindex' lists it if it is whole")
+        if files.relative(root, path) not in known and (said := _said_of_stranger(root, index, path)):
+            findings.problems.append(f"{path}: {said}")
     findings.problems += [f"{path}: a foreign file; move it elsewhere" for path in files.strange_files(root)]
 
 
-def _listed_since(index: PictureIndex, path: Path) -> bool:
-    """Whether the picture was saved while the check ran."""
+def _said_of_stranger(root: Path, index: PictureIndex, path: Path) -> str:
+    """What to do about a picture that had no row; empty where it was saved or deleted while the check ran."""
     try:
-        record = read_record(path.read_bytes())
+        record = _check_chunks(path, path.read_bytes())
+    except FileNotFoundError:
+        return ""
     except (OSError, StorageError):
-        return False
-    return record is not None and index.entry(record.id) is not None and record.filename == path.name
+        return "not in the index, and no whole picture of ours; restore it from a copy or move it elsewhere"
+    entry = index.entry(record.id)
+    if entry is not None and entry.path == files.relative(root, path):
+        return ""
+    if entry is not None or not is_image_id(record.id):
+        return f"not in the index, and a copy of picture {record.id}; move it elsewhere"
+    return "not in the index; 'visioncraft gallery reindex' lists it"
