@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from foreign_files import A1111, take_in, write_png
-from visioncraft import ImageRecord, Marks
+from foreign_files import A1111, PIXELS, take_in, write_png
+from visioncraft import ImageRecord, Marks, encode_png, with_record
 from visioncraft.settings import Settings
 from visioncraft_gallery_fs.commands import gallery_group
+from visioncraft_gallery_fs.settings import GallerySettings
 from visioncraft_gallery_fs.store import GalleryStore
 
 Draw = Callable[..., tuple[ImageRecord, bytes]]
@@ -77,16 +81,22 @@ def test_torn_foreign_and_plain_files_are_reported_by_name_and_the_rest_comes_in
     assert "Importing pictures" in shown.err and "Traceback" not in shown.err
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 def test_an_import_that_was_cut_off_goes_on_where_it_ended(
-    store: GalleryStore, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    number: signal.Signals,
+    store: GalleryStore,
+    root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for number in range(5):
-        write_png(tmp_path / f"in/{number}.png", parameters=A1111.replace("1234567890", str(number)))
+    for seed in range(5):
+        write_png(tmp_path / f"in/{seed}.png", parameters=A1111.replace("1234567890", str(seed)))
     save, saves = GalleryStore.save, iter(range(2))
 
     def cut_off(self: GalleryStore, record: ImageRecord, png: bytes) -> ImageRecord:
         if next(saves, None) is None:
-            raise KeyboardInterrupt
+            signal.raise_signal(number)
         return save(self, record, png)
 
     with monkeypatch.context() as patched:
@@ -97,3 +107,22 @@ def test_an_import_that_was_cut_off_goes_on_where_it_ended(
     assert run_import(root, tmp_path / "in") == 0
     assert capsys.readouterr().out.startswith("3 pictures imported (3 of automatic1111), 2 were here already")
     assert store.count() == 5
+
+
+def test_a_pipe_called_as_a_picture_is_passed_over(store: GalleryStore, tmp_path: Path) -> None:
+    write_png(tmp_path / "in/a.png", parameters=A1111)
+    os.mkfifo(tmp_path / "in/b.png")
+    assert take_in(store, tmp_path / "in").added == {"automatic1111": 1}
+
+
+def test_a_picture_older_than_what_is_kept_is_not_told_to_be_imported(tmp_path: Path, draw: Draw) -> None:
+    write_png(tmp_path / "in/a.png", parameters=A1111)
+    os.utime(tmp_path / "in/a.png", (0, 0))
+    own = replace(draw()[0], created_at=datetime(2020, 1, 1, tzinfo=UTC))
+    (tmp_path / "in/own.png").write_bytes(with_record(encode_png(PIXELS), own))
+    store = GalleryStore(tmp_path / "bounded", GallerySettings(keep_days=5))
+    store.start()
+    tally = take_in(store, tmp_path / "in")
+    assert (tally.added.total(), store.count()) == (0, 0)
+    assert len(tally.skipped) == 2 and all("keep_days" in sentence for sentence in tally.skipped)
+    store.close()

@@ -18,7 +18,7 @@ from visioncraft import (
     read_record_file,
 )
 
-from visioncraft_gallery_fs.console import Given, printable, progress_bar, started
+from visioncraft_gallery_fs.console import Given, printable, progress_bar, started, stopped_in_order
 from visioncraft_gallery_fs.exporting import ModelOption, SearchOption, TagOption, export
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def _import(store: GalleryStore, folder: Path) -> None:
     from visioncraft_gallery_fs.importing import Imported, import_files, picture_files
 
     tally, cut_off = Imported(), False
-    with progress_bar() as progress:
+    with progress_bar() as progress, stopped_in_order():
         files = picture_files(folder)
         try:
             for _ in progress.track(import_files(store, files, tally), len(files), description="Importing pictures"):

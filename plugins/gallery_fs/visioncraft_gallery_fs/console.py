@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,3 +62,14 @@ def progress_bar() -> Progress:
 def printable(text: str) -> str:
     """Prompts are strangers' text: nothing in them may steer the terminal."""
     return "".join(character if character.isprintable() else " " for character in text)
+
+
+@contextmanager
+def stopped_in_order() -> Iterator[None]:
+    """Whoever ends the command ends it as Ctrl-C does, so that what is half written goes."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +10,7 @@ import typer
 from visioncraft import GalleryQuery, tag_key
 
 from visioncraft_gallery_fs import files
-from visioncraft_gallery_fs.console import printable, progress_bar, started
+from visioncraft_gallery_fs.console import printable, progress_bar, started, stopped_in_order
 
 if TYPE_CHECKING:
     from visioncraft_gallery_fs.store import GalleryStore
@@ -107,7 +104,7 @@ def _export(store: GalleryStore, query: GalleryQuery, file: Path) -> None:
     expected = store.list(1, query=query)
     left_out: list[str] = []
     try:
-        with progress_bar() as progress, _stopped_in_order(), files.whole_file(file) as stream:
+        with progress_bar() as progress, stopped_in_order(), files.whole_file(file) as stream:
             task = progress.add_task("Exporting pictures", total=expected.total if expected.exact else None)
             for done, piece in enumerate(zipped(store, query, left_out.append)):
                 stream.write(piece)
@@ -124,14 +121,3 @@ def _tell(file: Path, exported: int, left_out: list[str]) -> None:
     typer.echo(f"{exported} pictures exported to {file}, {len(left_out)} left out")
     if left_out:
         raise typer.Exit(1)
-
-
-@contextmanager
-def _stopped_in_order() -> Iterator[None]:
-    """Whoever ends the command ends it as Ctrl-C does, so that what is half written goes."""
-    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -49,9 +49,10 @@ class Imported:
 
 
 def picture_files(folder: Path) -> list[Path]:
-    """Every picture's file in a folder and below, in a steady order. Symbolic links are not followed."""
+    """Every picture's file in a folder and below, in a steady order. Links and pipes are passed over."""
     found = (Path(place, name) for place, _, names in os.walk(folder) for name in names)
-    return sorted(path for path in found if path.suffix.lower() in ENDINGS and not path.is_symlink())
+    named = (path for path in found if path.suffix.lower() in ENDINGS)
+    return sorted(path for path in named if path.is_file() and not path.is_symlink())
 
 
 def import_files(store: GalleryStore, files: list[Path], tally: Imported) -> Iterator[None]:
@@ -87,7 +88,7 @@ def _take(store: GalleryStore, file: Path) -> str | None:
     if picture.found is None:
         raise StorageError(f"{file}: no parameters of a program that is known inside")
     record = _record(picture, picture.found, file, modified, digest)
-    store.save(record, with_record(picture.png, record, foreign=True))
+    _save(store, file, record, with_record(picture.png, record, foreign=True))
     return picture.found.program
 
 
@@ -99,11 +100,19 @@ def _take_own(store: GalleryStore, file: Path, record: ImageRecord, content: byt
             raise StorageError(f"{file}: the gallery has {record.id} with other content; not imported")
         return None
     read_picture(content)
-    kept = store.save(record, content)
+    kept = _save(store, file, record, content)
     marks = read_marks(file)
     if marks != Marks():
         store.mark(kept.id, marks)
     return "visioncraft"
+
+
+def _save(store: GalleryStore, file: Path, record: ImageRecord, png: bytes) -> ImageRecord:
+    """As `GalleryStore.save`, but tells of a picture that is surplus by its date: nobody shall take it for kept."""
+    kept = store.save(record, png)
+    if store.hash_of(kept.id) is None:
+        raise StorageError(f"{file}: not kept: past keep_days, keep_pictures or keep_gb of [plugins.config.gallery_fs]")
+    return kept
 
 
 def _record(picture: ForeignPicture, found: Found, file: Path, modified: float, digest: str) -> ImageRecord:
