@@ -233,7 +233,9 @@ def test_a_replay_on_the_command_line_draws_the_same_picture(house: House) -> No
         assert "drawn by fake, 64x64, seed 5" in done.stdout
         with Image.open(house.folder / "again.png") as again:
             assert again.tobytes() == expected
-    assert len(list(house.gallery.rglob("*.png"))) == 3
+    done = house.command("gallery", "replay", picture, "-o", str(house.folder / "nowhere" / "again.png"))
+    assert done.returncode == 1 and done.stderr.endswith("choose another file with -o\n")
+    assert len(list(house.gallery.rglob("*.png"))) == 3  # told before anything was drawn
     for named in ("img_01kb0v7m3qj4x5n6p7r8s9t0ab", str(house.folder / "settings.toml")):
         done = house.command("gallery", "replay", named)
         assert done.returncode == 1 and done.stderr.count("\n") == 1 and done.stderr.startswith("Error: ")

@@ -77,6 +77,8 @@ def import_folder(ctx: typer.Context, folder: FolderArgument) -> None:
 @_app.command()
 def replay(ctx: typer.Context, picture: PictureArgument, output: OutputOption = None) -> None:
     """Draw a picture again from what stands inside its file: same model and version, same picture."""
+    if output is not None:
+        _try_to_write(output)
     _replay(ctx.obj.settings, _record_of(ctx, picture), output)
 
 
@@ -156,6 +158,17 @@ def _record_of(ctx: typer.Context, picture: str) -> ImageRecord:
     if record is None:
         raise StorageError(f"{picture}: no VisionCraft record inside; 'visioncraft gallery import' takes in others")
     return record
+
+
+def _try_to_write(output: Path) -> None:
+    """Before anything is drawn, which may take minutes."""
+    existed = output.exists()
+    try:
+        output.open("ab").close()
+    except OSError as error:
+        raise StorageError(f"{output} cannot be written: {error.strerror}; choose another file with -o") from error
+    if not existed:
+        output.unlink()
 
 
 def _replay(settings: Settings, record: ImageRecord, output: Path | None) -> None:
