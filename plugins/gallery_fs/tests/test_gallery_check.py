@@ -179,7 +179,7 @@ def test_a_full_disk_is_told_before_anything_is_drawn(root: Path, monkeypatch: p
     store = bounded(root, min_free_mb=100)
     store.check_room()
     usage = shutil.disk_usage(root)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=99 * 2**20))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=100 * 2**20 - 1))
     with pytest.raises(StorageError, match=r"disk is full: 99 MiB are free, new pictures need 100 .*free some space"):
         store.check_room()
     store.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from foreign_files import A1111, PIXELS, take_in, write_png
-from visioncraft import ImageRecord, Marks, encode_png, with_record
+from visioncraft import ImageRecord, Marks, StorageError, encode_png, with_record
 from visioncraft.settings import Settings
 from visioncraft_gallery_fs.commands import gallery_group
 from visioncraft_gallery_fs.settings import GallerySettings
@@ -107,6 +108,19 @@ def test_an_import_that_was_cut_off_goes_on_where_it_ended(
     assert run_import(root, tmp_path / "in") == 0
     assert capsys.readouterr().out.startswith("3 pictures imported (3 of automatic1111), 2 were here already")
     assert store.count() == 5
+
+
+def test_an_import_that_finds_the_disk_full_tells_how_far_it_came(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed in range(3):
+        write_png(tmp_path / f"in/{seed}.png", parameters=A1111.replace("1234567890", str(seed)))
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=0))
+    with pytest.raises(StorageError, match="the disk is full"):
+        run_import(root, tmp_path / "in")
+    shown = capsys.readouterr()
+    assert shown.out.startswith("1 pictures imported") and "the same command goes on from here" in shown.err
 
 
 def test_a_pipe_called_as_a_picture_is_passed_over(store: GalleryStore, tmp_path: Path) -> None:

@@ -129,19 +129,20 @@ def _check(store: GalleryStore, accept: bool) -> None:
 def _import(store: GalleryStore, folder: Path) -> None:
     from visioncraft_gallery_fs.importing import Imported, import_files, picture_files
 
-    tally, cut_off = Imported(), False
+    tally = Imported()
+    ended: KeyboardInterrupt | StorageError | None = None
     with progress_bar() as progress, stopped_in_order():
         files = picture_files(folder)
         try:
             for _ in progress.track(import_files(store, files, tally), len(files), description="Importing pictures"):
                 store.check_room()
-        except KeyboardInterrupt:
-            cut_off = True
+        except (KeyboardInterrupt, StorageError) as error:
+            ended = error
     _print_skipped(tally.skipped)
     typer.echo(_summary(tally))
-    if cut_off:
+    if ended is not None:
         typer.echo("Cut off; the same command goes on from here", err=True)
-        raise typer.Exit(130)
+        raise typer.Exit(130) if isinstance(ended, KeyboardInterrupt) else ended
 
 
 def _summary(tally: Imported) -> str:

@@ -187,7 +187,7 @@ def check_room(root: Path, least_mb: int) -> None:
         raise StorageError(f"{root}: the gallery cannot be reached: {reason(error)}") from error
     if free < least_mb * 2**20:
         raise StorageError(
-            f"{root}: the disk is full: {free / 2**20:.0f} MiB are free, new pictures need {least_mb} (min_free_mb); "
+            f"{root}: the disk is full: {free // 2**20} MiB are free, new pictures need {least_mb} (min_free_mb); "
             f"{_NEXT_STEPS[errno.ENOSPC]} {_MOVE}"
         )
 
