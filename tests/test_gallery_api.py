@@ -241,6 +241,18 @@ def test_a_replay_on_the_command_line_draws_the_same_picture(house: House) -> No
         assert done.returncode == 1 and done.stderr.count("\n") == 1 and done.stderr.startswith("Error: ")
 
 
+def test_a_torn_picture_is_named_where_it_cannot_be_used(house: House) -> None:
+    with served(house) as server:
+        picture = server.draw("red apple", **SMALL).headers["x-image-id"]
+        (file,) = house.gallery.rglob("*.png")
+        file.write_bytes(file.read_bytes()[:300])
+        said = error_of(server.get(f"/images/{picture}/thumbnail"), 503, "SERVICE_UNAVAILABLE")["message"]
+        assert str(file) in said and "restore it from a copy" in said
+        said = error_of(server.post(f"/images/{picture}/replay"), 503, "SERVICE_UNAVAILABLE")["message"]
+        assert picture in said and "restore its file from a copy" in said
+        assert listed(server)["total_count"] == 1
+
+
 def test_a_full_disk_refuses_before_anything_is_drawn(house: House) -> None:
     house.tables["plugins.config.gallery_fs"] = {"min_free_mb": 2**40}
     with served(house) as server:

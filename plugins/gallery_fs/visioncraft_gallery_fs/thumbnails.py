@@ -28,11 +28,18 @@ class Thumbnails:
         self._write = write
 
     def get(self, picture: Path, read: Callable[[], bytes]) -> bytes:
-        """The WebP of a picture, which `read` gives where there is none yet. Raises what `read` raises."""
+        """The WebP of a picture, which `read` gives where there is none yet.
+
+        Raises what `read` raises, and `StorageError` for what is no whole picture.
+        """
         cached = self._path(picture, str(self._side))
         with suppress(OSError):
             return cached.read_bytes()
-        webp = webp_thumbnail(read(), self._side)
+        png = read()
+        try:
+            webp = webp_thumbnail(png, self._side)
+        except StorageError as error:
+            raise StorageError(f"{picture}: {error.message}; restore it from a copy") from error
         try:
             self._write(cached, webp)
         except StorageError as error:

@@ -17,7 +17,7 @@ from visioncraft.api.schemas.gallery import DeletedAnswer, GalleryEntry, MarksBo
 from visioncraft.api.schemas.generation import GenerateBody
 from visioncraft.api.schemas.jobs import JobAnswer
 from visioncraft.contracts import ImageStore
-from visioncraft.errors import InvalidRequest, NotFound
+from visioncraft.errors import InvalidRequest, NotFound, StorageError
 from visioncraft.ids import is_image_id
 from visioncraft.metadata import read_record
 from visioncraft.requests import request_fields
@@ -78,7 +78,11 @@ async def delete_images(body: SelectionBody, runtime: RuntimeDep) -> DeletedAnsw
 
 
 def _record_inside(store: ImageStore, image_id: str) -> ImageRecord:
-    return read_record(store.open(image_id)) or store.get(image_id)
+    png = store.open(image_id)
+    try:
+        return read_record(png) or store.get(image_id)
+    except StorageError as error:
+        raise StorageError(f"Picture {image_id}: {error.message}; restore its file from a copy") from error
 
 
 def _body(record: ImageRecord) -> GenerateBody:
