@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 
 from visioncraft.models import canonical_id
@@ -10,6 +11,7 @@ from visioncraft.types import GalleryQuery, ImageRecord
 
 _TERM = re.compile(r'"(?P<phrase>[^"]*)"?(?P<phrase_star>\*?)|(?P<word>[^\s"]+)')
 _WORD = re.compile(r"[^\W_]+")
+_ACCENTS = re.compile(r"(?<=[a-z])[\u0300-\u036f]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +49,14 @@ def search_terms(text: str) -> list[Term]:
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text in lower case, without signs between them."""
-    return _WORD.findall(text.lower())
+    """The words of a text in lower case, without signs between them and accents on Latin letters."""
+    return _WORD.findall(_ACCENTS.sub("", "".join(map(_apart, text.lower()))))
+
+
+def _apart(character: str) -> str:
+    """A Latin letter and the accents on it one by one, as macOS writes them; others as they are."""
+    parts = unicodedata.normalize("NFD", character)
+    return parts if parts[0].isascii() else character
 
 
 def matches(record: ImageRecord, query: GalleryQuery) -> bool:
