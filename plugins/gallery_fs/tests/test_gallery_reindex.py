@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from visioncraft import GalleryQuery, ImageRecord, StorageError
+from visioncraft import GalleryQuery, ImageRecord, Marks, StorageError
 from visioncraft_gallery_fs import reindex
 from visioncraft_gallery_fs.store import GalleryStore
 
@@ -144,11 +144,26 @@ def test_files_that_are_no_picture_of_ours_are_skipped_by_name(store: GallerySto
     assert store.open(record.id) == png
     assert sorted(outcome.skipped) == sorted(
         [
-            f"{copy}: a copy of picture {record.id}, which is already indexed",
+            f"{copy}: a copy of picture {record.id}, which has another file",
             f"{foreign}: The PNG's iTXt chunk is damaged: its checksum does not match",
             f"{torn}: The PNG ends early: nothing whole follows its IDAT chunk",
         ]
     )
+
+
+@pytest.mark.parametrize("copied_to", ["2027/01/01/{}", "2026/11/23/generated_image_20261123_000000_000000.png"])
+@pytest.mark.parametrize("batch", [1, 500])
+def test_a_copy_does_not_take_the_tags_of_the_original(
+    batch: int, copied_to: str, store: GalleryStore, root: Path, draw: Draw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reindex, "_BATCH", batch)
+    record, png = draw()
+    kept = store.mark(store.save(record, png).id, Marks(("fruit",), True, 5, "mine"))
+    copy = root / copied_to.format(record.filename)
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    copy.write_bytes(png)
+    assert store.reindex().skipped == [f"{copy}: a copy of picture {record.id}, which has another file"]
+    assert list(store.list(5).items) == [kept]
 
 
 def test_a_file_moved_to_another_day_is_found_where_it_is(store: GalleryStore, root: Path, draw: Draw) -> None:

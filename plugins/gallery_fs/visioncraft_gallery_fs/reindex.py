@@ -13,6 +13,7 @@ from visioncraft import Marks, StorageError, is_image_id, read_record_file
 from visioncraft_gallery_fs.files import picture_files, relative
 from visioncraft_gallery_fs.index import PictureIndex
 from visioncraft_gallery_fs.marks import read_marks
+from visioncraft_gallery_fs.naming import placed
 from visioncraft_gallery_fs.rows import to_row
 
 _BATCH = 500
@@ -57,13 +58,13 @@ def rebuild(root: Path, index: PictureIndex, report: Callable[[int, int], None] 
     """
     before = index.ids()
     files = list(picture_files(root))
-    found: set[str] = set()
+    found: dict[str, str] = {}
     skipped: list[str] = []
     for done, batch in _batches(files):
         index.put(_rows(root, batch, found, skipped))
         if report is not None:
             report(done, len(files))
-    removed = index.remove(sorted(before - found))
+    removed = index.remove(sorted(before - found.keys()))
     index.mark_complete()
     return Outcome(len(found), len(removed), skipped)
 
@@ -74,29 +75,35 @@ def _batches(files: Sequence[Path]) -> Iterator[tuple[int, Sequence[Path]]]:
         yield start + len(batch), batch
 
 
-def _rows(root: Path, batch: Sequence[Path], found: set[str], skipped: list[str]) -> list[dict[str, Any]]:
-    rows = []
+def _rows(root: Path, batch: Sequence[Path], found: dict[str, str], skipped: list[str]) -> list[dict[str, Any]]:
+    """The rows of these files; `found` has the path of every picture by its id. A copy never takes the original's."""
+    rows: dict[str, dict[str, Any]] = {}
     for path in batch:
         try:
-            row = _row(root, path, skipped)
-            if row["id"] in found:
-                raise StorageError(f"{path}: a copy of picture {row['id']}, which is already indexed")
+            row, at_home = _row(root, path, skipped)
         except StorageError as error:
             skipped.append(error.message)
-        else:
-            found.add(row["id"])
-            rows.append(row)
-    return rows
+            continue
+        before = found.get(row["id"])
+        if before is None or at_home:
+            found[row["id"]], rows[row["id"]] = row["path"], row
+        if before is not None:
+            skipped.append(
+                f"{root / before if at_home else path}: a copy of picture {row['id']}, which has another file"
+            )
+    return list(rows.values())
 
 
-def _row(root: Path, path: Path, skipped: list[str]) -> dict[str, Any]:
+def _row(root: Path, path: Path, skipped: list[str]) -> tuple[dict[str, Any], bool]:
+    """A picture's row, and whether its file is where it was saved."""
     record = read_record_file(path)
     if record is None:
         raise StorageError(f"{path}: no VisionCraft record inside")
     if not is_image_id(record.id):
         raise StorageError(f"{path}: its record's id {record.id!r} is none of ours")
+    at_home = placed(record)[1] == relative(root, path)
     record = replace(record, filename=path.name, marks=_marks(path, skipped))
-    return to_row(record, relative(root, path), _size(path))
+    return to_row(record, relative(root, path), _size(path)), at_home
 
 
 def _marks(path: Path, skipped: list[str]) -> Marks:
