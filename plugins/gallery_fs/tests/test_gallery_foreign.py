@@ -6,83 +6,14 @@ import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from foreign_files import A1111, PIXELS, take_in, the_only_one, write_png
+from foreign_files import A1111, COMFY, FLUX, INVOKE, INVOKE_2, PIXELS, take_in, the_only_one, write_png
 from PIL import ExifTags, Image
 from visioncraft import decode_png, read_record
 from visioncraft_gallery_fs.foreign import a1111, comfyui, invokeai
 from visioncraft_gallery_fs.store import GalleryStore
-
-COMFY: dict[str, Any] = {
-    "3": {
-        "class_type": "KSampler",
-        "inputs": {
-            "seed": ["11", 0],
-            "steps": 20,
-            "cfg": 8.0,
-            "sampler_name": "dpmpp_2m",
-            "scheduler": "karras",
-            "denoise": 1,
-            "model": ["4", 0],
-            "positive": ["6", 0],
-            "negative": ["7", 0],
-            "latent_image": ["5", 0],
-        },
-    },
-    "4": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "sd15\\dreamshaper_8.safetensors"}},
-    "5": {"class_type": "EmptyLatentImage", "inputs": {"width": 64, "height": 48, "batch_size": 1}},
-    "6": {"class_type": "CLIPTextEncode", "inputs": {"text": "a red apple", "clip": ["4", 1]}},
-    "7": {"class_type": "CLIPTextEncode", "inputs": {"text": "watermark", "clip": ["4", 1]}},
-    "8": {"class_type": "VAEDecode", "inputs": {"samples": ["3", 0], "vae": ["4", 2]}},
-    "9": {"class_type": "SaveImage", "inputs": {"filename_prefix": "ComfyUI", "images": ["8", 0]}},
-    "11": {"class_type": "PrimitiveInt", "inputs": {"seed": 156680208700286}},
-}
-FLUX: dict[str, Any] = {
-    "6": {"class_type": "CLIPTextEncode", "inputs": {"text": "a fox", "clip": ["11", 0]}},
-    "12": {"class_type": "UNETLoader", "inputs": {"unet_name": "flux1-dev.safetensors"}},
-    "13": {
-        "class_type": "SamplerCustomAdvanced",
-        "inputs": {
-            "noise": ["25", 0],
-            "guider": ["22", 0],
-            "sampler": ["16", 0],
-            "sigmas": ["17", 0],
-            "latent_image": ["27", 0],
-        },
-    },
-    "16": {"class_type": "KSamplerSelect", "inputs": {"sampler_name": "euler"}},
-    "17": {"class_type": "BasicScheduler", "inputs": {"scheduler": "simple", "steps": 4, "model": ["12", 0]}},
-    "22": {"class_type": "BasicGuider", "inputs": {"model": ["12", 0], "conditioning": ["26", 0]}},
-    "25": {"class_type": "RandomNoise", "inputs": {"noise_seed": 219670278747233}},
-    "26": {"class_type": "FluxGuidance", "inputs": {"guidance": 3.5, "conditioning": ["6", 0]}},
-    "27": {"class_type": "EmptySD3LatentImage", "inputs": {"width": 64, "height": 48}},
-}
-INVOKE = {
-    "app_version": "5.6.0",
-    "generation_mode": "txt2img",
-    "positive_prompt": "landscape",
-    "negative_prompt": "low quality",
-    "width": 64,
-    "height": 48,
-    "seed": 356120443,
-    "cfg_scale": 7.5,
-    "steps": 50,
-    "scheduler": "dpmpp_2m_sde_k",
-    "model": {"key": "k", "hash": "h", "name": "Dreamshaper 8", "base": "sd-1", "type": "main"},
-}
-INVOKE_2 = {
-    "model_weights": "stable-diffusion-1.5",
-    "image": {
-        "prompt": [{"prompt": "a castle [ugly] on a hill", "weight": 1.0}],
-        "steps": 30,
-        "cfg_scale": 7.5,
-        "seed": 42,
-        "sampler": "k_euler_a",
-    },
-}
 
 
 def test_a_picture_of_automatic1111_keeps_its_parameters_its_pixels_and_its_own_text(
@@ -212,7 +143,7 @@ def test_prompts_that_a_loader_holds_are_told_apart() -> None:
             "Dreamshaper 8",
             356120443,
             50,
-            "dpmpp_2m_sde_k",
+            "dpmpp_2m_sde_karras",
         ),
         (
             {"invokeai_metadata": json.dumps(INVOKE | {"model": {"model_name": "old"}})},
@@ -221,7 +152,7 @@ def test_prompts_that_a_loader_holds_are_told_apart() -> None:
             "old",
             356120443,
             50,
-            "dpmpp_2m_sde_k",
+            "dpmpp_2m_sde_karras",
         ),
         (
             {"sd-metadata": json.dumps(INVOKE_2)},
@@ -280,3 +211,31 @@ def test_lines_that_extensions_add_below_the_settings_are_passed_over() -> None:
     found = a1111.read({"parameters": f"{A1111}\nTemplate: __fruit__\nNegative Template: blurry"})
     assert found is not None
     assert (found.seed, found.negative_prompt) == (1234567890, "blurry,\nlow quality")
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [("euler_a", "euler_a"), ("kdpm_2_a_k", "dpm_2_a_karras"), ("unipc_k", "unipc_karras"), (5, None), (None, None)],
+)
+def test_samplers_of_invokeai_are_spelt_as_others_spell_them(theirs: object, ours: str | None) -> None:
+    found = invokeai.read({"invokeai_metadata": json.dumps({**INVOKE, "scheduler": theirs})})
+    assert found is not None and found.parameters.get("sampler") == ours
+
+
+@pytest.mark.parametrize(
+    ("sampler", "scheduler", "ours"),
+    [
+        ("dpmpp_2m_sde_gpu", "karras", "dpmpp_2m_sde_karras"),
+        ("euler", "simple", "euler"),
+        ("euler", "sgm_uniform", "euler_sgm_uniform"),
+    ],
+)
+def test_samplers_of_comfyui_take_their_schedule_along(sampler: str, scheduler: str, ours: str) -> None:
+    graph = {**COMFY, "3": {"inputs": {**COMFY["3"]["inputs"], "sampler_name": sampler, "scheduler": scheduler}}}
+    found = comfyui.read({"prompt": json.dumps(graph)})
+    assert found is not None and found.parameters["sampler"] == ours
+
+
+def test_the_simple_schedule_of_forge_is_the_samplers_own() -> None:
+    found = a1111.read({"parameters": "fox\nSteps: 20, Sampler: Euler, Schedule type: Simple, Seed: 11, Model: flux1"})
+    assert found is not None and found.parameters["sampler"] == "Euler"

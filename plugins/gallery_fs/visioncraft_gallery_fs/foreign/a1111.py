@@ -14,6 +14,8 @@ from visioncraft_gallery_fs.foreign.found import Found, model_name, settings, wh
 
 _PAIR = re.compile(r'\s*(?P<name>\w[\w \-/]*?):\s*(?P<value>"(?:[^"\\]|\\.)*"|[^,]*)(?:,|$)')
 _NEGATIVE = "Negative prompt:"
+_PLAIN = ("", "Automatic", "Normal", "Simple")
+"""Schedules that are a sampler's own, or next to it."""
 _KNOWN = {"Steps", "Sampler", "Schedule type", "CFG scale", "Seed", "Model", "Size"}
 
 
@@ -28,7 +30,7 @@ def read(texts: Mapping[str, str]) -> Found | None:
         return None
     prompt, negative = _prompts(lines[:number])
     schedule = pairs.get("Schedule type", "")
-    sampler = pairs.get("Sampler", "") + (f" {schedule}" if schedule not in ("", "Automatic", "Normal") else "")
+    sampler = pairs.get("Sampler", "") + (f" {schedule}" if schedule not in _PLAIN else "")
     return Found(
         "automatic1111",
         prompt,

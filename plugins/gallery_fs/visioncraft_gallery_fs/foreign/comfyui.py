@@ -26,8 +26,9 @@ def read(texts: Mapping[str, str]) -> Found | None:
     if sampler is None:
         return None
     name, schedule = (_nearest(graph, sampler, (key,)) for key in ("sampler_name", "scheduler"))
-    if isinstance(name, str) and schedule in ("karras", "exponential", "beta"):
-        name = f"{name}_{schedule}"
+    if isinstance(name, str):
+        name = name.removesuffix("_gpu")  # the same sampler, with its noise from the GPU
+        name += f"_{schedule}" if schedule in ("karras", "exponential", "beta", "sgm_uniform") else ""
     return Found(
         "comfyui",
         _text(graph, sampler, "positive", "conditioning"),

@@ -33,7 +33,7 @@ def _read_newer(said: dict[str, Any]) -> Found:
         _text(said.get("negative_prompt")),
         model_name(named),
         whole(said.get("seed")) or 0,
-        settings(said.get("steps"), said.get("cfg_scale"), said.get("scheduler")),
+        settings(said.get("steps"), said.get("cfg_scale"), _sampler(said.get("scheduler"))),
         {name: said[name] for name in ("app_version", "generation_mode") if isinstance(said.get(name), str)},
     )
 
@@ -51,6 +51,14 @@ def _read_older(said: dict[str, Any], image: dict[str, Any]) -> Found:
         whole(image.get("seed")) or 0,
         settings(image.get("steps"), image.get("cfg_scale"), image.get("sampler")),
     )
+
+
+def _sampler(name: object) -> object:
+    """InvokeAI's own spelling as others spell it: `dpmpp_2m_k` has a schedule by Karras, `kdpm_2` is DPM2."""
+    if not isinstance(name, str):
+        return None
+    karras = name.endswith("_k")
+    return name.removesuffix("_k").replace("kdpm", "dpm") + ("_karras" if karras else "")
 
 
 def _object(text: str | None) -> dict[str, Any]:
