@@ -75,7 +75,7 @@ def test_torn_foreign_and_plain_files_are_reported_by_name_and_the_rest_comes_in
     (folder / "link.png").symlink_to("/dev/zero")
     assert run_import(root, folder) == 0
     shown = capsys.readouterr()
-    assert shown.out == "1 pictures imported (1 of automatic1111), 0 were here already, 5 files skipped\n"
+    assert shown.out == "1 pictures imported (1 of automatic1111), 0 were here already, 5 skipped\n"
     for name in ("torn.png", "flipped.png", "text.png", "empty.jpg", "holiday.png"):
         assert f"Skipped {folder / name}: " in shown.err
     assert "notes.txt" not in shown.err and "link.png" not in shown.err
@@ -127,6 +127,20 @@ def test_a_pipe_called_as_a_picture_is_passed_over(store: GalleryStore, tmp_path
     write_png(tmp_path / "in/a.png", parameters=A1111)
     os.mkfifo(tmp_path / "in/b.png")
     assert take_in(store, tmp_path / "in").added == {"automatic1111": 1}
+
+
+def test_a_folder_that_cannot_be_read_is_named(
+    store: GalleryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_png(tmp_path / "in/a.png", parameters=A1111)
+    monkeypatch.chdir(tmp_path / "in")
+    for _ in range(20):  # deeper than a path may be long, which stops root too
+        Path("d" * 250).mkdir()
+        os.chdir("d" * 250)
+    tally = take_in(store, tmp_path / "in")
+    assert tally.added == {"automatic1111": 1}
+    (sentence,) = tally.skipped
+    assert sentence.startswith(str(tmp_path / "in/ddd")) and "cannot be read: File name too long" in sentence
 
 
 def test_a_picture_older_than_what_is_kept_is_not_told_to_be_imported(tmp_path: Path, draw: Draw) -> None:

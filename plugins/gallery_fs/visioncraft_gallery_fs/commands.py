@@ -132,7 +132,7 @@ def _import(store: GalleryStore, folder: Path) -> None:
     tally = Imported()
     ended: KeyboardInterrupt | StorageError | None = None
     with progress_bar() as progress, stopped_in_order():
-        files = picture_files(folder)
+        files = picture_files(folder, tally)
         try:
             for _ in progress.track(import_files(store, files, tally), len(files), description="Importing pictures"):
                 store.check_room()
@@ -148,7 +148,7 @@ def _import(store: GalleryStore, folder: Path) -> None:
 def _summary(tally: Imported) -> str:
     programs = ", ".join(f"{count} of {program}" for program, count in sorted(tally.added.items()))
     added = f"{tally.added.total()} pictures imported" + (f" ({programs})" if programs else "")
-    return f"{added}, {tally.known} were here already, {len(tally.skipped)} files skipped"
+    return f"{added}, {tally.known} were here already, {len(tally.skipped)} skipped"
 
 
 def _record_of(ctx: typer.Context, picture: str) -> ImageRecord:

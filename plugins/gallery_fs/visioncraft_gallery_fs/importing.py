@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -40,7 +41,7 @@ class Imported:
     ----------
     added: New pictures, by the program that drew them.
     known: Files whose picture the gallery had already.
-    skipped: One sentence for each file that was not taken.
+    skipped: One sentence for each file that was not taken, and for each folder that could not be read.
     """
 
     added: Counter[str] = field(default_factory=Counter)
@@ -48,11 +49,24 @@ class Imported:
     skipped: list[str] = field(default_factory=list)
 
 
-def picture_files(folder: Path) -> list[Path]:
-    """Every picture's file in a folder and below, in a steady order. Links and pipes are passed over."""
-    found = (Path(place, name) for place, _, names in os.walk(folder) for name in names)
-    named = (path for path in found if path.suffix.lower() in ENDINGS)
-    return sorted(path for path in named if path.is_file() and not path.is_symlink())
+def picture_files(folder: Path, tally: Imported) -> list[Path]:
+    """Every picture's file in a folder and below, in a steady order. Links and pipes are passed over.
+
+    A folder that cannot be read counts as skipped in `tally`.
+    """
+
+    def skip(error: OSError) -> None:
+        tally.skipped.append(f"{error.filename}: cannot be read: {error.strerror}")
+
+    found = (Path(place, name) for place, _, names in os.walk(folder, onerror=skip) for name in names)
+    return sorted(path for path in found if path.suffix.lower() in ENDINGS and _is_plain(path))
+
+
+def _is_plain(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return True  # reading it will say why not
 
 
 def import_files(store: GalleryStore, files: list[Path], tally: Imported) -> Iterator[None]:

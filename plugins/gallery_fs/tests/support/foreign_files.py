@@ -98,7 +98,7 @@ def write_png(file: Path, **texts: str) -> bytes:
 
 def take_in(store: GalleryStore, folder: Path) -> importing.Imported:
     tally = importing.Imported()
-    for _ in importing.import_files(store, importing.picture_files(folder), tally):
+    for _ in importing.import_files(store, importing.picture_files(folder, tally), tally):
         pass
     return tally
 
