@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping
@@ -152,7 +153,7 @@ def copy_of_sd1(sd1: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def generator_for(tmp_path: Path) -> Callable[..., LocalSD]:
-    """A generator on the CPU, in fp32 unless told otherwise."""
+    """A generator on the CPU, in fp32 unless told otherwise. `VISIONCRAFT_TEST_DEVICE=cuda` has it on a GPU."""
 
     return lambda **settings: _generator(tmp_path, settings)
 
@@ -160,11 +161,12 @@ def generator_for(tmp_path: Path) -> Callable[..., LocalSD]:
 @pytest.fixture(scope="module")
 def local(tmp_path_factory: pytest.TempPathFactory) -> LocalSD:
     """A generator that a module's tests share, so that its models load once; for tests that leave them whole."""
-    return _generator(tmp_path_factory.mktemp("shared"), {"concurrency": 2})
+    return _generator(tmp_path_factory.mktemp("shared"), {"concurrency": 2, "compile": "off"})
 
 
 def _generator(folder: Path, settings: Mapping[str, Any]) -> LocalSD:
-    defaults = {"device": "cpu", "dtype": "fp32", "hf_cache": str(folder / "hf")}
+    device = os.environ.get("VISIONCRAFT_TEST_DEVICE", "cpu")
+    defaults = {"device": device, "dtype": "fp32", "hf_cache": str(folder / "hf")}
     return LocalSD(LocalSDSettings(**{**defaults, **settings}), data_path=folder / "data")
 
 

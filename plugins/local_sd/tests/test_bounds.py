@@ -26,7 +26,7 @@ class Clock:
 
 @pytest.fixture
 def kept(sd1: Path, tmp_path: Path) -> Choices:
-    return Choices(tmp_path / "precision.json", read_checkpoint(sd1))
+    return Choices(tmp_path / "precision.json", read_checkpoint(sd1), "cpu")
 
 
 @pytest.mark.parametrize(("busy_at", "expected"), [(2, 2), (8, 8), (10_000, 128)])

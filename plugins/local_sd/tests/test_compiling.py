@@ -16,6 +16,7 @@ import psutil
 import pytest
 import torch
 from visioncraft import decode_png
+from visioncraft_local_sd.compiling.graphs import Graphs
 from visioncraft_local_sd.compiling.jobs import Compiler
 from visioncraft_local_sd.compiling.network import CompileChoice, Network
 from visioncraft_local_sd.generator import LocalSD
@@ -89,7 +90,7 @@ def test_a_model_draws_the_same_picture_once_it_is_compiled(
     expected = generator_for(compile="off").run(request, recorder())
     local.run(request, recorder())
     with local._held(request.model, recorder()) as loaded:
-        assert loaded._network is not None
+        assert isinstance(loaded._network, Network)
         loaded._network.wait(LONG)
         assert loaded._network.compiled == 1
     drawn = local.run(request, recorder())
@@ -98,20 +99,21 @@ def test_a_model_draws_the_same_picture_once_it_is_compiled(
 
 
 @pytest.mark.parametrize(
-    ("setting", "dtype", "whole", "compiles"),
+    ("setting", "device", "dtype", "kind"),
     [
-        ("auto", torch.float32, True, True),
-        ("auto", torch.bfloat16, True, False),
-        ("on", torch.bfloat16, True, True),
-        ("off", torch.float32, True, False),
-        ("on", torch.float32, False, False),
+        ("auto", "cpu", torch.float32, Network),
+        ("auto", "cpu", torch.bfloat16, type(None)),
+        ("on", "cpu", torch.bfloat16, Network),
+        ("off", "cpu", torch.float32, type(None)),
+        ("auto", "cuda", torch.float16, Graphs),
+        ("off", "cuda", torch.float16, type(None)),
     ],
 )
 def test_only_what_draws_the_same_picture_is_compiled_unless_settings_say_so(
-    sdxl: Path, tmp_path: Path, setting: Any, dtype: torch.dtype, whole: bool, compiles: bool
+    sdxl: Path, tmp_path: Path, setting: Any, device: str, dtype: torch.dtype, kind: type
 ) -> None:
-    network = CompileChoice(setting, tmp_path).network(unet_of(sdxl).to(dtype), whole)
-    assert (network is not None) is compiles
+    network = CompileChoice(setting, tmp_path).network(unet_of(sdxl).to(dtype), device, lambda height, width: 8)
+    assert isinstance(network, kind)
 
 
 @torch.inference_mode()

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from together import ON_CUDA
 from visioncraft import GeneratedImage, InvalidRequest, JobCancelled, ModelNotAvailable
 from visioncraft_local_sd.generator import LocalSD
 from visioncraft_local_sd.samplers import sampler_names
@@ -30,7 +31,8 @@ def test_a_picture_has_the_size_the_seed_and_the_facts_of_its_request(
 ) -> None:
     image = local.run(ask(sd1, width=96, height=64, seed=123), recorder())
     assert pixels(image).shape == (64, 96, 3)
-    assert (image.width, image.height, image.seed, image.vram_used) == (96, 64, 123, 0.0)
+    assert (image.width, image.height, image.seed) == (96, 64, 123)
+    assert (image.vram_used > 0) is ON_CUDA
     assert image.facts["sampler"] == "pndm"
     assert image.facts["dtype"] == "fp32"
     assert str(image.facts["engine"]).startswith("diffusers 0.")

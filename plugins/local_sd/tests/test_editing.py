@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from together import NEAR
 from visioncraft import InvalidRequest, ModelInfo, decode_png, encode_png
 from visioncraft.inputs import prepare, read
 from visioncraft.requests import build_request
@@ -69,7 +70,7 @@ def draw(local: LocalSD, mini_model: ModelInfo, recorder: Any) -> Draw:
 
 def assert_same(ours: np.ndarray, theirs: np.ndarray) -> None:
     assert ours.shape == theirs.shape
-    assert np.abs(ours - theirs).max() <= 1
+    assert np.abs(ours - theirs).max() <= NEAR
 
 
 @pytest.mark.parametrize("strength", [0.3, 0.8, 1.0])

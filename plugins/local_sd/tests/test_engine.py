@@ -8,8 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from together import held, until_waiting
 from visioncraft import GenerationFailed
+from visioncraft_local_sd.engine import engine as engine_module
 from visioncraft_local_sd.engine.engine import Engine, Work
 
 
@@ -121,7 +123,19 @@ def test_an_error_in_one_requests_work_reaches_that_request_alone() -> None:
     assert house.engine.call(lambda: "it goes on") == "it goes on"
 
 
-def test_the_thread_that_computes_ends_with_the_work() -> None:
+def test_one_thread_computes_for_all_until_it_is_told_to_end() -> None:
+    engine = Engine()
+    thread = engine.call(threading.current_thread)
+    assert engine.call(threading.current_thread) is thread
+    engine.close()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert engine.call(threading.current_thread) is not thread
+    engine.close()
+
+
+def test_the_thread_that_computes_ends_when_nothing_came_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "_LINGER_S", 0.01)
     engine = Engine()
     thread = engine.call(threading.current_thread)
     thread.join(10)

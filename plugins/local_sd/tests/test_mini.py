@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from together import ON_CUDA
 from visioncraft import JobCancelled
 from visioncraft_local_sd.generator import LocalSD
 
@@ -29,6 +30,7 @@ def test_mini_stops_within_one_step_of_a_cancel(local: LocalSD, ask: Ask, record
     assert progress.steps == [(1, 20), (2, 20)]
 
 
+@pytest.mark.skipif(ON_CUDA, reason="measured on CPUs alone")
 def test_mini_draws_in_the_precision_that_was_measured_and_says_which(
     generator_for: Callable[..., LocalSD], ask: Ask, recorder: Any
 ) -> None:

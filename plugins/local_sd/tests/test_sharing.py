@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from together import counted_rows, drawn_at_once, furthest, held, pixels
+from together import NEAR, counted_rows, drawn_at_once, furthest, held, pixels
 from visioncraft import JobCancelled
 from visioncraft_local_sd.generator import LocalSD
 
@@ -35,7 +35,7 @@ def test_pictures_drawn_together_are_those_drawn_alone_whatever_their_steps_guid
     watchers = [recorder() for _ in requests]
     with counted_rows(local, requests[0], recorder()) as rows:
         together = drawn_at_once(local, requests, watchers)
-    assert max(furthest(pixels(one), pixels(other)) for one, other in zip(alone, together, strict=True)) <= 1
+    assert max(furthest(pixels(one), pixels(other)) for one, other in zip(alone, together, strict=True)) <= NEAR
     assert [watcher.steps[-1] for watcher in watchers] == [(n, n) for n in (4, 7, 5, 6)]
     assert rows == [7, 7, 7, 7, 6, 6, 4, 2, 2]  # guidance of 1 has one row; heun calls 9 times for 5 steps
 
@@ -62,7 +62,7 @@ def test_pictures_drawn_together_are_those_of_stock_diffusers(
             guidance_scale=one.guidance_scale,
             generator=torch.Generator("cpu").manual_seed(one.seed),
         ).images[0]
-        assert furthest(pixels(drawn), np.asarray(expected).astype(int)) <= 1
+        assert furthest(pixels(drawn), np.asarray(expected).astype(int)) <= NEAR
 
 
 @pytest.mark.parametrize("dtype", ["fp32", "bf16"])
@@ -74,7 +74,7 @@ def test_mini_draws_the_same_picture_alone_and_together_in_each_precision(
     requests = [ask(MINI, **{**change, **small}) for change in MIXED]
     alone = [pixels(local.run(one, recorder())) for one in requests]
     together = drawn_at_once(local, requests, [recorder() for _ in requests])
-    assert max(furthest(one, pixels(other)) for one, other in zip(alone, together, strict=True)) <= 1
+    assert max(furthest(one, pixels(other)) for one, other in zip(alone, together, strict=True)) <= NEAR
 
 
 def test_a_cancel_stops_one_within_a_step_and_the_others_draw_on(
@@ -94,7 +94,7 @@ def test_a_cancel_stops_one_within_a_step_and_the_others_draw_on(
         stopped, drawn = pool.map(draw, requests, watchers)
     assert isinstance(stopped, JobCancelled)
     assert watchers[0].steps[-1] == (2, 6)
-    assert furthest(alone, pixels(drawn)) <= 1
+    assert furthest(alone, pixels(drawn)) <= NEAR
 
 
 def test_pictures_of_two_sizes_are_drawn_at_once(local: LocalSD, sd1: Path, ask: Ask, recorder: Any) -> None:
@@ -105,7 +105,7 @@ def test_pictures_of_two_sizes_are_drawn_at_once(local: LocalSD, sd1: Path, ask:
     with counted_rows(local, requests[0], recorder()) as rows:
         together = drawn_at_once(local, requests, [recorder() for _ in requests])
     assert sorted(rows) == [2, 2, 2, 4, 4, 4]
-    assert max(furthest(one, pixels(other)) for one, other in zip(alone, together, strict=True)) <= 1
+    assert max(furthest(one, pixels(other)) for one, other in zip(alone, together, strict=True)) <= NEAR
 
 
 def test_memory_that_runs_out_for_many_suffices_for_fewer_from_then_on(

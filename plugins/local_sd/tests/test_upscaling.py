@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,7 @@ def test_a_network_that_spandrel_does_not_know_is_refused(upscalers: Upscalers) 
     assert "does not know" in str(caught.value.details["issue"])
 
 
+@pytest.mark.skipif(find_spec("torchvision") is not None, reason="torchvision is installed")
 def test_spandrel_leaves_nothing_that_passes_for_torchvision(upscalers: Upscalers) -> None:
     with torch.inference_mode():
         upscalers.enlarge(PIXELS, "double", 100, 140, "upscaler")

@@ -63,6 +63,11 @@ class Checkpoint:
         """Whether this is one `.safetensors` file in the original layout."""
         return self.path != self.config_folder
 
+    @property
+    def upcasts_vae(self) -> bool:
+        """Whether its VAE overflows fp16, as XL's first one does."""
+        return self.family == "sdxl" and bool(self.config("vae").get("force_upcast"))
+
     def config(self, component: str) -> dict[str, Any]:
         """A component's configuration as diffusers or transformers reads it."""
         return read_json(self.config_folder / component / "config.json")

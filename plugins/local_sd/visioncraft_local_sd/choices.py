@@ -28,13 +28,14 @@ class Choices:
     path: The JSON file, shared by all checkpoints; it need not exist, and one that cannot be read or written only costs
         another measurement.
     checkpoint: What is measured.
+    device: Where: `cuda` or `cpu`.
     """
 
-    def __init__(self, path: Path, checkpoint: Checkpoint) -> None:
+    def __init__(self, path: Path, checkpoint: Checkpoint, device: str) -> None:
         self._path = path
-        cpu = probe_device(cpu_only=True).device_name
+        chip = probe_device(cpu_only=device == "cpu").device_name
         weights = f"{checkpoint.path} ({sum(checkpoint.parameters.values())} parameters)"
-        self._key = f"{weights}, torch {version('torch')}, {cpu} x{os.cpu_count()}, {platform.machine()}"
+        self._key = f"{weights}, torch {version('torch')}, {chip} x{os.cpu_count()}, {platform.machine()}"
 
     def get(self, question: str) -> str | None:
         """What was chosen before; None where it has to be measured."""

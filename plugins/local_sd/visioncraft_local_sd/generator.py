@@ -91,6 +91,7 @@ class LocalSD(Generator):
     def close(self) -> None:
         """Give everything back."""
         self._shelf.clear()
+        self._engine.close()
 
     def status(self) -> BackendStatus:
         """The models in memory and the device; imports no torch."""
@@ -173,7 +174,8 @@ class LocalSD(Generator):
         device = self._device = choose_device(self._settings.device)
         dtype = self._dtype(device)
         text = 4 if device == "cpu" else _BYTES[dtype]
-        estimate = footprint(checkpoint, device, _BYTES[dtype], _BYTES[dtype], text)
+        decoder = 4 if dtype == "fp16" and checkpoint.upcasts_vae else _BYTES[dtype]
+        estimate = footprint(checkpoint, device, _BYTES[dtype], decoder, text)
         mode = self._choose_mode(estimate, _NATIVE[checkpoint.family])
         _log.info("loading %s on %s, memory mode %s", model.id, device, mode)
         return self._guarded(lambda: self._open(checkpoint, device, dtype, mode, estimate), estimate)
@@ -187,7 +189,7 @@ class LocalSD(Generator):
         from visioncraft_local_sd.preview import PreviewChoice
 
         roomy = free_gb(device) > 1.6 * estimate.resident_gb("full")
-        choices = Choices(self._measured, checkpoint)
+        choices = Choices(self._measured, checkpoint, device)
         preview = PreviewChoice(self._settings.preview, self._settings.preview_every, self._library.models_dir)
         parts = Parts(self._collection)
         compiling = CompileChoice(self._settings.compile, self._compiled)
@@ -233,6 +235,7 @@ class LocalSD(Generator):
 
         if working() <= free_gb(device):
             return
+        loaded.spare()
         self._shelf.evict_until(lambda: working() <= free_gb(device))
         if working() > free_gb(device) and "slicing" in self._modes(device):
             loaded.use_slices()
@@ -255,8 +258,10 @@ class LocalSD(Generator):
                 raise
         # Out here the error is gone, and with it the frames that held its tensors.
         self._shelf.evict_until(lambda: False)
-        if loaded is not None and "slicing" in self._modes(estimate.device):
-            loaded.use_slices()
+        if loaded is not None:
+            loaded.spare()
+            if "slicing" in self._modes(estimate.device):
+                loaded.use_slices()
         give_back(estimate.device)
         mode: MemoryMode = loaded.mode if loaded is not None else "full"
         width, height = request.hires_size if request is not None else (512, 512)

@@ -63,7 +63,7 @@ def load_pipeline(
     _be_quiet()
     # Read in a thread that ends, so that pictures go on meanwhile and no second pool of OpenMP's threads stays.
     with ThreadPoolExecutor(1, "load") as reader:
-        pipe = reader.submit(_open, checkpoint, torch.float32 if device == "cpu" else DTYPES[dtype]).result()
+        pipe = reader.submit(_open, checkpoint, device, torch.float32 if device == "cpu" else DTYPES[dtype]).result()
 
     def settle() -> LoadedModel:
         if device == "cpu":
@@ -81,7 +81,7 @@ def engine_name() -> str:
     return f"diffusers {diffusers.__version__}"
 
 
-def _open(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:
+def _open(checkpoint: Checkpoint, device: str, dtype: torch.dtype) -> Any:
     xl = checkpoint.family == "sdxl"
     pipeline_class: Any = diffusers.StableDiffusionXLPipeline if xl else diffusers.StableDiffusionPipeline
     common: dict[str, Any] = {"dtype": dtype, "local_files_only": True, "feature_extractor": None}
@@ -99,9 +99,7 @@ def _open(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:
     _correct_schedule(pipe, checkpoint)
     if checkpoint.vae is not None:
         pipe.vae = load_vae(checkpoint.vae, checkpoint.config_folder, pipe.vae, dtype)
-    # Convolutions are faster so, and a row's numbers are the same however many rows there are.
-    pipe.unet.to(memory_format=torch.channels_last)
-    pipe.vae.to(memory_format=torch.channels_last)
+    _lay_out(pipe, device)
     return pipe
 
 
@@ -131,6 +129,17 @@ def _correct_schedule(pipe: Any, checkpoint: Checkpoint) -> None:
         changes |= {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
     if changes:
         pipe.scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config, **changes)
+
+
+def _lay_out(pipe: Any, device: str) -> None:
+    """Channels last where convolutions are faster so, by docs/benchmarks.md: the VAE and XL's denoiser are not on CUDA.
+
+    On a CPU a row's numbers are then the same however many rows there are.
+    """
+    if device == "cpu":
+        pipe.vae.to(memory_format=torch.channels_last)
+    if device == "cpu" or not isinstance(pipe, diffusers.StableDiffusionXLPipeline):
+        pipe.unet.to(memory_format=torch.channels_last)
 
 
 def _place(pipe: Any, device: str, mode: MemoryMode) -> None:

@@ -13,6 +13,7 @@ import torch
 from visioncraft import GenerationFailed, GenerationRequest, Hires, JobCancelled, Progress
 
 from visioncraft_local_sd.choices import Choices
+from visioncraft_local_sd.compiling.graphs import Graphs
 from visioncraft_local_sd.compiling.network import CompileChoice
 from visioncraft_local_sd.editing.denoisers import Denoisers
 from visioncraft_local_sd.editing.loras import LoRAs
@@ -66,12 +67,14 @@ class LoadedModel:
     ) -> None:
         self.pipe, self.device, self.mode, self.footprint = pipe, device, mode, footprint
         self._engine = engine
-        self._encoder = TextEncoder(pipe, pipe.unet.dtype, Words(pipe, parts.words), parts.state_of_texts)
+        self._dtype: torch.dtype = pipe.unet.dtype  # asked once: diffusers walks through all parameters for it
+        self._encoder = TextEncoder(pipe, self._dtype, Words(pipe, parts.words), parts.state_of_texts)
         self._loras = LoRAs(pipe, partial(parts.find, "lora"))
         self._upscalers = Upscalers(partial(parts.find, "upscaler"), device)
         settle = torch.cuda.synchronize if device == "cuda" else None
         bounds = Bounds(choices, self.precision, self._room, settle)
-        self._network = compiling.network(pipe.unet, device == "cpu" and mode in ("full", "slicing"))
+        stays = mode in ("full", "slicing")  # elsewhere layers come and go
+        self._network = compiling.network(pipe.unet, device, self._room) if stays else None
         find = partial(parts.find, "controlnet")
         self._denoisers = Denoisers(pipe.unet, bounds, self._loras, find, device, self._network)
         self._decoder = Decoder(pipe.vae)
@@ -86,8 +89,14 @@ class LoadedModel:
     @property
     def precision(self) -> str:
         """The denoiser's precision, and the VAE's where that differs: `bf16`, `fp16 (vae fp32)`."""
-        unet, vae = _NAMES[self.pipe.unet.dtype], _NAMES[self.pipe.vae.dtype]
+        unet, vae = _NAMES[self._dtype], _NAMES[self.pipe.vae.dtype]
         return unet if unet == vae else f"{unet} (vae {vae})"
+
+    def spare(self) -> None:
+        """Give back the device memory that only makes it faster."""
+        if isinstance(self._network, Graphs) and self._network.recorded:
+            self._engine.call(self._network.close)
+            give_back(self.device)
 
     def use_slices(self) -> None:
         """Let the VAE decode in tiles from now on: less memory, pictures that differ by a shade at tile borders."""
@@ -99,7 +108,8 @@ class LoadedModel:
         """Give the memory back."""
         if self._network is not None:
             self._network.close()
-        self.pipe.remove_all_hooks()
+        with torch.inference_mode():  # some weights were converted in it, and cannot be put back outside
+            self.pipe.remove_all_hooks()
         del (
             self.pipe,
             self._network,
@@ -214,8 +224,7 @@ class LoadedModel:
     def _decode(self, latents: torch.Tensor) -> np.ndarray:
         if not torch.isfinite(latents).all():
             raise GenerationFailed(
-                f"The denoiser gave numbers beyond {_NAMES[self.pipe.unet.dtype]}; "
-                "set plugins.config.local_sd.dtype to fp32"
+                f"The denoiser gave numbers beyond {_NAMES[self._dtype]}; set plugins.config.local_sd.dtype to fp32"
             )
         return self._decoder.pixels(latents)
 

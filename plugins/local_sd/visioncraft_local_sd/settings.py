@@ -52,7 +52,8 @@ class LocalSDSettings(PluginSettings):
         decodes in slices and tiles), `offload` (and whole components wait in main memory) or `sequential` (and single
         layers do, with sliced attention: least memory, slowest). The last two are for CUDA.
     compile: Whether the denoiser is compiled in the background once a size is drawn often, on a CPU. `auto` does so in
-        fp32, where the picture stays the same; `on` in bf16 too, where it differs by shades.
+        fp32, where the picture stays the same; `on` in bf16 too, where it differs by shades. On CUDA both replay calls
+        that are alike from a recording (a CUDA graph), where that is faster; the picture stays the same.
     preview: What those who watch a job see of it: `linear`, a projection of the latents, `taesd` where its weights lie
         in the folder of models, or `off`.
     preview_every: Steps between two previews.

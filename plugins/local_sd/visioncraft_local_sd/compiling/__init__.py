@@ -1,5 +1,6 @@
-"""A denoiser compiled to machine code while it draws as it is; what is compiled takes over when it is ready.
+"""A denoiser made faster while it draws as it is; what is made takes over when it is ready.
 
+    graphs.py    on CUDA: calls that are recorded and replayed; all else here is for a CPU
     network.py   what is called: compiled code where there is some, the network itself elsewhere
     jobs.py      what is to be compiled, and the process that does it
     child.py     that process

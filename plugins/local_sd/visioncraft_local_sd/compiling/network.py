@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from visioncraft_local_sd.compiling.calls import described
+from visioncraft_local_sd.compiling.graphs import Graphs
 from visioncraft_local_sd.compiling.jobs import Compiler, Job
 from visioncraft_local_sd.settings import CompileSetting
 
@@ -29,23 +30,27 @@ class CompileChoice:
 
     Parameters
     ----------
-    setting: `auto` compiles what then draws the same picture: fp32. In bf16 it rounds at other places.
+    setting: `auto` compiles what then draws the same picture: on a CPU in fp32. In bf16 it rounds at other places.
     folder: Of packages.
     """
 
     setting: CompileSetting
     folder: Path
 
-    def network(self, unet: Any, whole: bool) -> Network | None:
-        """What to call in the network's place; None where it is not to be compiled.
+    def network(self, unet: Any, device: str, room: Callable[[int, int], int]) -> Network | Graphs | None:
+        """What to call in the place of a network that keeps its weights where they are; None for the network itself.
 
         Parameters
         ----------
-        whole: Whether its weights stay on the CPU, all at once.
+        device: `cuda` or `cpu`.
+        room: For how many rows of a latent's height and width memory suffices now.
         """
+        if self.setting == "off":
+            return None
+        if device == "cuda":
+            return Graphs(unet, room)
         exact = unet.dtype == torch.float32
-        wanted = self.setting == "on" or (self.setting == "auto" and exact)
-        return Network(unet, Compiler(self.folder)) if whole and wanted else None
+        return Network(unet, Compiler(self.folder)) if self.setting == "on" or exact else None
 
 
 @dataclass(frozen=True, slots=True)

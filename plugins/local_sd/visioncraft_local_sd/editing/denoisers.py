@@ -14,6 +14,7 @@ from visioncraft_local_sd.editing.controls import ControlNet, load_controlnet
 from visioncraft_local_sd.editing.loras import LoRAs
 from visioncraft_local_sd.engine.bounds import Bounds
 from visioncraft_local_sd.engine.denoiser import Denoiser
+from visioncraft_local_sd.engine.pace import Pace
 
 
 class Denoisers:
@@ -39,8 +40,9 @@ class Denoisers:
         network: Callable[..., Any] | None,
     ) -> None:
         self._device = device
+        self._pace = Pace() if device == "cuda" else None
         self._unet, self._bounds, self._loras, self._find = unet, bounds, loras, find
-        self.plain = Denoiser(unet, bounds, partial(loras.activate, ()), network=network)
+        self.plain = Denoiser(unet, bounds, partial(loras.activate, ()), network=network, pace=self._pace)
         self._others: WeakValueDictionary[Hashable, Denoiser] = WeakValueDictionary()
         self._control: tuple[Path, ControlNet] | None = None  # the last one stays: the next request often wants it too
 
@@ -53,7 +55,7 @@ class Denoisers:
         found = self._others.get(key)
         if found is None:
             ready = partial(self._loras.activate, request.loras)
-            found = self._others[key] = Denoiser(self._unet, self._bounds, ready, True, control)
+            found = self._others[key] = Denoiser(self._unet, self._bounds, ready, True, control, pace=self._pace)
         return found
 
     def _controlnet(self, control: Control) -> ControlNet:

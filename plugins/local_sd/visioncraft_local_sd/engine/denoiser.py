@@ -79,6 +79,7 @@ class Denoiser:
     edited: Whether it is for LoRAs or a ControlNet: such calls take longer, and teach nobody what a call takes.
     control: A ControlNet beside it.
     network: What is called in the network's place.
+    pace: Called after each call, where a call returns before it is done; see `pace.Pace`.
     """
 
     def __init__(
@@ -89,12 +90,16 @@ class Denoiser:
         edited: bool = False,
         control: ControlNet | None = None,
         network: Callable[..., Any] | None = None,
+        pace: Callable[[], None] | None = None,
     ) -> None:
         self.bounds = bounds
         self._ready, self._edited, self._control = ready, edited, control
         self._unet, self._network = unet, network or unet
+        self._pace = pace
         self._guidance_width: int | None = unet.config.time_cond_proj_dim
         self._dtype: torch.dtype = unet.dtype  # asked once: diffusers walks through all parameters for it
+        last = unet.conv_in.weight.is_contiguous(memory_format=torch.channels_last)
+        self._layout = torch.channels_last if last else torch.contiguous_format
 
     def condition(self, control: Control, width: int, height: int) -> Condition | None:
         """A request's condition at a picture's size, as this denoiser's ControlNet reads it."""
@@ -113,7 +118,7 @@ class Denoiser:
         if self._ready is not None:
             self._ready()
         rows = [(ask, branch) for ask in asks for branch in ask.branches]
-        latents = torch.cat([ask.latents for ask, _ in rows]).to(self._dtype, memory_format=torch.channels_last)
+        latents = torch.cat([ask.latents for ask, _ in rows]).to(self._dtype, memory_format=self._layout)
         timesteps = torch.stack([ask.timestep for ask, _ in rows])
         embeddings = torch.cat([branch.embeddings for _, branch in rows])
         added = _added([branch for _, branch in rows])
@@ -129,6 +134,8 @@ class Denoiser:
                 return_dict=False,
                 **(self._control.residuals(conditions, latents, timesteps, embeddings, added) if self._control else {}),
             )[0]
+        if self._pace is not None:
+            self._pace()
         return torch.split(output.float(), [len(ask.branches) for ask in asks])
 
 

@@ -68,9 +68,11 @@ class Sampling:
         self._guidance = guidance
         self._after_step = start.after_step if start is not None else None
         self._options = _step_options(scheduler, generator)
-        scheduler.set_timesteps(steps, device=device)
+        scheduler.set_timesteps(steps)  # on the CPU: looked up on a GPU, each would be waited for
         self.timesteps = scheduler.timesteps
+        self._begin_at(0)
         self.latents = self._begun(start) if start is not None else self.noise * scheduler.init_noise_sigma
+        self._told = self.timesteps.float().to(device)
 
     @property
     def ended(self) -> bool:
@@ -89,7 +91,7 @@ class Sampling:
         """What the next step needs to know."""
         timestep = self.timesteps[self.index]
         scaled = self.scheduler.scale_model_input(self.latents, timestep)
-        return Ask(denoiser, scaled, timestep.float(), self.branches, denoiser.embedded(self._guidance))
+        return Ask(denoiser, scaled, self._told[self.index], self.branches, denoiser.embedded(self._guidance))
 
     def advance(self, prediction: torch.Tensor) -> None:
         """Take a step with the denoiser's answer to `ask`."""
@@ -102,14 +104,22 @@ class Sampling:
         if self._after_step is not None:
             self._after_step(self)
 
+    def _begin_at(self, call: int) -> None:
+        """Say which call of the schedule comes first.
+
+        Left to find it by its timestep, schedulers take the second of two noise levels that round to one timestep, as
+        the first ones of `karras` do from 21 steps on, and run over their end.
+        """
+        if hasattr(self.scheduler, "set_begin_index"):
+            self.scheduler.set_begin_index(call)
+
     def _begun(self, start: Start) -> torch.Tensor:
         """The picture with as much noise as the first step that is taken expects; steps before it are left out."""
         order = getattr(self.scheduler, "order", 1)
         left_out = max(self.steps - max(1, int(self.steps * start.strength)), 0)
         self.timesteps = self.timesteps[left_out * order :]
         self.steps -= left_out
-        if hasattr(self.scheduler, "set_begin_index"):
-            self.scheduler.set_begin_index(left_out * order)
+        self._begin_at(left_out * order)
         if start.noise_only:
             alone: torch.Tensor = self.noise * self.scheduler.init_noise_sigma
             return alone
