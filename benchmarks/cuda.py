@@ -40,6 +40,7 @@ def rows() -> Iterator[Row]:
     for family in SIDES:
         with _weights(family) as folder:
             yield from _of_the_denoiser(family, folder)
+            yield _of_the_vae(family, folder)
             yield from _of_pictures(family, folder)
 
 
@@ -94,6 +95,18 @@ def _of_the_denoiser(family: str, folder: str) -> Iterator[Row]:
             f"{replayed * 1e3:.1f} ms",
             f"as it is {plain * 1e3:.1f} ms, ratio {replayed / plain:.2f}; answers differ by {difference:g}",
         )
+
+
+def _of_the_vae(family: str, folder: str) -> Row:
+    """A decode in PyTorch's own layout, in the precision that the family's VAE is used in, and channels last."""
+    dtype = torch.float32 if family == "sdxl" else torch.float16
+    vaes = [diffusers.AutoencoderKL.from_pretrained(f"{folder}/vae", dtype=dtype).to("cuda") for _ in range(2)]
+    vaes[1].to(memory_format=torch.channels_last)
+    latents = torch.randn(1, 4, SIDES[family] // 8, SIDES[family] // 8, dtype=dtype, device="cuda")
+    with torch.inference_mode():
+        own, last = _in_turn([partial(vae.decode, latents) for vae in vaes], 25)
+    what = f"{NAMES[family]}: a VAE decode, {SIDES[family]}x{SIDES[family]}, {'fp32' if family == 'sdxl' else 'fp16'}"
+    return what, f"{own * 1e3:.1f} ms", f"channels last {last * 1e3:.1f} ms, ratio {own / last:.2f}"
 
 
 def _inputs(family: str, unet: Any, count: int) -> dict[str, Any]:
