@@ -6,6 +6,7 @@ import io
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,13 @@ def test_files_lie_in_folders_by_date_and_other_tools_can_read_them(
     assert (root / "2026/11/24" / after[0].filename).is_file()
     with Image.open(file) as picture:
         assert picture.text["parameters"].startswith("a red apple, 苹果\nNegative prompt: blurry\nSteps: 20")  # type: ignore[attr-defined]
+
+
+def test_facts_that_only_pythons_json_knows_come_back_as_they_were(store: GalleryStore, draw: Draw) -> None:
+    record, png = draw()
+    facts = {"half a pair": "\ud83c", "loss": float("inf"), "large": 2**70}
+    store.save(replace(record, facts=facts), png)
+    assert store.get(record.id).facts == store.list(1).items[0].facts == facts
 
 
 def test_pages_are_newest_first_whatever_the_order_of_saving(store: GalleryStore, draw: Draw) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Self
 
-from sqlalchemy import Connection, create_engine, delete, event, func, select, update
+from sqlalchemy import Connection, bindparam, create_engine, delete, event, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import StatementError
@@ -21,9 +21,9 @@ from visioncraft import GalleryQuery, ImageRecord, Marks, Page, StorageError
 
 from visioncraft_gallery_fs import query as sql
 from visioncraft_gallery_fs import schema
-from visioncraft_gallery_fs.facets import Facet, facets, numbers_of
 from visioncraft_gallery_fs.keys import give_keys
-from visioncraft_gallery_fs.rows import ENTRY, INT64, Entry, marks_row, to_record
+from visioncraft_gallery_fs.prepared import Prepared
+from visioncraft_gallery_fs.rows import ENTRY, WHOLE, Entry, marks_row, to_record
 from visioncraft_gallery_fs.schema import LAYOUT, counts, pictures, traits
 from visioncraft_gallery_fs.warming import Warming
 
@@ -142,7 +142,7 @@ class PictureIndex:
     def find(self, image_id: str) -> tuple[ImageRecord, str] | None:
         """A record and its file's path below the gallery's folder; None when there is none."""
         with self._reading() as connection:
-            row = connection.execute(select(pictures).where(pictures.c.id == image_id)).one_or_none()
+            row = _ONE.run(connection, {"image_id": image_id}).one_or_none()
             return None if row is None else (to_record(row), row.path)
 
     def entry(self, image_id: str) -> Entry | None:
@@ -158,15 +158,18 @@ class PictureIndex:
 
     def page(self, query: GalleryQuery, limit: int, offset: int, cursor: str | None) -> Page:
         """A page of what the query finds. Raises `InvalidRequest` for a cursor that is none of this query's."""
+        asked = sql.values_of(query)
+        search = sql.search_for(frozenset(asked), query.sort)
+        values = asked | sql.page_values(query, limit, offset, cursor)
         with self._reading() as connection:
-            search = sql.Search(query, _numbers(connection, query))
-            keys = search.page_of_keys(limit + 1 if limit < INT64 - 1 else limit, offset, cursor)
-            if search.finds_nothing:
+            numbers = search.numbers.run(connection, values).one()
+            if 0 in numbers:
                 return Page([], 0)
-            rows = connection.execute(sql.whole_rows(query, keys)).all() if limit > 0 else []
+            plan = search.plan(numbers)
+            rows = (plan.first if cursor is None else plan.after).run(connection, values).all() if limit > 0 else []
             shown = rows[:limit]
             seen = len(shown) + (offset if cursor is None and shown else 0)
-            total, exact = _total(connection, search, seen)
+            total, exact = (numbers[0], True) if search.counted else _bounded(connection, plan, values, seen)
             last = shown[-1] if len(rows) > limit else None
             next_cursor = None if last is None else sql.cursor_after(query, last.key, last.rating)
             return Page([to_record(row) for row in shown], total, next_cursor, exact)
@@ -258,18 +261,12 @@ def _upsert() -> Any:
 
 
 _UPSERT = _upsert()
+_ONE = Prepared(WHOLE.where(pictures.c.id == bindparam("image_id")))
 
 
-def _numbers(connection: Connection, query: GalleryQuery) -> dict[Facet, int]:
-    found = facets(query)
-    return dict(zip(found, connection.execute(numbers_of(found)).one(), strict=True))
-
-
-def _total(connection: Connection, search: sql.Search, seen: int) -> tuple[int, bool]:
+def _bounded(connection: Connection, plan: sql.Plan, values: dict[str, Any], seen: int) -> tuple[int, bool]:
     """How many there are, and whether that is exact; as many as were `seen` at least."""
-    if search.counted is not None:
-        return search.counted, True
-    looked_at, found = connection.execute(search.bounded_count()).one()
+    looked_at, found = plan.bounded_count.run(connection, values | {"look_at": sql.LOOKED_AT_MOST + 1}).one()
     exact = looked_at <= sql.LOOKED_AT_MOST and found <= sql.COUNT_AT_MOST
     return found if exact else max(min(found, sql.COUNT_AT_MOST), seen), exact
 

@@ -7,16 +7,18 @@ guess which one; the counts that triggers keep know the rarest.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 from datetime import datetime
+from functools import cached_property, lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnClause, ColumnElement, FromClause, Select, exists, false, func, literal, select, tuple_
-from visioncraft import GalleryQuery, InvalidRequest, search_terms
+from sqlalchemy import ColumnClause, ColumnElement, Integer, Select, and_, bindparam, exists, func, select, tuple_
+from visioncraft import GalleryQuery, InvalidRequest, Sort, search_terms
 
-from visioncraft_gallery_fs.facets import Facet, no_index
+from visioncraft_gallery_fs.facets import Facet, facet_values, facets, no_index, numbers_of
 from visioncraft_gallery_fs.keys import first_key
-from visioncraft_gallery_fs.rows import INT64, microseconds
+from visioncraft_gallery_fs.prepared import Prepared
+from visioncraft_gallery_fs.rows import INT64, WHOLE, microseconds
 from visioncraft_gallery_fs.schema import picture_tags, pictures, traits, words
 
 COUNT_AT_MOST = 1000
@@ -29,68 +31,104 @@ SORTED_AT_MOST = 2000
 """So many are sorted for a page; where there are more, a page is looked for among all pictures in their order."""
 
 _CURSOR = re.compile(r"(?P<sort>newest|oldest|rating)\.(?P<rating>[0-5])\.(?P<key>-?[0-9]{1,19})")
+_SHAPES = 256
 
 
 class Search:
-    """How to find what a query asks for.
+    """How to find what queries ask for that have the same filters. Use `search_for`.
 
     Parameters
     ----------
-    query: What is asked for.
-    numbers: Its `facets`, and how many pictures each has.
+    asked: The names of `values_of` such a query.
+    sort: Its order.
     """
 
-    def __init__(self, query: GalleryQuery, numbers: Mapping[Facet, int]) -> None:
-        self.query = query
-        self._numbers = numbers
-        self._words = bool(query.text.strip())
-        self._lead = self._leading()
+    def __init__(self, asked: frozenset[str], sort: Sort) -> None:
+        self.asked, self.sort = asked, sort
+        self.facets = facets(asked, sort)
+        self.numbers = Prepared(numbers_of(self.facets))
+        self._plans: dict[tuple[Facet | None, Facet | None], Plan] = {}
+
+    @property
+    def counted(self) -> bool:
+        """Whether triggers count what it finds: it has one filter at most, and that is one of theirs."""
+        return len(self.facets) == 1 and not self.asked & {"text", "seed", "since", "until"}
+
+    def plan(self, numbers: Sequence[int]) -> Plan:
+        """The quickest way.
+
+        Parameters
+        ----------
+        numbers: How many pictures each of the facets has.
+        """
+        way = self._way(numbers)
+        if way not in self._plans:
+            self._plans[way] = Plan(self.asked, self.sort, self.facets, *way)
+        return self._plans[way]
+
+    def _way(self, numbers: Sequence[int]) -> tuple[Facet | None, Facet | None]:
+        """What `Plan` calls `lead` and `few`."""
+        rarest = sorted(zip(self.facets, numbers, strict=True), key=lambda each: each[1])
+        few = [each for each, n in rarest if n <= SORTED_AT_MOST]
+        if "text" in self.asked:
+            return None, next(iter(few), None)
+        if "seed" in self.asked:
+            return None, None
+        return next((each for each, _ in rarest if each.in_order or each in few), None), None
+
+
+class Plan:
+    """The SQL of one way to go.
+
+    Parameters
+    ----------
+    asked, sort, facets: As `Search` has them.
+    lead: The filter to begin with; None for words and a seed, and where all pictures are gone through in order.
+    few: A filter beside words with so few pictures that their keys are put together first: comparing many words'
+        pictures with those is several times as quick as looking each up.
+    """
+
+    def __init__(
+        self, asked: frozenset[str], sort: Sort, facets: Sequence[Facet], lead: Facet | None, few: Facet | None
+    ) -> None:
+        self._asked, self._sort, self._lead, self._few = asked, sort, lead, few
+        self._others = [each for each in facets if each is not lead and each is not few]
         self._key = self._leading_key()
 
-    @property
-    def counted(self) -> int | None:
-        """How many it finds, where it has one filter at most and triggers count that; None where they do not."""
-        asked = self.query
-        uncounted = self._words or any(each is not None for each in (asked.seed, asked.since, asked.until))
-        return None if uncounted or len(self._numbers) > 1 else next(iter(self._numbers.values()))
+    @cached_property
+    def first(self) -> Prepared:
+        """The rows of a page by its offset."""
+        return Prepared(self._rows_of(self.page_of_keys(behind_cursor=False)))
 
-    @property
-    def finds_nothing(self) -> bool:
-        """Whether one of its filters has no picture at all."""
-        return 0 in self._numbers.values()
+    @cached_property
+    def after(self) -> Prepared:
+        """The rows of a page behind a cursor."""
+        return Prepared(self._rows_of(self.page_of_keys(behind_cursor=True)))
 
-    def page_of_keys(self, limit: int, offset: int, cursor: str | None) -> Select[Any]:
-        """The keys of one page. Raises `InvalidRequest` for a cursor that is none of this query's."""
-        conditions = self._looked_at()
-        found = self._candidates().where(*conditions, *self._tags(self._key))
-        if self._key is not traits.c.key and (conditions or self.query.sort == "rating"):
+    @cached_property
+    def bounded_count(self) -> Prepared:
+        """How many of the first `look_at` candidates there are, and how many of those it finds."""
+        candidates = self._candidates().limit(bindparam("look_at")).subquery()
+        looked_up = self._looked_up()
+        conditions = [*looked_up, *self._compared(candidates.c.key)]
+        found = func.count().filter(and_(*conditions)) if conditions else func.count()
+        both = select(func.count(), found).select_from(candidates)
+        return Prepared(both.join(traits, traits.c.key == candidates.c.key) if looked_up else both)
+
+    def page_of_keys(self, behind_cursor: bool) -> Select[Any]:
+        """The keys of one page."""
+        looked_up = self._looked_up()
+        found = self._candidates().where(*looked_up, *self._compared(self._key))
+        if self._key is not traits.c.key and (looked_up or self._sort == "rating"):
             found = found.join(traits, traits.c.key == self._key)
-        if cursor is not None:
-            found = found.where(self._after(cursor))
-        order = _order(self.query, traits.c.rating, self._key)
-        return found.order_by(*order).limit(_clamped(limit)).offset(_clamped(offset))
-
-    def bounded_count(self) -> Select[int, int]:
-        """How many were looked at, and how many of those it finds; one more than the bounds where there are more."""
-        looked_at = self._candidates().limit(LOOKED_AT_MOST + 1).cte()
-        found = select(looked_at.c.key)
-        conditions = self._looked_at()
-        if conditions:
-            found = found.join_from(looked_at, traits, traits.c.key == looked_at.c.key)
-        found = found.where(*conditions, *self._tags(looked_at.c.key)).limit(COUNT_AT_MOST + 1)
-        both = (select(func.count()).select_from(each).scalar_subquery() for each in (looked_at, found.subquery()))
-        return select(*both)
-
-    def _leading(self) -> Facet | None:
-        """The filter to begin with; None for words and a seed, and where all pictures are gone through in order."""
-        if self._words or self.query.seed is not None:
-            return None
-        usable = [each for each, n in self._numbers.items() if each.in_order or n <= SORTED_AT_MOST]
-        return min(usable, key=self._numbers.__getitem__, default=None)
+        if behind_cursor:
+            found = found.where(self._after())
+        order = _order(self._sort, traits.c.rating, self._key)
+        return found.order_by(*order).limit(bindparam("limit")).offset(bindparam("offset"))
 
     def _leading_key(self) -> ColumnClause[int]:
         """The column that says when, of the table that leads, so that its order is the page's."""
-        if self._words:
+        if "text" in self._asked:
             return words.c.rowid
         tagged = self._lead is not None and self._lead.tag is not None
         return picture_tags.c.key if tagged else traits.c.key
@@ -98,49 +136,76 @@ class Search:
     def _candidates(self) -> Select[Any]:
         """What the lead alone finds in the times asked for."""
         found = select(self._key.label("key")).where(*self._times())
-        if self._words:
-            return found.where(_matches(self.query.text))
-        if self.query.seed is not None:
-            return found.where(traits.c.seed == self.query.seed)
-        if self._lead is None:
-            return found
-        return found.where(*self._lead.conditions(indexed=True), *_tag(self._lead, picture_tags))
+        if "text" in self._asked:
+            return found.where(words.c.pictures_text.op("MATCH", is_comparison=True)(bindparam("text")))
+        if "seed" in self._asked:
+            return found.where(traits.c.seed == bindparam("seed"))
+        return found if self._lead is None else found.where(*self._lead.conditions(indexed=True))
 
-    def _looked_at(self) -> list[ColumnElement[bool]]:
+    def _looked_up(self) -> list[ColumnElement[bool]]:
         """What else is asked of traits, in a form that no index is used for."""
-        found: list[ColumnElement[bool]] = []
-        for facet in self._numbers:
-            found += [] if facet is self._lead else facet.conditions(indexed=False)
-        if self._words and self.query.seed is not None:
-            found.append(no_index(traits.c.seed) == self.query.seed)
+        found = [each for facet in self._others if facet.tag is None for each in facet.conditions(indexed=False)]
+        if {"text", "seed"} <= self._asked:
+            found.append(no_index(traits.c.seed) == bindparam("seed"))
         return found
 
-    def _tags(self, key: ColumnElement[int]) -> list[ColumnElement[bool]]:
-        others = [each for each in self._numbers if each.tag is not None and each is not self._lead]
-        tables = [(each, picture_tags.alias()) for each in others]
-        return [exists().where(*_tag(each, table), table.c.key == key) for each, table in tables]
+    def _compared(self, key: ColumnElement[int]) -> list[ColumnElement[bool]]:
+        """What else is asked of the key itself: one of few, or of pictures with further tags."""
+        tables = [(each, picture_tags.alias()) for each in self._others if each.tag is not None]
+        tagged: list[ColumnElement[bool]] = [
+            exists().where(*each.conditions(True, table), table.c.key == key) for each, table in tables
+        ]
+        return tagged if self._few is None else [no_index(key).in_(self._few.keys()), *tagged]
 
     def _times(self) -> list[ColumnElement[bool]]:
-        since, until = self.query.since, self.query.until
-        found = [] if since is None else [self._key >= _key_at(since)]
-        return found if until is None else [*found, self._key < _key_at(until)]
+        found = [self._key >= bindparam("since")] if "since" in self._asked else []
+        return [*found, self._key < bindparam("until")] if "until" in self._asked else found
 
-    def _after(self, cursor: str) -> ColumnElement[bool]:
-        match = _CURSOR.fullmatch(cursor)
-        if match is None or match["sort"] != self.query.sort or not -INT64 <= int(match["key"]) < INT64:
-            raise InvalidRequest(
-                "Invalid cursor provided", field="cursor", issue="a next_cursor that a page of the same sort answered"
-            )
-        last = int(match["key"])
-        if self.query.sort == "rating":
-            return tuple_(traits.c.rating, self._key) < tuple_(literal(int(match["rating"])), literal(last))
-        return self._key > last if self.query.sort == "oldest" else self._key < last
+    def _after(self) -> ColumnElement[bool]:
+        last: ColumnElement[int] = bindparam("last_key", type_=Integer())
+        if self._sort == "rating":
+            return tuple_(traits.c.rating, self._key) < tuple_(bindparam("last_rating"), last)
+        return self._key > last if self._sort == "oldest" else self._key < last
+
+    def _rows_of(self, keys: Select[Any]) -> Select[Any]:
+        """The rows of these keys in the same order: only what is shown is read from the table."""
+        order = _order(self._sort, pictures.c.rating, pictures.c.key)
+        return WHOLE.where(pictures.c.key.in_(keys)).order_by(*order)
 
 
-def whole_rows(query: GalleryQuery, keys: Select[Any]) -> Select[Any]:
-    """The rows of these keys in the query's order: only what is shown is read from the table."""
-    order = _order(query, pictures.c.rating, pictures.c.key)
-    return select(pictures).where(pictures.c.key.in_(keys)).order_by(*order)
+def values_of(query: GalleryQuery) -> dict[str, Any]:
+    """What a query asks for, by the names of the parameters that it is bound to."""
+    values = facet_values(query)
+    if query.text.strip():
+        values["text"] = _matched(query.text)
+    if query.seed is not None:
+        values["seed"] = query.seed
+    for name, moment in (("since", query.since), ("until", query.until)):
+        if moment is not None:
+            values[name] = _key_at(moment)
+    return values
+
+
+@lru_cache(_SHAPES)
+def search_for(asked: frozenset[str], sort: Sort) -> Search:
+    """How to find it."""
+    return Search(asked, sort)
+
+
+def page_values(query: GalleryQuery, limit: int, offset: int, cursor: str | None) -> dict[str, int]:
+    """Which page. Raises `InvalidRequest` for a cursor that is none of this query's.
+
+    The limit is one more than is shown, which says whether there is a page after it.
+    """
+    bounds = {"limit": _clamped(limit + 1), "offset": _clamped(offset)}
+    if cursor is None:
+        return bounds
+    match = _CURSOR.fullmatch(cursor)
+    if match is None or match["sort"] != query.sort or not -INT64 <= int(match["key"]) < INT64:
+        raise InvalidRequest(
+            "Invalid cursor provided", field="cursor", issue="a next_cursor that a page of the same sort answered"
+        )
+    return {**bounds, "last_key": int(match["key"]), "last_rating": int(match["rating"])}
 
 
 def cursor_after(query: GalleryQuery, key: int, rating: int) -> str:
@@ -148,23 +213,20 @@ def cursor_after(query: GalleryQuery, key: int, rating: int) -> str:
     return f"{query.sort}.{rating}.{key}"
 
 
-def _tag(facet: Facet, table: FromClause) -> list[ColumnElement[bool]]:
-    return [] if facet.tag is None else [table.c.tag == facet.tag]
-
-
-def _matches(text: str) -> ColumnElement[bool]:
+def _matched(text: str) -> str:
+    """As FTS5 writes it. The empty phrase is in no text."""
     terms = [f'"{" ".join(term.words)}"{" *" if term.prefix else ""}' for term in search_terms(text)]
-    return words.c.pictures_text.op("MATCH", is_comparison=True)(" ".join(terms)) if terms else false()
+    return " ".join(terms) or '""'
 
 
 def _key_at(moment: datetime) -> int:
     return min(max(first_key(microseconds(moment)), -INT64), INT64 - 1)
 
 
-def _order(query: GalleryQuery, rating: ColumnElement[int], key: ColumnElement[int]) -> tuple[ColumnElement[Any], ...]:
-    if query.sort == "rating":
+def _order(sort: Sort, rating: ColumnElement[int], key: ColumnElement[int]) -> tuple[ColumnElement[Any], ...]:
+    if sort == "rating":
         return rating.desc(), key.desc()
-    return (key.asc(),) if query.sort == "oldest" else (key.desc(),)
+    return (key.asc(),) if sort == "oldest" else (key.desc(),)
 
 
 def _clamped(number: int) -> int:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, select
+import msgspec
+from sqlalchemy import select
 from visioncraft import ImageRecord, Marks, StorageError, canonical_id
 
 from visioncraft_gallery_fs.keys import first_key
@@ -14,9 +17,8 @@ from visioncraft_gallery_fs.schema import pictures
 
 INT64 = 2**63
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_NOT_IN_RECORD = {"key", "path", "model_key", "generator", "bytes", "sha256", "origin"}
-_MARKS = ("tags", "favourite", "rating", "notes")
-_RECORD = tuple(column.name for column in pictures.columns if column.name not in {*_NOT_IN_RECORD, *_MARKS})
+_MARKS = tuple(field.name for field in fields(Marks))
+_RECORD = tuple(field.name for field in fields(ImageRecord) if field.name != "marks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,9 @@ class Entry:
 
 ENTRY = select(pictures.c.key, pictures.c.id, pictures.c.path, pictures.c.bytes, pictures.c.sha256)
 """Finds entries."""
+
+WHOLE = select(pictures.c.key, pictures.c.path, *(pictures.c[name] for name in (*_RECORD, *_MARKS)))
+"""Finds all that is shown of pictures, in the order of their records' fields."""
 
 
 def to_row(record: ImageRecord, path: str, size: int = 0, sha256: str | None = None) -> dict[str, Any]:
@@ -74,13 +79,20 @@ def marks_row(marks: Marks) -> dict[str, Any]:
     return {"tags": list(marks.tags), "favourite": marks.favourite, "rating": marks.rating, "notes": marks.notes}
 
 
-def to_record(row: Row[Any]) -> ImageRecord:
-    """The record that a whole row holds."""
-    cells = row._mapping
-    values = {name: cells[name] for name in _RECORD}
-    marks = Marks(tuple(row.tags), row.favourite, row.rating, row.notes)
-    moment = _EPOCH + timedelta(microseconds=row.created_at)
-    return ImageRecord(**{**values, "created_at": moment, "marks": marks})
+def to_record(row: Sequence[Any]) -> ImageRecord:
+    """The record that a row of `WHOLE` holds, of which nothing is decoded yet."""
+    _key, _path, *own, created_at, parameters, facts, tags, favourite, rating, notes = row
+    marks = Marks(tuple(_decoded(tags)), bool(favourite), rating, notes)
+    own += _EPOCH + timedelta(microseconds=created_at), _decoded(parameters), _decoded(facts), marks
+    return ImageRecord(*own)
+
+
+def _decoded(text: str) -> Any:
+    """A cell with JSON; six times as quick as the standard library, which alone knows halves of surrogates and NaN."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return json.loads(text)
 
 
 def microseconds(moment: datetime) -> int:
