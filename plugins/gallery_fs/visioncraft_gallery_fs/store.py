@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -122,20 +123,21 @@ class GalleryStore(ImageStore):
     def save(self, record: ImageRecord, png: bytes) -> ImageRecord:
         """Keep a picture, byte for byte. When this returns, file and row survive a power cut.
 
-        What a crash left of an earlier try under the same id is replaced. A `filename` that is not of the shape
-        `image_filename` gives is replaced by one that is. On failure nothing stays behind. Raises `StorageError` that
-        names the path and the next step.
+        What a crash left of an earlier try under the same id is replaced, and so is a `filename` that is not of the
+        shape `image_filename` gives. On failure nothing stays. Raises `StorageError` with path and next step.
         """
         from visioncraft_gallery_fs.rows import to_row
 
         kept, path = placed(record)
         if self._index.find(record.id) is not None:
             raise StorageError(f"Picture {record.id} is already stored; a new picture needs a new id")
-        row = to_row(kept, path, len(png), hashlib.sha256(png).hexdigest())
+        row = to_row(kept, path, len(png))
         target = self.root / path
-        self._write(target, png, replace=files.is_unfinished(target, record.id))
+        with ThreadPoolExecutor(1) as beside:  # while the disk works
+            digest = beside.submit(hashlib.sha256, png)
+            self._write(target, png, replace=files.is_unfinished(target, record.id))
         try:
-            self._index.put([row])
+            self._index.put([{**row, "sha256": digest.result().hexdigest()}])
         except BaseException:
             # A commit whose fsync failed may have reached the disk or not: take the row back before the file goes.
             with suppress(StorageError):
@@ -247,8 +249,7 @@ class GalleryStore(ImageStore):
     def _find(self, image_id: str) -> tuple[ImageRecord, Path]:
         if not is_image_id(image_id) or (found := self._index.find(image_id)) is None:
             raise _not_found(image_id)
-        record, path = found
-        return record, files.inside(self.root, path)
+        return found[0], files.inside(self.root, found[1])
 
     def _check_there(self, image_id: str, path: Path) -> None:
         try:
@@ -283,9 +284,8 @@ class GalleryStore(ImageStore):
     def _put_back(self, pictures: Sequence[tuple[ImageRecord, Path]]) -> None:
         from visioncraft_gallery_fs.rows import to_row
 
-        there = ((record, path) for record, path in pictures if path.is_file())
-        rows = [to_row(record, files.relative(self.root, path), path.stat().st_size) for record, path in there]
-        self._index.put(rows)
+        kept = ((record, path) for record, path in pictures if path.is_file())
+        self._index.put([to_row(record, files.relative(self.root, path), path.stat().st_size) for record, path in kept])
 
     def _retain(self) -> None:
         """Remove what the settings call surplus."""
