@@ -64,7 +64,8 @@ def with_record(png: bytes, record: ImageRecord, foreign: bool = False) -> bytes
         if kind != b"IHDR" and _keyword(kind, png[start:end]) not in replaced:
             kept.append(png[start:end])
     text = b"" if foreign else _text_chunk(A1111_KEYWORD, a1111_parameters(record))
-    return b"".join((png[:_HEADER_END], text, _international(KEYWORD, _to_json(record)), *kept, png[head_end:]))
+    pixels = memoryview(png)[head_end:]  # a slice of bytes would be copied twice
+    return b"".join((png[:_HEADER_END], text, _international(KEYWORD, _to_json(record)), *kept, pixels))
 
 
 def read_record(png: bytes) -> ImageRecord | None:
