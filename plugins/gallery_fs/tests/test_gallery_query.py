@@ -271,3 +271,7 @@ def test_words_are_compared_with_the_few_pictures_of_a_filter(rare: str, both: B
     assert plan[0].startswith("SCAN pictures_text"), plan
     (few,) = (after for before, after in pairwise(plan) if before.startswith("LIST SUBQUERY"))
     assert INDEXES[rare] in few, plan
+
+
+def test_words_alone_are_compared_with_nothing(both: Both) -> None:
+    assert "traits" not in plan_of(both[0], GalleryQuery(text="apple"), {"": 50})

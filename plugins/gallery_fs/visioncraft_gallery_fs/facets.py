@@ -36,6 +36,11 @@ class Facet:
     tag: str | None = None
     in_order: bool = False
 
+    @property
+    def narrows(self) -> bool:
+        """Whether it asks for anything: every picture does not."""
+        return bool(self.asked) or self.tag is not None
+
     def conditions(self, indexed: bool, tags: FromClause = picture_tags) -> list[ColumnElement[bool]]:
         """What it asks of traits or tags, in a form that SQLite may use an index for, or in one that it may not."""
         if self.tag is not None:

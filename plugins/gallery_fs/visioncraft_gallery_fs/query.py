@@ -71,7 +71,7 @@ class Search:
         rarest = sorted(zip(self.facets, numbers, strict=True), key=lambda each: each[1])
         few = [each for each, n in rarest if n <= SORTED_AT_MOST]
         if "text" in self.asked:
-            return None, next(iter(few), None)
+            return None, next((each for each in few if each.narrows), None)
         if "seed" in self.asked:
             return None, None
         return next((each for each, _ in rarest if each.in_order or each in few), None), None
