@@ -60,6 +60,7 @@ class GalleryStore(ImageStore):
         self._folders = files.Folders(root)
         self._thumbnails = Thumbnails(root, self._settings.thumbnail_side, self._write)
         self._marking = Lock()
+        self._hashing = ThreadPoolExecutor(2, "gallery hashes")
         self._opened: PictureIndex | None = None
 
     def start(self) -> None:
@@ -133,9 +134,8 @@ class GalleryStore(ImageStore):
             raise StorageError(f"Picture {record.id} is already stored; a new picture needs a new id")
         row = to_row(kept, path, len(png))
         target = self.root / path
-        with ThreadPoolExecutor(1) as beside:  # while the disk works
-            digest = beside.submit(hashlib.sha256, png)
-            self._write(target, png, replace=files.is_unfinished(target, record.id))
+        digest = self._hashing.submit(hashlib.sha256, png)  # while the disk works
+        self._write(target, png, replace=files.is_unfinished(target, record.id))
         try:
             self._index.put([{**row, "sha256": digest.result().hexdigest()}])
         except BaseException:
