@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, func, select
 
+from visioncraft_gallery_fs.prepared import Prepared
 from visioncraft_gallery_fs.schema import pictures
 
 _ROOM = 1024
 """Keys to each microsecond. 2**63 / 1024 microseconds reach to the year 2255."""
+
+
+_THESE = select(func.json_each(bindparam("these")).table_valued("value").c.value)
+_KNOWN = Prepared(select(pictures.c.id, pictures.c.key, pictures.c.created_at).where(pictures.c.id.in_(_THESE)))
+_TAKEN = Prepared(select(pictures.c.key).where(pictures.c.key.in_(_THESE)))
 
 
 def first_key(microseconds: int) -> int:
@@ -42,8 +49,7 @@ def give_keys(connection: Connection, rows: Sequence[dict[str, Any]]) -> list[di
 def _with_known_keys(
     connection: Connection, rows: Sequence[dict[str, Any]]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    query = select(pictures.c.id, pictures.c.key, pictures.c.created_at)
-    known = {row.id: row for row in connection.execute(query.where(pictures.c.id.in_([row["id"] for row in rows])))}
+    known = {row.id: row for row in _KNOWN.run(connection, {"these": json.dumps([row["id"] for row in rows])})}
     keyed, waiting = [], []
     for row in rows:
         before = known.get(row["id"])
@@ -60,4 +66,4 @@ def _candidate(row: dict[str, Any], attempt: int) -> int:
 
 
 def _taken(connection: Connection, keys: list[int]) -> set[int]:
-    return set(connection.execute(select(pictures.c.key).where(pictures.c.key.in_(keys))).scalars())
+    return set(_TAKEN.run(connection, {"these": json.dumps(keys)}).scalars())
