@@ -46,6 +46,8 @@ class LocalSDSettings(PluginSettings):
     dtype: `auto` is fp16 on CUDA; on a CPU a short measurement at load chooses between fp32 and bf16, for the denoiser
         and for the VAE separately.
     concurrency: How many pictures are drawn at once; those of one model and size share each call of the denoiser.
+    threads: Processor threads that a CPU computes with; 0 leaves it to torch, which takes one for each core. Fewer than
+        there are cores draw faster where other programs compute on them: threads wait for the one that has no core.
     memory_budget_gb: GB (2**30 bytes) that loaded models may take together; 0 means 90 % of the device's memory on
         CUDA and 70 % of the machine's on a CPU.
     memory_mode: `auto` takes the fastest mode that fits the free memory when a model loads: `full`, `slicing` (the VAE
@@ -65,6 +67,7 @@ class LocalSDSettings(PluginSettings):
     device: DeviceSetting = "auto"
     dtype: DtypeSetting = "auto"
     concurrency: int = Field(16, ge=1, le=64)
+    threads: int = Field(0, ge=0, le=1024)
     memory_budget_gb: float = Field(0.0, ge=0)
     memory_mode: ModeSetting = "auto"
     compile: CompileSetting = "auto"
