@@ -141,3 +141,15 @@ def test_the_thread_that_computes_ends_when_nothing_came_for_long(monkeypatch: p
     thread.join(10)
     assert not thread.is_alive()
     assert engine.call(threading.current_thread) is not thread
+
+
+def test_torch_computes_with_as_many_threads_as_settings_say() -> None:
+    import torch
+
+    before = torch.get_num_threads()
+    engine = Engine(threads=3)
+    try:
+        assert engine.call(torch.get_num_threads) == 3
+    finally:
+        engine.close()
+        torch.set_num_threads(before)

@@ -70,7 +70,7 @@ class LocalSD(Generator):
         self._settings = settings
         self._library = Library(settings, data_path)
         self._collection = Collection(self._library)
-        self._engine = Engine()
+        self._engine = Engine(settings.threads)
         self._measured, self._compiled = data_path / "precision.json", data_path / "compiled"
         self._shelf: Shelf[LoadedModel] = Shelf()
         self._device: str | None = None

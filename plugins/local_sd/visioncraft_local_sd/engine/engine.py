@@ -84,9 +84,14 @@ class Engine:
     A request joins at the next step and leaves when it is done. Fair: each key has a step in turn, and within a key
     that has more calls than fit together those that waited longest go first. An error in one request's work ends that
     request alone; where a shared call fails, each of its requests is tried on its own.
+
+    Parameters
+    ----------
+    threads: Processor threads that torch computes with; 0 for as many as it takes by itself.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int = 0) -> None:
+        self._threads = threads
         self._lock = threading.Lock()
         self._came = threading.Condition(self._lock)
         self._running = self._closed = False
@@ -117,6 +122,8 @@ class Engine:
     def _compute(self) -> None:
         import torch
 
+        if self._threads:
+            torch.set_num_threads(self._threads)
         with torch.inference_mode():
             while self._turn() or self._more():
                 pass
