@@ -21,7 +21,7 @@ import httpx
 import numpy as np
 import psutil
 from visioncraft import ImageRecord, Marks, encode_png, image_filename, new_image_id, with_record
-from visioncraft_gallery_fs.index import PictureIndex
+from visioncraft_gallery_fs.opening import open_index
 from visioncraft_gallery_fs.rows import to_row
 from visioncraft_gallery_fs.store import GalleryStore
 
@@ -221,7 +221,7 @@ def _timed(works: list[Callable[[], object]]) -> list[float]:
 def _fill(root: Path, peer_file: Path) -> float:
     """Write the same records into both; answers the seconds that ours took."""
     root.mkdir(parents=True)
-    index, seconds = PictureIndex.open(root / "index.sqlite3"), 0.0
+    index, seconds = open_index(root / "index.sqlite3"), 0.0
     with closing(InvokeAI(peer_file)) as peer:
         peer.create()
         for start in range(0, PICTURES, _BATCH):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,30 +11,24 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
-from filelock import FileLock, Timeout
 from sqlalchemy import (
-    URL,
     ColumnElement,
     Connection,
     Integer,
     Row,
-    create_engine,
     delete,
-    event,
     literal_column,
     select,
     update,
 )
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
-from sqlalchemy.pool import SingletonThreadPool
 
-from visioncraft.errors import ConfigurationError, StorageError, from_plain, to_plain
+from visioncraft.errors import StorageError, from_plain, to_plain
 from visioncraft.jobs.job import FINAL, Job, JobState, Order
-from visioncraft.jobs.tables import VERSION, jobs, metadata, switches
+from visioncraft.jobs.ledger_file import opened, reason
+from visioncraft.jobs.tables import jobs, switches
 from visioncraft.types import GenerationRequest, ImageRecord
-
-log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _PAUSED = "paused"
@@ -59,31 +52,24 @@ class Ledger:
     ----------
     file: The SQLite file, for one server at a time; None keeps the ledger in memory, for a command.
 
-    Raises `ConfigurationError` where another server has the file, or it cannot be opened.
+    Raises `ConfigurationError` where another server has the file, or it cannot be opened. Where only the disk takes
+    nothing, no job is accepted, and whatever else a server does goes on.
 
     Writes that come while another is being committed are committed together: one fsync serves them all.
     """
 
     def __init__(self, file: Path | None) -> None:
         self._file = file
-        self._lock = _locked(file) if file else None
         # One connection in one thread: nothing in here ever waits for a lock of SQLite's.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
-        self._engine = create_engine(
-            URL.create("sqlite", database=str(file) if file else ":memory:"), poolclass=SingletonThreadPool
-        )
-        event.listen(self._engine, "connect", _configure)
         self._pending: list[_Write] = []
         self._writer: asyncio.Task[None] | None = None
-        try:
-            self._thread.submit(self._create).result()
-        except (SQLAlchemyError, OSError) as error:
-            raise ConfigurationError(
-                f"{file} cannot be opened: {_reason(error)}; move it away to start anew"
-            ) from error
+        self._lock, self._engine, self._refusal = opened(file, self._thread)
 
     async def add(self, job: Job) -> None:
         """Accept a job: when this returns, it is on disk. Raises `KeyTaken`, or `StorageError` for a full disk."""
+        if self._refusal is not None:
+            raise StorageError(self._refusal)
         row = _row(job)
         await self._write(lambda connection: connection.execute(insert(jobs).values(row)))
 
@@ -178,34 +164,8 @@ class Ledger:
             outcome = self._broken(error)
         return [outcome] if len(works) == 1 else [self._commit([work])[0] for work in works]
 
-    def _create(self) -> None:
-        if self._file is not None:
-            self._file.touch(mode=0o600)
-        with self._engine.begin() as connection:
-            metadata.create_all(connection)
-            connection.exec_driver_sql(f"PRAGMA user_version = {VERSION}")
-
     def _broken(self, error: SQLAlchemyError) -> StorageError:
-        return StorageError(f"The ledger of jobs cannot be used: {_reason(error)}; see to the disk of {self._file}")
-
-
-def _locked(file: Path) -> FileLock:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(f"{file}.lock", timeout=0)
-        lock.acquire()
-    except Timeout:
-        raise ConfigurationError(
-            f"another server uses {file.parent}: end it, or give this one a data_dir of its own"
-        ) from None
-    except OSError as error:
-        raise ConfigurationError(f"{file} cannot be written: {error.strerror}; choose another data_dir") from error
-    return lock
-
-
-def _configure(connection: Any, record: object) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")  # committed is on disk
+        return StorageError(f"The ledger of jobs cannot be used: {reason(error)}; see to the disk of {self._file}")
 
 
 def _settle(done: asyncio.Future[Any], outcome: Any) -> None:
@@ -265,7 +225,3 @@ def _records(column: bytes | None) -> list[ImageRecord]:
         return []
     found = msgspec.json.decode(column, type=ImageRecord | list[ImageRecord])
     return found if isinstance(found, list) else [found]
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(getattr(error, "orig", None) or error).split())

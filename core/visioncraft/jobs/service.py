@@ -248,8 +248,8 @@ class JobService:
     async def _clean(self) -> None:
         while True:
             await asyncio.sleep(_CLEAN_EVERY_S)
-            with suppress(StorageError):
-                await self._forget()
+            await self._forget()
 
     async def _forget(self) -> None:
-        await self._ledger.forget(datetime.now(UTC) - timedelta(seconds=self._limits.keep_ended_s))
+        with suppress(StorageError):  # there is a next time
+            await self._ledger.forget(datetime.now(UTC) - timedelta(seconds=self._limits.keep_ended_s))

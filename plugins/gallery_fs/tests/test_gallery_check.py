@@ -203,3 +203,21 @@ def test_an_index_of_an_older_layout_is_filled_from_the_files(store: GalleryStor
     store.start()
     assert store.list(9) == before
     assert store.check().problems == []
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["check"], ["export", "--to", "{}/all.zip"], ["path"]])
+def test_commands_that_only_look_remove_nothing(
+    arguments: list[str], root: Path, draw: Draw, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = bounded(root)
+    for second in range(3):
+        store.save(*draw(second))
+    store.close()
+    group = gallery_group(lambda: GalleryStore(root, GallerySettings(keep_pictures=1)), Settings())
+    with pytest.raises(SystemExit) as ended:
+        group.main(args=[each.format(root.parent) for each in arguments], prog_name="visioncraft gallery")
+    assert not ended.value.code, capsys.readouterr().err
+    assert len(list(root.rglob("*.png"))) == 3
+    store = bounded(root, keep_pictures=1)
+    assert len(list(root.rglob("*.png"))) == 1
+    store.close()

@@ -16,6 +16,9 @@ from visioncraft_gallery_fs.index import PictureIndex
 from visioncraft_gallery_fs.marks import read_marks
 from visioncraft_gallery_fs.rows import Entry
 
+Hashes = dict[str, tuple[str, int]]
+"""SHA-256 and bytes of files, by the pictures' ids."""
+
 
 @dataclass(slots=True)
 class Findings:
@@ -35,12 +38,18 @@ class Findings:
 
 
 def check(
-    root: Path, index: PictureIndex, report: Callable[[int, int], None] | None = None, accept: bool = False
+    root: Path,
+    index: PictureIndex,
+    note: Callable[[Hashes], None],
+    report: Callable[[int, int], None] | None = None,
+    accept: bool = False,
 ) -> Findings:
     """Look at every file once, while others may go on saving, reading and deleting.
 
     Parameters
     ----------
+    note: Writes down the hashes of pictures that had none, or another one that was to be accepted. Where it raises
+        `StorageError`, as on a full disk, they are noted another time.
     report: Called with (pictures checked, pictures in all) as it goes.
     accept: Take changed files for what they shall be, where they are whole: somebody has edited them.
 
@@ -52,7 +61,7 @@ def check(
     after: int | None = None
     total = index.count()
     while batch := index.entries(after):
-        _check_batch(root, index, batch, findings, accept)
+        _check_batch(root, index, batch, findings, note, accept)
         known.update(entry.path for entry in batch)
         after = batch[-1].key
         if report is not None:
@@ -61,8 +70,15 @@ def check(
     return findings
 
 
-def _check_batch(root: Path, index: PictureIndex, batch: Sequence[Entry], findings: Findings, accept: bool) -> None:
-    hashes: dict[str, tuple[str, int]] = {}
+def _check_batch(
+    root: Path,
+    index: PictureIndex,
+    batch: Sequence[Entry],
+    findings: Findings,
+    note: Callable[[Hashes], None],
+    accept: bool,
+) -> None:
+    hashes: Hashes = {}
     for entry in batch:
         try:
             digest, size = _checked(files.inside(root, entry.path), entry, accept)
@@ -74,9 +90,12 @@ def _check_batch(root: Path, index: PictureIndex, batch: Sequence[Entry], findin
             findings.whole += 1
             if entry.sha256 != digest:
                 hashes[entry.id] = digest, size
-    findings.noted += len(hashes)
-    if hashes:
-        index.note_hashes(hashes)
+    try:
+        if hashes:
+            note(hashes)
+            findings.noted += len(hashes)
+    except StorageError as error:
+        findings.problems += [error.message] if accept else []
 
 
 def _checked(path: Path, entry: Entry, accept: bool) -> tuple[str, int]:

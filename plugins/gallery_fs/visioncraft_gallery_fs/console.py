@@ -42,7 +42,7 @@ def started(ctx: typer.Context, fill: bool = True) -> Iterator[GalleryStore]:
     store: GalleryStore = ctx.obj.gallery()
     try:
         if fill:
-            store.start()
+            store.look()
         else:
             store.prepare(thorough=True)
         yield store

@@ -10,7 +10,6 @@ import errno
 import fcntl
 import os
 import re
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,7 +18,7 @@ from pathlib import Path
 from threading import Lock
 from typing import BinaryIO
 
-from visioncraft import ConfigurationError, StorageError
+from visioncraft import StorageError
 
 PICTURE_PATH = re.compile(
     r"(?P<day>[0-9]{4}/[0-9]{2}/[0-9]{2})/(?P<name>generated_image_[0-9]{8}_[0-9]{6}_[0-9a-hjkmnp-tv-z]{6}\.png)"
@@ -167,31 +166,6 @@ def remove_quietly(path: Path) -> None:
         sync_folder(path.parent)
 
 
-def prove_writable(root: Path) -> None:
-    """Make the gallery's folder and write into it once. Raises `ConfigurationError` with the next step."""
-    probe = root / f".probe-{os.getpid()}-{time.monotonic_ns()}{_TEMPORARY}"
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        sync_folder(root.parent)
-        write_durably(probe, b"VisionCraft was here")
-        probe.unlink()
-    except OSError as error:
-        raise ConfigurationError(f"{root}: the gallery cannot be written: {reason(error)}") from error
-
-
-def check_room(root: Path, least_mb: int) -> None:
-    """Raise `StorageError` where less than `least_mb` (2**20 bytes) is free below `root`, or nothing can be told."""
-    try:
-        free = shutil.disk_usage(root).free
-    except OSError as error:
-        raise StorageError(f"{root}: the gallery cannot be reached: {reason(error)}") from error
-    if free < least_mb * 2**20:
-        raise StorageError(
-            f"{root}: the disk is full: {free // 2**20} MiB are free, new pictures need {least_mb} (min_free_mb); "
-            f"{_NEXT_STEPS[errno.ENOSPC]} {_MOVE}"
-        )
-
-
 def sweep(root: Path, newest_days: int | None = 3) -> int:
     """Remove temporary files that a crash left in the newest folders; returns how many.
 
@@ -209,6 +183,11 @@ def picture_files(root: Path) -> Iterator[Path]:
         for path in sorted(day.iterdir()):
             if PICTURE_PATH.fullmatch(relative(root, path)) and not path.is_symlink():
                 yield path
+
+
+def has_days(root: Path) -> bool:
+    """Whether there is any dated folder below `root`."""
+    return next(_days(root), None) is not None
 
 
 def inside(root: Path, path: str) -> Path:

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import Any, Self
+from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Connection, bindparam, create_engine, delete, event, func, select, update
 from sqlalchemy.dialects.sqlite import insert
@@ -51,13 +52,19 @@ class IndexFull(StorageError):
 class PictureIndex:
     """The records of a gallery, in an SQLite file that several threads and processes may use at once.
 
-    Use `open`. Every method raises `StorageError` that names the file and the next step.
+    Use `open_index`. Every method raises `StorageError` that names the file and the next step.
+
+    Parameters
+    ----------
+    file: The database, which must be there: a connection must not make an empty one in place of one that is deleted.
+    unchanging: Nobody can change it, so nothing is locked and nothing is written beside it.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, unchanging: bool = False) -> None:
         self.file = file
+        mode = {"mode": "ro", "immutable": "1"} if unchanging else {"mode": "rw"}
         self._engine = create_engine(
-            URL.create("sqlite", database=str(file)),
+            URL.create("sqlite", database=f"file:{quote(str(file))}", query={**mode, "uri": "true"}),
             connect_args={"timeout": BUSY_TIMEOUT_S},
             pool_size=_KEPT,
             max_overflow=-1,  # as many connections as threads: a reader never waits for a connection
@@ -68,26 +75,8 @@ class PictureIndex:
         self._ahead = Warming(file)
         event.listen(self._engine, "connect", _configure)
 
-    @classmethod
-    def open(cls, file: Path, thorough: bool = False) -> Self:
-        """Open or make the index. A damaged one is set aside as `<name>.damaged`, and a fresh one takes its place.
-
-        Parameters
-        ----------
-        thorough: Look at every page of the file, about a second for each million pictures. A start does without.
-        """
-        index = cls(file)
-        try:
-            index._prepare(thorough)
-        except DamagedIndex:
-            index.close()
-            _set_aside(file)
-            index = cls(file)
-            index._prepare()
-        return index
-
-    def _prepare(self, thorough: bool = False) -> None:
-        """Make the tables where needed. The newest and the oldest row are read, so that gross damage shows here."""
+    def prepare(self, thorough: bool = False) -> None:
+        """Make the tables where needed, and try it out; `thorough` looks for damage in every page of the file."""
         with self._reading() as connection:
             connection.exec_driver_sql("PRAGMA journal_mode=WAL")
             if thorough:
@@ -98,6 +87,10 @@ class PictureIndex:
             if _layout(connection) not in (0, LAYOUT):
                 schema.clear(connection)
             schema.create(connection)
+        self.try_out()
+
+    def try_out(self) -> None:
+        """Read the newest and the oldest row, so that gross damage shows here."""
         for sort in ("newest", "oldest"):
             self.page(GalleryQuery(sort=sort), 1, 0, None)
 
@@ -190,10 +183,10 @@ class PictureIndex:
             rows = connection.execute(ENTRY.where(pictures.c.key.in_(keys)).order_by(pictures.c.key))
             return [Entry(*row) for row in rows]
 
-    def ids(self) -> set[str]:
-        """Every id."""
+    def paths(self) -> dict[str, str]:
+        """Every picture's path below the gallery's folder, by its id."""
         with self._reading() as connection:
-            return set(connection.execute(select(pictures.c.id)).scalars())
+            return {row.id: row.path for row in connection.execute(select(pictures.c.id, pictures.c.path))}
 
     def count(self) -> int:
         """How many records there are, as triggers counted."""
@@ -241,12 +234,15 @@ class PictureIndex:
         try:
             yield
         except StatementError as error:
-            code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF  # extended codes hold the plain one below
+            extended, said = getattr(error.orig, "sqlite_errorcode", 0), str(error.orig)
+            if extended == sqlite3.SQLITE_IOERR_SHMSIZE:  # of the memory that connections share, which is a file too
+                extended, said = sqlite3.SQLITE_FULL, "the disk is full"
+            code = extended & 0xFF
             if code in _DAMAGED:
-                raise DamagedIndex(f"{where} is damaged: {error.orig}; {_REINDEX}") from error
+                raise DamagedIndex(f"{where} is damaged: {said}; {_REINDEX}") from error
             kind = IndexFull if code == sqlite3.SQLITE_FULL else StorageError
             step = _NEXT_STEPS.get(code, "check the disk")
-            raise kind(f"{where} cannot be used: {error.orig}; {step}") from error
+            raise kind(f"{where} cannot be used: {said}; {step}") from error
         except (ValueError, TypeError, OverflowError) as error:  # a cell that was read is not what its column says
             raise DamagedIndex(f"{where} is damaged: {error}; {_REINDEX}") from error
 
@@ -279,9 +275,3 @@ def _configure(connection: sqlite3.Connection, _record: object) -> None:
 
 def _layout(connection: Connection) -> int:
     return int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
-
-
-def _set_aside(file: Path) -> None:
-    file.replace(file.with_name(f"{file.name}.damaged"))
-    for leftover in ("-wal", "-shm"):
-        file.with_name(file.name + leftover).unlink(missing_ok=True)

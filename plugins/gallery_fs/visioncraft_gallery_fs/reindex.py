@@ -56,7 +56,7 @@ def rebuild(root: Path, index: PictureIndex, report: Callable[[int, int], None] 
 
     Raises `StorageError` when the index cannot be written.
     """
-    before = index.ids()
+    before = index.paths().keys()
     files = list(picture_files(root))
     found: dict[str, str] = {}
     skipped: list[str] = []
@@ -67,6 +67,15 @@ def rebuild(root: Path, index: PictureIndex, report: Callable[[int, int], None] 
     removed = index.remove(sorted(before - found.keys()))
     index.mark_complete()
     return Outcome(len(found), len(removed), skipped)
+
+
+def take_in(root: Path, index: PictureIndex) -> None:
+    """Put the pictures into a complete index that it lacks; what it has stays. Raises `StorageError` or `OSError`."""
+    found = index.paths()
+    known, skipped = set(found.values()), list[str]()
+    lacking = [path for path in picture_files(root) if relative(root, path) not in known]
+    for _, batch in _batches(lacking):
+        index.put(_rows(root, batch, found, skipped))
 
 
 def _batches(files: Sequence[Path]) -> Iterator[tuple[int, Sequence[Path]]]:

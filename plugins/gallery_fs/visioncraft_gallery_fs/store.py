@@ -25,16 +25,17 @@ from visioncraft import (
     is_image_id,
 )
 
-from visioncraft_gallery_fs import files
+from visioncraft_gallery_fs import disk, files
 from visioncraft_gallery_fs.marks import drop_marks, write_marks
 from visioncraft_gallery_fs.naming import placed
 from visioncraft_gallery_fs.settings import GallerySettings
 from visioncraft_gallery_fs.thumbnails import Thumbnails
 
 if TYPE_CHECKING:
-    from visioncraft_gallery_fs.checking import Findings
+    from visioncraft_gallery_fs.checking import Findings, Hashes
     from visioncraft_gallery_fs.index import PictureIndex
     from visioncraft_gallery_fs.reindex import Outcome
+    from visioncraft_gallery_fs.standing import StandingIndex
 
 log = logging.getLogger("visioncraft.gallery_fs")
 
@@ -61,46 +62,35 @@ class GalleryStore(ImageStore):
         self._thumbnails = Thumbnails(root, self._settings.thumbnail_side, self._write)
         self._marking = Lock()
         self._hashing = ThreadPoolExecutor(2, "gallery hashes")
-        self._opened: PictureIndex | None = None
+        self._opened: StandingIndex | None = None
 
     def start(self) -> None:
-        """Prove that the folder can be written, open the index, and fill it from the files where it is incomplete.
+        """Open the index, filled from the files where it is incomplete, and remove what is surplus.
 
+        A full disk, and one that cannot be written, is told in the log: its pictures are shown, new ones refused.
         Raises `ConfigurationError` that names the folder and the next step.
         """
-        self.prepare()
-        try:
-            if not self._index.complete:
-                self.reindex().log(self.root)
-        except StorageError as error:
-            raise ConfigurationError(error.message) from error
+        self.look()
         self._retain()
         if self._read_ahead:
             self._index.read_ahead()
 
-    def prepare(self, thorough: bool = False) -> None:
-        """As `start`, but leave an incomplete index incomplete; `thorough` looks for damage in every part of it."""
-        from visioncraft_gallery_fs.index import PictureIndex
+    def look(self) -> None:
+        """As `start`, for who only looks: no picture is removed."""
+        self._open(lambda standing: standing.open_or_borrow())
 
-        if self._opened is not None:
-            return
-        files.prove_writable(self.root)
-        try:
-            swept = files.sweep(self.root)
-            self._opened = PictureIndex.open(self.root / "index.sqlite3", thorough)
-            files.sync_folder(self.root)
-        except StorageError as error:
-            raise ConfigurationError(error.message) from error
-        except OSError as error:
-            raise ConfigurationError(f"{error.filename or self.root}: {files.reason(error)}") from error
-        if swept:
-            log.info("%s: removed %s temporary files that a crash had left", self.root, swept)
+    def prepare(self, thorough: bool = False) -> None:
+        """As `look`, but leave an incomplete index incomplete, and refuse one that cannot be written.
+
+        `thorough` looks for damage in every part of it.
+        """
+        self._open(lambda standing: standing.open(thorough), strict=True)
 
     def close(self) -> None:
         """Close the index. A closed store can be started again."""
-        opened, self._opened = self._opened, None
-        if opened is not None:
-            opened.close()
+        standing, self._opened = self._opened, None
+        if standing is not None:
+            standing.close()
 
     def reindex(self, report: Callable[[int, int], None] | None = None) -> Outcome:
         """Rebuild the index from the files alone; `report(done, total)` counts files. Raises `StorageError`."""
@@ -108,7 +98,7 @@ class GalleryStore(ImageStore):
 
         files.sweep(self.root, newest_days=None)
         try:
-            return rebuild(self.root, self._index, report)
+            return self._standing.change(lambda index: rebuild(self.root, index, report))
         except OSError as error:
             raise StorageError(f"{error.filename or self.root}: {files.reason(error)}") from error
 
@@ -119,7 +109,10 @@ class GalleryStore(ImageStore):
         """
         from visioncraft_gallery_fs.checking import check
 
-        return check(self.root, self._index, report, accept)
+        def note(hashes: Hashes) -> None:
+            self._standing.change(lambda index: index.note_hashes(hashes))
+
+        return check(self.root, self._index, note, report, accept)
 
     def save(self, record: ImageRecord, png: bytes) -> ImageRecord:
         """Keep a picture, byte for byte. When this returns, file and row survive a power cut.
@@ -130,18 +123,19 @@ class GalleryStore(ImageStore):
         from visioncraft_gallery_fs.rows import to_row
 
         kept, path = placed(record)
-        if self._index.find(record.id) is not None:
+        if self._standing.writing().find(record.id) is not None:
             raise StorageError(f"Picture {record.id} is already stored; a new picture needs a new id")
         row = to_row(kept, path, len(png))
         target = self.root / path
         digest = self._hashing.submit(hashlib.sha256, png)  # while the disk works
         self._write(target, png, replace=files.is_unfinished(target, record.id))
         try:
-            self._index.put([{**row, "sha256": digest.result().hexdigest()}])
+            row["sha256"] = digest.result().hexdigest()
+            self._standing.change(lambda index: index.put([row]))
         except BaseException:
             # A commit whose fsync failed may have reached the disk or not: take the row back before the file goes.
             with suppress(StorageError):
-                self._index.remove([kept.id])
+                self._standing.writing().remove([kept.id])
             files.remove_quietly(target)
             raise
         self._retain()
@@ -171,24 +165,11 @@ class GalleryStore(ImageStore):
             raise _not_found(image_id)
 
     def delete_many(self, image_ids: Sequence[str]) -> Sequence[str]:
-        """Remove pictures; answers the ids of those there were. Raises `StorageError` when the disk refuses.
+        """Remove pictures; answers the ids of those there were. Raises `StorageError` when the disk refuses."""
+        from visioncraft_gallery_fs.removing import Removal
 
-        The rows go first: a crash then leaves files without rows, never a row without a file. Where a file cannot be
-        removed its row comes back. Only on a full disk the files make room for the rows' change first.
-        """
-        from visioncraft_gallery_fs.index import IndexFull
-
-        found = {image_id: self._index.find(image_id) for image_id in image_ids if is_image_id(image_id)}
-        known = [(record, files.inside(self.root, path)) for record, path in filter(None, found.values())]
-        ids = [record.id for record, _ in known]
-        try:
-            removed = set(self._index.remove(ids))
-        except IndexFull:
-            self._remove_files(known)
-            return self._index.remove(ids)
-        gone = [(record, path) for record, path in known if record.id in removed]
-        self._remove_files(gone)
-        return [record.id for record, _ in gone]
+        ids = [image_id for image_id in dict.fromkeys(image_ids) if is_image_id(image_id)]
+        return Removal(self.root, self._standing, self._thumbnails).remove(ids) if ids else []
 
     def mark(self, image_id: str, marks: Marks) -> ImageRecord:
         """Keep what people say of a picture, beside it and in the index. Raises `NotFound` or `StorageError`."""
@@ -199,14 +180,16 @@ class GalleryStore(ImageStore):
                 write_marks(path, marks)
             except OSError as error:
                 raise StorageError(f"{path}: its marks cannot be written: {files.reason(error)}") from error
-            if not self._index.mark(image_id, marks):
+            if not self._standing.change(lambda index: index.mark(image_id, marks)):
                 drop_marks(path)
                 raise _not_found(image_id)
         return replace(record, marks=marks)
 
     def check_room(self) -> None:
         """Raise `StorageError` where the disk is so full that a picture drawn now might not be kept."""
-        files.check_room(self.root, self._settings.min_free_mb)
+        disk.check_writable(self.root)
+        disk.check_room(self.root, self._settings.min_free_mb)
+        self._standing.writing()
 
     def has_import(self, sha256: str) -> bool:
         """Whether a picture was imported from a file with this SHA-256, in hexadecimal."""
@@ -231,11 +214,40 @@ class GalleryStore(ImageStore):
             raise _not_found(image_id)
         return webp
 
+    def _open(self, opened: Callable[[StandingIndex], None], strict: bool = False) -> None:
+        from visioncraft_gallery_fs.standing import StandingIndex
+
+        if self._opened is not None:
+            return
+        hindered = disk.hindrance(self.root)
+        if hindered is not None and strict:
+            raise ConfigurationError(hindered)
+        standing = StandingIndex(self.root)
+        try:
+            swept = files.sweep(self.root)
+            opened(standing)
+            if hindered is None:
+                files.sync_folder(self.root)
+        except StorageError as error:
+            raise ConfigurationError(error.message) from error
+        except OSError as error:
+            raise ConfigurationError(f"{error.filename or self.root}: {files.reason(error)}") from error
+        self._opened = standing
+        if hindered is not None and not standing.borrowed:
+            log.warning("%s. Until then the gallery is for reading alone", hindered)
+        if swept:
+            log.info("%s: removed %s temporary files that a crash had left", self.root, swept)
+
     @property
-    def _index(self) -> PictureIndex:
+    def _standing(self) -> StandingIndex:
         if self._opened is None:
             raise StorageError(f"{self.root}: the gallery is not started; call start() first")
         return self._opened
+
+    @property
+    def _index(self) -> PictureIndex:
+        """The index to read."""
+        return self._standing.reading()
 
     def _write(self, path: Path, data: bytes, replace: bool = False) -> None:
         try:
@@ -261,31 +273,12 @@ class GalleryStore(ImageStore):
         """What to raise. The row of a file removed by hand goes, unless the whole gallery is away, as a lost mount."""
         if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
             return StorageError(f"{path}: cannot be read: {files.reason(error)}")
-        if self._index.file.exists():
+        if self._standing.file.exists():
             with suppress(StorageError):  # "not found" is true whether the row can be dropped now or later
-                self._index.remove([image_id])
+                self._standing.writing().remove([image_id])
             drop_marks(path)
             self._thumbnails.drop(path)
         return _not_found(image_id)
-
-    def _remove_files(self, pictures: Sequence[tuple[ImageRecord, Path]]) -> None:
-        for number, (_, path) in enumerate(pictures):
-            try:
-                path.unlink(missing_ok=True)
-            except OSError as error:
-                self._put_back(pictures[number:])
-                raise StorageError(f"{path}: cannot be deleted: {files.reason(error)}") from error
-            drop_marks(path)
-            self._thumbnails.drop(path)
-        for folder in {path.parent for _, path in pictures}:
-            with suppress(OSError):  # the names are gone; a power cut may bring files back, which no row names
-                files.sync_folder(folder)
-
-    def _put_back(self, pictures: Sequence[tuple[ImageRecord, Path]]) -> None:
-        from visioncraft_gallery_fs.rows import to_row
-
-        kept = ((record, path) for record, path in pictures if path.is_file())
-        self._index.put([to_row(record, files.relative(self.root, path), path.stat().st_size) for record, path in kept])
 
     def _retain(self) -> None:
         """Remove what the settings call surplus."""

@@ -1,0 +1,69 @@
+"""A small disk of its own for a house's data, which may fill up or be mounted for reading alone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from harness import House
+
+_MOUNT = 'mount -t tmpfs -o "size=$2" tmpfs "$1" && echo mounted && exec cat'
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """A disk in memory, mounted where only those processes see it that are started with `prefix`.
+
+    Parameters
+    ----------
+    folder: Where it is mounted.
+    prefix: The command that starts a command which sees it.
+    inside: The same folder as everybody else finds it.
+    """
+
+    folder: Path
+    prefix: Sequence[str]
+    inside: Path
+
+    def fill(self) -> None:
+        """Leave no byte."""
+        self._shell('cat /dev/zero >"$1/filler" 2>&-; truncate -s "+1" "$1/filler"; ! echo x >"$1/one-more" 2>&-')
+        assert os.statvfs(self.inside).f_bavail == 0
+
+    def empty(self) -> None:
+        """Take away what `fill` put there."""
+        self._shell('rm -f "$1/filler" "$1/one-more"')
+
+    def remount(self, how: str) -> None:
+        """Mount it again: `ro` or `rw`."""
+        self._shell(f'mount -o remount,{how} "$1"')
+
+    def run(self, house: House, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """`visioncraft <arguments>` where the disk is seen."""
+        command = [*self.prefix, house.cli, *arguments]
+        environment = house.environment()
+        return subprocess.run(command, env=environment, cwd=house.folder, capture_output=True, text=True, timeout=120)
+
+    def _shell(self, script: str) -> None:
+        subprocess.run([*self.prefix, "sh", "-c", script, "sh", str(self.folder)], check=True)
+
+
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Disk]:
+    """A disk of this size until the block ends; skips the test where nobody may mount one of his own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    mount = ["unshare", "-rm", "sh", "-c", _MOUNT, "sh", str(folder), size]
+    with subprocess.Popen(mount, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdin is not None and holder.stdout is not None
+        try:
+            if holder.stdout.readline() != "mounted\n":
+                pytest.skip("this machine lets nobody mount a small disk of his own")
+            prefix = ("nsenter", "-t", str(holder.pid), "-U", "-m", "--preserve-credentials", "--")
+            yield Disk(folder, prefix, Path(f"/proc/{holder.pid}/root{folder}"))
+        finally:
+            holder.stdin.close()
