@@ -108,6 +108,21 @@ def test_a_query_that_makes_no_sense_is_refused_by_field(query: str, field: str,
         assert details["field"] == field
 
 
+def test_empty_fields_of_a_form_restrict_nothing(fake: Server) -> None:
+    """A browser sends every field of a form, filled in or not."""
+    pictures = {drawn(fake), drawn(fake, "a green pear")}
+    description = fake.get("/openapi.json").json()["paths"]
+    for path in ("/gallery", "/gallery/export"):
+        names = [each["name"] for each in description[path]["get"]["parameters"] if each["in"] == "query"]
+        assert len(names) >= 12
+        for query in (*(f"{name}=" for name in names), "tag=&tag=", "&".join(f"{name}=" for name in names)):
+            answer = fake.get(f"{path}?{query}")
+            assert answer.status_code == 200, f"{query}: {answer.text}"
+            if path == "/gallery":
+                assert {image["id"] for image in answer.json()["images"]} == pictures, query
+    assert listed(fake, "q=pear&width=&tag=&limit=")["total_count"] == 1
+
+
 def test_a_refusal_says_in_words_of_ours_what_is_wrong(fake: Server) -> None:
     said = error_of(fake.get("/gallery?until=yesterday"), 400, "VALIDATION_ERROR")["details"]["issue"]
     assert said.startswith("no time as 2026-11-23 or ")

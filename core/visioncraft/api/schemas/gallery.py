@@ -5,7 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
 from visioncraft.api.schemas.fields import Text, Whole
 from visioncraft.types import GalleryQuery, Marks, Sort, tag_key
@@ -33,6 +41,10 @@ def _moment(value: object, parse: ValidatorFunctionWrapHandler) -> datetime:
     except ValueError:
         raise ValueError("no time as 2026-11-23 or 2026-11-23T12:30:00Z; in a URL + is written %2B") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _filled_in(values: list[object]) -> list[object]:
+    return [value for value in values if value != ""]
 
 
 _INT64 = 2**63
@@ -76,9 +88,17 @@ class GalleryAnswer(BaseModel):
 
 
 class Filters(BaseModel):
-    """Which pictures of the gallery; what is left out does not restrict."""
+    """Which pictures of the gallery; what is left out does not restrict, nor does a form's empty field."""
 
     model_config = ConfigDict(extra="ignore")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty_fields(cls, sent: object) -> object:
+        if not isinstance(sent, dict):
+            return sent
+        given = {name: _filled_in(value) if isinstance(value, list) else value for name, value in sent.items()}
+        return {name: value for name, value in given.items() if value != ""}
 
     model: str | None = Field(None, max_length=200, description="Filter by model used")
     q: str | None = Field(
