@@ -22,13 +22,15 @@ from visioncraft_gallery_fs.store import GalleryStore
 Draw = Callable[..., tuple[ImageRecord, bytes]]
 
 
-def run_export(root: Path, *arguments: str) -> int:
-    """`visioncraft gallery export …` in this process; answers the exit status."""
+def run(root: Path, *arguments: str) -> int:
+    """`visioncraft gallery …` in this process; answers the exit status."""
     with pytest.raises(SystemExit) as ended:
-        gallery_group(lambda: GalleryStore(root), Settings()).main(
-            args=["export", *arguments], prog_name="visioncraft gallery"
-        )
+        gallery_group(lambda: GalleryStore(root), Settings()).main(args=arguments, prog_name="visioncraft gallery")
     return int(ended.value.code or 0)
+
+
+def run_export(root: Path, *arguments: str) -> int:
+    return run(root, "export", *arguments)
 
 
 def start_export(store: GalleryStore, file: Path, *before: str) -> subprocess.Popen[str]:
@@ -91,6 +93,17 @@ def test_the_zip_holds_what_fits_every_filter(
     with zipfile.ZipFile(tmp_path / "out.zip") as archive:
         assert archive.testzip() is None
         assert {archive.read(name) for name in archive.namelist() if name.endswith(".png")} == expected
+
+
+@pytest.mark.parametrize("typed", FILTERS)
+def test_the_list_shows_what_fits_every_filter(
+    typed: str, store: GalleryStore, ids: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(store.root, "list", *shlex.split(typed)) == 0
+    shown = capsys.readouterr().out
+    expected = FILTERS[typed].split()
+    assert {name for name in ids if ids[name] in shown} == set(expected)
+    assert f"{len(expected)} of {len(expected)} pictures" in shown
 
 
 def test_a_zip_unpacked_is_a_gallery_with_the_same_pictures_and_marks(

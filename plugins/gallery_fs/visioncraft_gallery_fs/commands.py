@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from visioncraft import (
-    GalleryQuery,
     ImageRecord,
+    Page,
     Settings,
     StorageError,
     is_image_id,
@@ -19,7 +19,20 @@ from visioncraft import (
 )
 
 from visioncraft_gallery_fs.console import Given, printable, progress_bar, started, stopped_in_order
-from visioncraft_gallery_fs.exporting import ModelOption, SearchOption, TagOption, export
+from visioncraft_gallery_fs.exporting import export
+from visioncraft_gallery_fs.filters import (
+    FavouriteOption,
+    GeneratorOption,
+    ModelOption,
+    RatingOption,
+    SearchOption,
+    SeedOption,
+    SideOption,
+    SinceOption,
+    TagOption,
+    UntilOption,
+    chosen,
+)
 
 if TYPE_CHECKING:
     from visioncraft_gallery_fs.importing import Imported
@@ -54,14 +67,22 @@ def gallery_group(gallery: Callable[[], GalleryStore], settings: Settings) -> An
 def list_pictures(
     ctx: typer.Context,
     limit: LimitOption = 20,
-    model: ModelOption = None,
     search: SearchOption = "",
+    model: ModelOption = None,
+    generator: GeneratorOption = None,
+    width: SideOption = None,
+    height: SideOption = None,
+    seed: SeedOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
     tag: TagOption = None,
+    favourite: FavouriteOption = None,
+    min_rating: RatingOption = 0,
 ) -> None:
-    """List the newest pictures."""
+    """List the newest pictures: of all, or of those that fit every filter."""
     with started(ctx) as store:
-        page = store.list(limit, query=GalleryQuery(search, model, tags=tuple(tag or ())))
-        _print_table(page.items, page.total)
+        page = store.list(limit, query=chosen(ctx.params))
+        _print_table(page)
 
 
 @_app.command("import")
@@ -191,16 +212,17 @@ def _print_skipped(sentences: Sequence[str]) -> None:
         typer.echo(f"Skipped {printable(sentence)}", err=True)
 
 
-def _print_table(records: Sequence[ImageRecord], total: int) -> None:
+def _print_table(page: Page) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(caption=f"{len(records)} of {total} pictures")
+    total = f"{page.total}" if page.exact else f"{page.total} or more"
+    table = Table(caption=f"{len(page.items)} of {total} pictures")
     for heading in ("Created (UTC)", "Id", "Model", "Size", "Seed"):
         table.add_column(heading, no_wrap=True)
     table.add_column("Prompt", overflow="ellipsis", no_wrap=True)
-    for record in records:
+    for record in page.items:
         table.add_row(*(Text(printable(cell)) for cell in _cells(record)))
     # Into a pipe a table is as wide as it needs to be, so that no id is cut.
     Console(width=None if sys.stdout.isatty() else 200).print(table)
