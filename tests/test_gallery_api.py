@@ -242,12 +242,15 @@ def test_a_replay_on_the_command_line_draws_the_same_picture(house: House) -> No
         picture = server.draw("noise", **SMALL, seed=5).headers["x-image-id"]
         expected = pixels(server, picture)
     (file,) = house.gallery.rglob("*.png")
+    house.env = {"FORCE_COLOR": "1", "TTY_INTERACTIVE": "1"}
     for named in (picture, str(file)):
         done = house.command("gallery", "replay", named, "-o", str(house.folder / "again.png"))
         assert done.returncode == 0, done.stderr
         assert "drawn by fake, 64x64, seed 5" in done.stdout
+        assert "fake: " in done.stderr and "20/20" in done.stderr  # the bar that `visioncraft generate` shows
         with Image.open(house.folder / "again.png") as again:
             assert again.tobytes() == expected
+    house.env = {}
     done = house.command("gallery", "replay", picture, "-o", str(house.folder / "nowhere" / "again.png"))
     assert done.returncode == 1 and done.stderr.endswith("choose another file with -o\n")
     assert len(list(house.gallery.rglob("*.png"))) == 3  # told before anything was drawn

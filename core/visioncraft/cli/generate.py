@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from visioncraft.cli import edits
-from visioncraft.cli.output import progress_bar
 from visioncraft.cli.state import State
 
 if TYPE_CHECKING:
-    from visioncraft.jobs.events import Event
     from visioncraft.runtime import Runtime
     from visioncraft.settings import Settings
     from visioncraft.types import GenerationRequest, ImageRecord
@@ -78,18 +74,11 @@ def _generate(state: State, options: dict[str, Any]) -> None:
 async def _draw(
     settings: Settings, prompt: str, model: str | None, fields: dict[str, Any]
 ) -> tuple[ImageRecord, bytes]:
-    from visioncraft.errors import VisionCraftError
+    from visioncraft.drawing import drawn
     from visioncraft.runtime import Runtime
 
     async with Runtime(settings) as runtime:
-        job = await runtime.jobs.submit(_request(runtime, prompt, model, fields), wants_png=True)
-        with _watched(job.request) as show:
-            async for event in runtime.jobs.watch(job):
-                show(event)
-        await job.wait()
-        if job.record is None:
-            raise job.error or VisionCraftError(f"{job.id} ended without a picture")
-        return job.record, await runtime.jobs.picture(job)
+        return await drawn(runtime, _request(runtime, prompt, model, fields), bar=True)
 
 
 def _request(runtime: Runtime, prompt: str, model: str | None, fields: dict[str, Any]) -> GenerationRequest:
@@ -105,21 +94,6 @@ def _request(runtime: Runtime, prompt: str, model: str | None, fields: dict[str,
         field = "lora" if field.startswith("loras") else field
         option = _OPTIONS.get(field, "--" + field.replace("_", "-"))
         raise InvalidRequest(f"Invalid {option}", field=field, issue=issue) from error
-
-
-@contextmanager
-def _watched(request: GenerationRequest) -> Iterator[Callable[[Event], None]]:
-    """A progress bar, and what moves it."""
-    from rich.progress import MofNCompleteColumn, TimeElapsedColumn
-
-    with progress_bar(MofNCompleteColumn(), TimeElapsedColumn()) as bar:
-        task = bar.add_task("starting", total=None)  # without a total the bar pulses: nobody knows how long a load is
-
-        def show(event: Event) -> None:
-            total = request.steps_drawn if event.step else None
-            bar.update(task, description=f"{request.model.id}: {event.stage}", completed=event.step, total=total)
-
-        yield show
 
 
 def _writable(output: Path | None) -> Path:

@@ -196,7 +196,7 @@ def _try_to_write(output: Path) -> None:
 def _replay(settings: Settings, record: ImageRecord, output: Path | None) -> None:
     from visioncraft import replay as draw_again  # jobs and their ledger, which no other command needs
 
-    drawn, png = draw_again(settings, record)
+    drawn, png = draw_again(settings, record, bar=True)
     if output is not None:
         try:
             output.write_bytes(png)
