@@ -5,8 +5,10 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 from harness import House, Server, error_of, refused, served
+from visioncraft import encode_png, read_record_file, with_record
 
 LARGE = {"width": 512, "height": 512}
 SMALL = {"width": 64, "height": 64}
@@ -95,3 +97,22 @@ def fill(server: Server) -> list[str]:
         kept.append(answer.headers["x-image-id"])
     assert "No space left" in error_of(answer, 503, "SERVICE_UNAVAILABLE")["message"]
     return kept
+
+
+def test_a_picture_that_was_edited_and_accepted_is_sent_to_who_has_the_old_one(house: House) -> None:
+    with served(house) as server:
+        picture, other = (server.draw(prompt, **SMALL).headers["x-image-id"] for prompt in ("red apple", "pear"))
+        paths = [f"/images/{picture}", f"/images/{picture}/thumbnail"]
+        before = [server.get(path) for path in paths]
+        (file,) = house.gallery.rglob(server.get("/gallery?image_data=false&q=apple").json()["images"][0]["filename"])
+        record = read_record_file(file)
+        assert record is not None
+        edited = with_record(encode_png(np.zeros((64, 64, 3), np.uint8)), record)
+        file.write_bytes(edited)
+        assert house.command("gallery", "check", "--accept").returncode == 0
+        for path, old in zip(paths, before, strict=True):
+            new = server.get(path, headers={"If-None-Match": old.headers["etag"]})
+            assert new.status_code == 200 and new.content != old.content
+            assert server.get(path, headers={"If-None-Match": new.headers["etag"]}).status_code == 304
+        assert server.get(paths[0]).content == edited
+        assert server.get(f"/images/{other}").status_code == 200

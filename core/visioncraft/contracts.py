@@ -146,7 +146,10 @@ class ImageStore(ABC):
     """Its id: lower case, as the entry point is named."""
 
     def start(self) -> None:
-        """Get ready and prove it: a folder that cannot be written raises `ConfigurationError` here, not at a save."""
+        """Get ready and prove it: a folder that cannot be used raises `ConfigurationError` here, not at a save.
+
+        A store that has pictures to show may start where no further one can be kept: see `check_room`.
+        """
         return
 
     def close(self) -> None:
@@ -200,6 +203,13 @@ class ImageStore(ABC):
     def check_room(self) -> None:
         """Called before a picture is drawn: raises `StorageError` where it could not be kept, as on a full disk."""
         return
+
+    def version(self, image_id: str) -> str:
+        """What tells a picture's bytes from others under the same id, where somebody may edit them. Printable ASCII.
+
+        Raises `NotFound`, or `StorageError` for a file that cannot be looked at; a store may answer for either.
+        """
+        return ""
 
     @abstractmethod
     def count(self) -> int:

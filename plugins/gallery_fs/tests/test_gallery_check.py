@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from visioncraft import ImageRecord, Marks, StorageError, encode_png, image_filename, with_record
 from visioncraft.settings import Settings
 from visioncraft_gallery_fs.commands import gallery_group
@@ -77,6 +79,16 @@ def test_a_picture_that_somebody_edited_is_accepted_when_asked_and_whole(
     assert run_check(root) == 1 and edited.filename not in capsys.readouterr().err
 
 
+def test_a_picture_whose_edit_was_accepted_has_a_new_thumbnail(store: GalleryStore, root: Path, draw: Draw) -> None:
+    record = store.save(*draw())
+    before = store.thumbnail(record.id)
+    picture_file(root, record).write_bytes(with_record(encode_png(np.zeros((48, 64, 3), np.uint8)), record))
+    assert store.check(accept=True).noted == 1
+    with Image.open(io.BytesIO(store.thumbnail(record.id))) as small:
+        assert small.convert("RGB").getextrema() == ((0, 0), (0, 0), (0, 0))
+    assert store.thumbnail(record.id) != before
+
+
 def test_a_rebuilt_index_learns_the_hashes_at_the_next_check(store: GalleryStore, root: Path, draw: Draw) -> None:
     record, png = draw()
     store.save(record, png)
@@ -113,6 +125,23 @@ def test_files_removed_added_and_foreign_are_reported_by_name(store: GalleryStor
     outcome = store.reindex()
     assert (outcome.indexed, outcome.removed) == (2, 1)
     assert {each.id for each in store.list(5).items} == {kept.id, record.id}
+
+
+def test_what_lies_about_outside_the_days_is_reported_once(store: GalleryStore, root: Path, draw: Draw) -> None:
+    record, png = draw()
+    store.save(record, png)
+    store.thumbnail(record.id)
+    (root / "index.sqlite3.damaged").write_bytes(b"an older index")
+    (root / "2026/11/23/.being-written.png.tmp").write_bytes(b"half")
+    strays = [root / record.filename, root / "notes.txt", root / "2026/x.png", root / "2026/11/x.png", root / "2026/1"]
+    strays += [root / "pictures", root / "2026/11/23/more", root / "2027"]
+    for stray in strays[:4]:
+        stray.write_bytes(png)
+    for stray in strays[4:7]:
+        stray.mkdir()
+        (stray / record.filename).write_bytes(png)
+    strays[7].symlink_to(root / "2026")
+    assert sorted(store.check().problems) == sorted(f"{path}: a foreign file; move it elsewhere" for path in strays)
 
 
 def test_what_a_reindex_does_not_list_is_not_sent_there(store: GalleryStore, root: Path, draw: Draw) -> None:

@@ -29,6 +29,10 @@ STALE_AFTER_S = 900.0
 """Age in seconds from which a temporary file belongs to nobody: a save takes milliseconds, a stalled disk minutes."""
 
 _TEMPORARY = ".tmp"
+_INDEX = "index.sqlite3"
+_OURS = (_INDEX, f"{_INDEX}-wal", f"{_INDEX}-shm", f"{_INDEX}.damaged", ".thumbnails", "lost+found")
+"""What stands in the gallery's folder beside the years; the last one is the file system's own."""
+
 _MOVE = "or set [plugins.config.gallery_fs] root to another folder"
 _NEXT_STEPS = {
     errno.ENOSPC: "free some space there",
@@ -205,12 +209,20 @@ def inside(root: Path, path: str) -> Path:
 
 
 def strange_files(root: Path) -> Iterator[Path]:
-    """Files in the dated folders that are neither pictures nor what belongs to one; links too."""
-    for day in _days(root):
+    """What is neither a picture of this gallery nor belongs to one; links too. A strange folder counts as one."""
+    years = _subfolders(root, digits=4)
+    months = [month for year in years for month in _subfolders(year, digits=2)]
+    days = list(_days(root))
+    ours = {*years, *months, *days, *(root / name for name in _OURS)}
+    for folder in (root, *years, *months):
+        yield from (path for path in sorted(folder.iterdir()) if path not in ours and not _is_temporary(path))
+    for day in days:
         for path in sorted(day.iterdir()):
             shaped = PICTURE_PATH.fullmatch(relative(root, path.with_suffix(".png")))
-            ours = shaped and (path.suffix == ".png" or (path.suffix == ".json" and path.with_suffix(".png").exists()))
-            if (not ours or path.is_symlink()) and not path.name.endswith(_TEMPORARY):
+            ours_too = shaped and (
+                path.suffix == ".png" or (path.suffix == ".json" and path.with_suffix(".png").exists())
+            )
+            if (not ours_too or path.is_symlink()) and not _is_temporary(path):
                 yield path
 
 
@@ -232,6 +244,10 @@ def reason(error: OSError, otherwise: str = _MOVE) -> str:
 
 def _replacement_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}-{time.monotonic_ns()}{_TEMPORARY}")
+
+
+def _is_temporary(path: Path) -> bool:
+    return path.name.endswith(_TEMPORARY)
 
 
 def _days(root: Path) -> Iterator[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -80,9 +81,8 @@ class GalleryStore(ImageStore):
         self._open(lambda standing: standing.open_or_borrow())
 
     def prepare(self, thorough: bool = False) -> None:
-        """As `look`, but leave an incomplete index incomplete, and refuse one that cannot be written.
-
-        `thorough` looks for damage in every part of it.
+        """As `look`, but leave an incomplete index incomplete, and refuse one that cannot be written; `thorough` looks
+        for damage in every part of it.
         """
         self._open(lambda standing: standing.open(thorough), strict=True)
 
@@ -103,14 +103,16 @@ class GalleryStore(ImageStore):
             raise StorageError(f"{error.filename or self.root}: {files.reason(error)}") from error
 
     def check(self, report: Callable[[int, int], None] | None = None, accept: bool = False) -> Findings:
-        """Compare files and index; `report(done, total)` counts pictures. Raises `StorageError`.
-
-        `accept` takes whole files that somebody changed for what they shall be.
+        """Compare files and index; `report(done, total)` counts pictures, `accept` takes whole files that somebody
+        changed for what they shall be. Raises `StorageError`.
         """
         from visioncraft_gallery_fs.checking import check
 
         def note(hashes: Hashes) -> None:
             self._standing.change(lambda index: index.note_hashes(hashes))
+            if accept:  # thumbnails may show what was there before
+                for _, path in filter(None, map(self._index.find, hashes)):
+                    self._thumbnails.drop(self.root / path)
 
         return check(self.root, self._index, note, report, accept)
 
@@ -191,6 +193,11 @@ class GalleryStore(ImageStore):
         disk.check_room(self.root, self._settings.min_free_mb)
         self._standing.writing()
 
+    def version(self, image_id: str) -> str:
+        """Another one after somebody has edited the file. Raises `NotFound`, or `StorageError`."""
+        _, path = self._find(image_id)
+        return f"-{self._check_there(image_id, path).st_mtime_ns:x}"
+
     def has_import(self, sha256: str) -> bool:
         """Whether a picture was imported from a file with this SHA-256, in hexadecimal."""
         return self._index.imported_from(sha256) is not None
@@ -263,9 +270,9 @@ class GalleryStore(ImageStore):
             raise _not_found(image_id)
         return found[0], files.inside(self.root, found[1])
 
-    def _check_there(self, image_id: str, path: Path) -> None:
+    def _check_there(self, image_id: str, path: Path) -> os.stat_result:
         try:
-            path.stat()
+            return path.stat()
         except OSError as error:
             raise self._unreadable(image_id, path, error) from error
 

@@ -25,7 +25,7 @@ from visioncraft.types import ImageRecord
 
 router = APIRouter(tags=["gallery"])
 
-_IMMUTABLE = "private, max-age=31536000, immutable"  # a picture's bytes never change under its id
+_IMMUTABLE = "private, max-age=31536000, immutable"  # only somebody who edits its file changes a picture's bytes
 
 
 @router.get("/images/{image_id}", response_class=Response, responses=responses(404) | binary("image/png"))
@@ -101,7 +101,8 @@ def _body(record: ImageRecord) -> GenerateBody:
 
 async def _picture(store: ImageStore, what: str, image_id: str, media_type: str, known: str | None) -> Response:
     """The bytes with an ETag; 304 where the client has them already."""
-    headers = {"ETag": f'"{_checked(image_id)}-{what}"', "Cache-Control": _IMMUTABLE}
+    version = await asyncio.to_thread(store.version, _checked(image_id))
+    headers = {"ETag": f'"{image_id}-{what}{version}"', "Cache-Control": _IMMUTABLE}
     if known is not None and (headers["ETag"] in known or known.strip() == "*"):
         await asyncio.to_thread(store.get, image_id)
         return Response(status_code=304, headers=headers)
