@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from visioncraft.shelf import Shelf
     from visioncraft.stores import page_of
     from visioncraft.types import (
+        ORIGINAL_SEED,
         BackendStatus,
         DeviceInfo,
         GalleryQuery,
@@ -107,6 +108,7 @@ _HOMES = {
         "model_id_of",
     ),
     "types": (
+        "ORIGINAL_SEED",
         "BackendStatus",
         "DeviceInfo",
         "GalleryQuery",
@@ -124,6 +126,7 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "EVERYTHING",
+    "ORIGINAL_SEED",
     "PLUGIN_API",
     "Ability",
     "ApiKeys",

@@ -13,7 +13,7 @@ from visioncraft import inputs
 from visioncraft.editing import Control, Hires, LoRA
 from visioncraft.errors import InvalidRequest
 from visioncraft.models import Ability, Limits, ModelInfo, canonical_id
-from visioncraft.types import GenerationRequest, ImageRecord
+from visioncraft.types import ORIGINAL_SEED, GenerationRequest, ImageRecord
 
 MAX_PROMPT_CHARACTERS = 10_000
 MAX_SEED = 2**63 - 1
@@ -140,7 +140,10 @@ def request_fields(record: ImageRecord) -> dict[str, Any]:
     """What to ask for to have a picture drawn again: the fields of `POST /generate`, `model` among them.
 
     A sampler only where one was asked for: the model's own, by its name, need not be set up as the model has it.
+    Raises `InvalidRequest` for a picture from elsewhere whose seed none here can be: another one would draw another.
     """
+    if (seed := record.facts.get(ORIGINAL_SEED)) is not None:
+        raise _invalid("seed", f"this picture was drawn with {seed}, and no seed here is past {MAX_SEED}")
     names = (field.name for field in fields(GenerationRequest) if field.name not in ("model", "job_id"))
     given = {name: record.parameters[name] for name in names if name in record.parameters}
     size = {"width": record.width, "height": record.height}

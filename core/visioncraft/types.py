@@ -17,6 +17,9 @@ from visioncraft.models import ModelInfo
 Sort = Literal["newest", "oldest", "rating"]
 """Orders of a gallery: by the time of making, or the best rated first and among these the newest."""
 
+ORIGINAL_SEED = "original_seed"
+"""The fact of a picture from elsewhere that says which seed drew it, where none here can be that."""
+
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:

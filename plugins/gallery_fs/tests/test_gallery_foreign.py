@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from foreign_files import A1111, COMFY, FLUX, INVOKE, INVOKE_2, PIXELS, take_in, the_only_one, write_png
 from PIL import ExifTags, Image
-from visioncraft import decode_png, read_record
+from visioncraft import ORIGINAL_SEED, decode_png, read_record
 from visioncraft_gallery_fs.foreign import a1111, comfyui, invokeai
 from visioncraft_gallery_fs.store import GalleryStore
 
@@ -239,3 +239,31 @@ def test_samplers_of_comfyui_take_their_schedule_along(sampler: str, scheduler: 
 def test_the_simple_schedule_of_forge_is_the_samplers_own() -> None:
     found = a1111.read({"parameters": "fox\nSteps: 20, Sampler: Euler, Schedule type: Simple, Seed: 11, Model: flux1"})
     assert found is not None and found.parameters["sampler"] == "Euler"
+
+
+@pytest.mark.parametrize(
+    ("seed", "kept"),
+    [
+        (2**63, "9223372036854775808"),
+        (2**64 - 1, "18446744073709551615"),
+        (str(2**63), "9223372036854775808"),
+        (1e20, "100000000000000000000"),
+    ],
+)
+def test_a_seed_that_no_picture_here_can_have_is_kept_as_a_fact(seed: object, kept: str) -> None:
+    texts = {
+        comfyui: {"prompt": json.dumps({**COMFY, "11": {"inputs": {"seed": seed}}})},
+        invokeai: {"invokeai_metadata": json.dumps(INVOKE | {"seed": seed})},
+        a1111: {"parameters": A1111.replace("1234567890", str(seed))},
+    }
+    for reader, text in texts.items():
+        found = reader.read(text)
+        assert found is not None
+        assert (found.seed, found.facts[ORIGINAL_SEED]) == (0, kept)
+
+
+@pytest.mark.parametrize("seed", [0, 5, -5, 2**53 + 1, 2**63 - 1, str(2**63 - 1), 5.0])
+def test_a_seed_that_a_picture_here_can_have_is_its_seed_to_the_last_digit(seed: object) -> None:
+    found = comfyui.read({"prompt": json.dumps({**COMFY, "11": {"inputs": {"seed": seed}}})})
+    assert found is not None
+    assert found.seed == int(seed) and ORIGINAL_SEED not in found.facts  # type: ignore[call-overload]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -11,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from foreign_files import A1111, PIXELS, take_in, write_png
-from visioncraft import ImageRecord, Marks, StorageError, encode_png, with_record
+from foreign_files import A1111, COMFY, PIXELS, take_in, write_png
+from visioncraft import ImageRecord, InvalidRequest, Marks, StorageError, encode_png, replay, with_record
 from visioncraft.settings import Settings
 from visioncraft_gallery_fs.commands import gallery_group
 from visioncraft_gallery_fs.settings import GallerySettings
@@ -153,4 +154,23 @@ def test_a_picture_older_than_what_is_kept_is_not_told_to_be_imported(tmp_path: 
     tally = take_in(store, tmp_path / "in")
     assert (tally.added.total(), store.count()) == (0, 0)
     assert len(tally.skipped) == 2 and all("keep_days" in sentence for sentence in tally.skipped)
+    store.close()
+
+
+def test_an_import_tells_of_seeds_that_it_cannot_keep_and_a_replay_draws_no_other(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, seed in (("large", 2**64 - 1), ("small", 7)):
+        write_png(tmp_path / f"in/{name}.png", prompt=json.dumps({**COMFY, "11": {"inputs": {"seed": seed}}}))
+    assert run_import(root, tmp_path / "in") == 0
+    shown = capsys.readouterr()
+    assert shown.out == "2 pictures imported (2 of comfyui), 0 were here already, 0 skipped\n"
+    assert "1 with a seed past 2**63 - 1 have it among their facts, as original_seed\n" in shown.err
+    store = GalleryStore(root)
+    store.start()
+    small, large = sorted(store.list(5).items, key=lambda record: -record.seed)
+    assert (small.seed, large.seed, large.facts["original_seed"]) == (7, 0, "18446744073709551615")
+    with pytest.raises(InvalidRequest, match="seed") as caught:
+        replay(Settings(), large)
+    assert "18446744073709551615" in str(caught.value.details["issue"])
     store.close()

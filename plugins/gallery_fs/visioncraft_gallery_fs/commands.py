@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from visioncraft import (
+    ORIGINAL_SEED,
     ImageRecord,
     Page,
     Settings,
@@ -161,6 +162,10 @@ def _import(store: GalleryStore, folder: Path) -> None:
             ended = error
     _print_skipped(tally.skipped)
     typer.echo(_summary(tally))
+    if tally.unseeded:
+        typer.echo(
+            f"{tally.unseeded} with a seed past 2**63 - 1 have it among their facts, as {ORIGINAL_SEED}", err=True
+        )
     if ended is not None:
         typer.echo("Cut off; the same command goes on from here", err=True)
         raise typer.Exit(130) if isinstance(ended, KeyboardInterrupt) else ended

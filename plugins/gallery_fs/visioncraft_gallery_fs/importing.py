@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from visioncraft import (
+    ORIGINAL_SEED,
     ImageRecord,
     Marks,
     StorageError,
@@ -40,11 +41,13 @@ class Imported:
     Parameters
     ----------
     added: New pictures, by the program that drew them.
+    unseeded: How many of them had a seed that no picture here can have.
     known: Files whose picture the gallery had already.
     skipped: One sentence for each file that was not taken, and for each folder that could not be read.
     """
 
     added: Counter[str] = field(default_factory=Counter)
+    unseeded: int = 0
     known: int = 0
     skipped: list[str] = field(default_factory=list)
 
@@ -77,7 +80,7 @@ def import_files(store: GalleryStore, files: list[Path], tally: Imported) -> Ite
     """
     for file in files:
         try:
-            program = _take(store, file)
+            program = _take(store, file, tally)
         except StorageError as error:
             tally.skipped.append(error.message if str(file) in error.message else f"{file}: {error.message}")
         else:
@@ -86,7 +89,7 @@ def import_files(store: GalleryStore, files: list[Path], tally: Imported) -> Ite
         yield
 
 
-def _take(store: GalleryStore, file: Path) -> str | None:
+def _take(store: GalleryStore, file: Path, tally: Imported) -> str | None:
     """Import one file; answers the program that drew it, None for a picture that is there already."""
     try:
         content, modified = file.read_bytes(), file.stat().st_mtime
@@ -103,6 +106,7 @@ def _take(store: GalleryStore, file: Path) -> str | None:
         raise StorageError(f"{file}: no parameters of a program that is known inside")
     record = _record(picture, picture.found, file, modified, digest)
     _save(store, file, record, with_record(picture.png, record, foreign=True))
+    tally.unseeded += ORIGINAL_SEED in record.facts
     return picture.found.program
 
 

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 
-from visioncraft_gallery_fs.foreign.found import Found, model_name, settings, whole
+from visioncraft_gallery_fs.foreign.found import Found, model_name, seed_of, settings
 
 _PAIR = re.compile(r'\s*(?P<name>\w[\w \-/]*?):\s*(?P<value>"(?:[^"\\]|\\.)*"|[^,]*)(?:,|$)')
 _NEGATIVE = "Negative prompt:"
@@ -30,15 +30,16 @@ def read(texts: Mapping[str, str]) -> Found | None:
         return None
     prompt, negative = _prompts(lines[:number])
     schedule = pairs.get("Schedule type", "")
+    seed, unusual = seed_of(pairs.get("Seed"))
     sampler = pairs.get("Sampler", "") + (f" {schedule}" if schedule not in _PLAIN else "")
     return Found(
         "automatic1111",
         prompt,
         negative,
         model_name(pairs.get("Model")),
-        whole(pairs.get("Seed")) or 0,
+        seed,
         settings(pairs["Steps"], pairs.get("CFG scale"), sampler),
-        {name: value for name, value in pairs.items() if name not in _KNOWN},
+        {name: value for name, value in pairs.items() if name not in _KNOWN} | unusual,
     )
 
 

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from visioncraft_gallery_fs.foreign.found import Found, model_name, settings, whole
+from visioncraft_gallery_fs.foreign.found import Found, model_name, seed_of, settings
 
 Graph = dict[str, dict[str, Any]]
 _TEXTS = ("text", "text_g", "clip_l", "t5xxl", "string", "value", "prompt")
@@ -29,13 +29,15 @@ def read(texts: Mapping[str, str]) -> Found | None:
     if isinstance(name, str):
         name = name.removesuffix("_gpu")  # the same sampler, with its noise from the GPU
         name += f"_{schedule}" if schedule in ("karras", "exponential", "beta", "sgm_uniform") else ""
+    seed, unusual = seed_of(_nearest(graph, sampler, ("seed", "noise_seed")))
     return Found(
         "comfyui",
         _text(graph, sampler, "positive", "conditioning"),
         _text(graph, sampler, "negative"),
         model_name(_nearest(graph, sampler, _MODELS)),
-        whole(_nearest(graph, sampler, ("seed", "noise_seed"))) or 0,
+        seed,
         settings(_nearest(graph, sampler, ("steps",)), _nearest(graph, sampler, ("cfg", "guidance")), name),
+        unusual,
     )
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from visioncraft import ORIGINAL_SEED
+
 _INT64 = 2**63
+_DIGITS = re.compile(r"[+-]?[0-9]{1,40}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +22,7 @@ class Found:
     program: `automatic1111`, `comfyui` or `invokeai`.
     prompt, negative_prompt: As it says.
     model: The checkpoint by its file's name without a folder and an ending; empty where it is not named.
-    seed: 0 where it is not named.
+    seed: 0 where it is not named, or none that a picture here can have; see `seed_of`.
     parameters: Further fields of `POST /generate`, of the right types.
     facts: Whatever else is worth keeping, JSON-serialisable.
     """
@@ -34,10 +38,20 @@ class Found:
 
 def whole(value: object) -> int | None:
     """A whole number of at most 64 bits, however it is written; None for anything else."""
-    number = real(value)
-    if number is None or not -_INT64 <= number < _INT64:
-        return None
-    return int(str(value)) if str(value).lstrip("-").isdigit() else int(number)
+    number = _integer(value)
+    return number if number is not None and -_INT64 <= number < _INT64 else None
+
+
+def seed_of(value: object) -> tuple[int, dict[str, Any]]:
+    """The seed, and what to keep among the facts.
+
+    ComfyUI draws seeds of 64 bits, of which a picture here has 63: a larger one is kept as it was written, and the seed
+    is 0 as that of a picture that names none.
+    """
+    fitting = whole(value)
+    if fitting is None and (number := _integer(value)) is not None:
+        return 0, {ORIGINAL_SEED: str(number)}
+    return fitting or 0, {}
 
 
 def real(value: object) -> float | None:
@@ -49,6 +63,15 @@ def real(value: object) -> float | None:
     except (ValueError, OverflowError):
         return None
     return number if abs(number) < float("inf") else None
+
+
+def _integer(value: object) -> int | None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and _DIGITS.fullmatch(value.strip()):
+        return int(value)
+    number = real(value)
+    return None if number is None else int(number)
 
 
 def settings(steps: object, guidance: object, sampler: object) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from visioncraft_gallery_fs.foreign.found import Found, model_name, settings, whole
+from visioncraft_gallery_fs.foreign.found import Found, model_name, seed_of, settings
 
 _BRACKETS = re.compile(r"\[([^\[\]]*)\]")
 
@@ -26,20 +26,22 @@ def read(texts: Mapping[str, str]) -> Found | None:
 
 def _read_newer(said: dict[str, Any]) -> Found:
     model = said.get("model")
+    seed, unusual = seed_of(said.get("seed"))
     named = (model.get("name") or model.get("model_name")) if isinstance(model, dict) else model
     return Found(
         "invokeai",
         _text(said.get("positive_prompt")),
         _text(said.get("negative_prompt")),
         model_name(named),
-        whole(said.get("seed")) or 0,
+        seed,
         settings(said.get("steps"), said.get("cfg_scale"), _sampler(said.get("scheduler"))),
-        {name: said[name] for name in ("app_version", "generation_mode") if isinstance(said.get(name), str)},
+        {name: said[name] for name in ("app_version", "generation_mode") if isinstance(said.get(name), str)} | unusual,
     )
 
 
 def _read_older(said: dict[str, Any], image: dict[str, Any]) -> Found:
     """Version 2 wrote what a picture should not show in brackets within the prompt."""
+    seed, unusual = seed_of(image.get("seed"))
     prompts = image.get("prompt")
     parts = prompts if isinstance(prompts, list) else [prompts]
     text = ", ".join(_text(part.get("prompt") if isinstance(part, dict) else part) for part in parts)
@@ -48,8 +50,9 @@ def _read_older(said: dict[str, Any], image: dict[str, Any]) -> Found:
         _BRACKETS.sub("", text).strip(" ,"),
         ", ".join(_BRACKETS.findall(text)),
         model_name(said.get("model_weights")),
-        whole(image.get("seed")) or 0,
+        seed,
         settings(image.get("steps"), image.get("cfg_scale"), image.get("sampler")),
+        unusual,
     )
 
 
