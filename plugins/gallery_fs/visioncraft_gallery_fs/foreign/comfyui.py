@@ -16,6 +16,10 @@ from visioncraft_gallery_fs.foreign.found import Found, model_name, seed_of, set
 
 Graph = dict[str, dict[str, Any]]
 _TEXTS = ("text", "text_g", "clip_l", "t5xxl", "string", "value", "prompt")
+_LED_THROUGH = {"value", "string_a"}
+_DEPTH = 200
+_LONGEST = 100_000
+"""Nodes that a text may be put together from, and its characters: a graph may join a text with itself for ever."""
 _MODELS = ("ckpt_name", "unet_name", "model_name")
 
 
@@ -87,13 +91,31 @@ def _nearest(graph: Graph, start: str, names: tuple[str, ...]) -> object:
     return None
 
 
-def _resolved(graph: Graph, value: object) -> object:
-    """What is at the end of links to nodes that do nothing but hold a `value`, as `PrimitiveInt`."""
-    seen: set[str] = set()
-    while (target := _target(value)) in graph and target not in seen and "value" in graph[target]:
-        seen.add(target)
-        value = graph[target]["value"]
-    return value
+def _resolved(graph: Graph, value: object, known: dict[str, object] | None = None) -> object:
+    """What is at the end of links to nodes that do nothing but hold a `value`, as `PrimitiveInt`, or join two strings.
+
+    Parameters
+    ----------
+    known: What is at the end of nodes that were looked at already; a graph may lead in circles.
+    """
+    known = {} if known is None else known
+    target = _target(value)
+    if target not in graph or not graph[target].keys() & _LED_THROUGH:
+        return value
+    if target not in known and len(known) < _DEPTH:
+        known[target] = None
+        known[target] = _given(graph, target, known)
+    return known.get(target)
+
+
+def _given(graph: Graph, number: str, known: dict[str, object]) -> object:
+    """What a node answers that holds a value, or joins two strings as ComfyUI's `StringConcatenate` does."""
+    inputs = graph[number]
+    if "value" in inputs:
+        return _resolved(graph, inputs["value"], known)
+    parts = [_resolved(graph, inputs.get(name, ""), known) for name in ("string_a", "delimiter", "string_b")]
+    texts = [part for part in parts if isinstance(part, str)]
+    return "".join(texts) if sum(map(len, texts)) <= _LONGEST else None
 
 
 def _upstream(graph: Graph, start: str) -> Iterator[str]:
