@@ -10,7 +10,7 @@ from visioncraft_gallery_fs.foreign import comfyui
 
 
 def joined(a: object, b: object, delimiter: object = None) -> dict[str, object]:
-    """A node as ComfyUI 0.3.40 and later write it."""
+    """A node as ComfyUI writes it, whose delimiter is empty unless given."""
     told = {} if delimiter is None else {"delimiter": delimiter}
     return {"class_type": "StringConcatenate", "inputs": {"string_a": a, "string_b": b, **told}}
 
