@@ -68,8 +68,6 @@ class Ledger:
 
     async def add(self, job: Job) -> None:
         """Accept a job: when this returns, it is on disk. Raises `KeyTaken`, or `StorageError` for a full disk."""
-        if self._refusal is not None:
-            raise StorageError(self._refusal)
         row = _row(job)
         await self._write(lambda connection: connection.execute(insert(jobs).values(row)))
 
@@ -139,6 +137,8 @@ class Ledger:
             raise self._broken(error) from error
 
     async def _write(self, work: Callable[[Connection], Any]) -> Any:
+        if self._refusal is not None:
+            raise StorageError(self._refusal)
         entry = _Write(work, asyncio.get_running_loop().create_future())
         self._pending.append(entry)
         if self._writer is None or self._writer.done():

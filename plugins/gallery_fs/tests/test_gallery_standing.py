@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -110,3 +111,13 @@ def test_a_server_that_reads_goes_over_to_the_new_index(
     other.start()
     saved = other.save(*draw(1))
     assert store.get(saved.id) == saved
+
+
+def test_a_folder_of_any_name_holds_an_index(tmp_path: Path, draw: Draw) -> None:
+    """`?`, `#` and `%` mean something else in the address by which SQLite is asked for a file."""
+    for name in ("50%20?mode=ro#x", "größe", os.fsdecode(b"\xff\xfe")):
+        store = GalleryStore(tmp_path / name)
+        store.start()
+        saved = store.save(*draw())
+        assert ids(store) == {saved.id} and (tmp_path / name / "index.sqlite3").exists()
+        store.close()

@@ -28,9 +28,11 @@ PICTURE_PATH = re.compile(
 STALE_AFTER_S = 900.0
 """Age in seconds from which a temporary file belongs to nobody: a save takes milliseconds, a stalled disk minutes."""
 
+INDEX = "index.sqlite3"
+"""The index's name."""
+
 _TEMPORARY = ".tmp"
-_INDEX = "index.sqlite3"
-_OURS = (_INDEX, f"{_INDEX}-wal", f"{_INDEX}-shm", f"{_INDEX}.damaged", ".thumbnails", "lost+found")
+_OURS = (INDEX, f"{INDEX}-wal", f"{INDEX}-shm", f"{INDEX}.damaged", ".thumbnails", "lost+found")
 """What stands in the gallery's folder beside the years; the last one is the file system's own."""
 
 _MOVE = "or set [plugins.config.gallery_fs] root to another folder"

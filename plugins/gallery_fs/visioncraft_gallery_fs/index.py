@@ -6,6 +6,7 @@ layout is thrown away and filled again; there are no migrations.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -64,7 +65,7 @@ class PictureIndex:
         self.file = file
         mode = {"mode": "ro", "immutable": "1"} if unchanging else {"mode": "rw"}
         self._engine = create_engine(
-            URL.create("sqlite", database=f"file:{quote(str(file))}", query={**mode, "uri": "true"}),
+            URL.create("sqlite", database=f"file:{quote(os.fsencode(file))}", query={**mode, "uri": "true"}),
             connect_args={"timeout": BUSY_TIMEOUT_S},
             pool_size=_KEPT,
             max_overflow=-1,  # as many connections as threads: a reader never waits for a connection

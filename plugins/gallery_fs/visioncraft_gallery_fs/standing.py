@@ -59,7 +59,7 @@ class StandingIndex:
     """
 
     def __init__(self, root: Path) -> None:
-        self.file = root / "index.sqlite3"
+        self.file = root / files.INDEX
         self._root = root
         self._renewing = Lock()
         self._opened: _Opened | None = None
