@@ -22,7 +22,7 @@ HEAVY = {"torch", "diffusers", "transformers", "accelerate", "scipy", "onnxrunti
 WEB = {"fastapi", "starlette", "fastapi_offline"}
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "ids", "logs", "editing", "models"}),
+    frozenset({"bars", "errors", "ids", "logs", "editing", "models"}),
     frozenset({"types", "shelf"}),
     frozenset({"contracts"}),
     frozenset({"metadata", "device", "settings", "hookspecs", "wire", "search"}),

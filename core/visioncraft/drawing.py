@@ -56,7 +56,7 @@ def _watched(request: GenerationRequest) -> Iterator[Callable[[Event], None]]:
     """A progress bar, and what moves it."""
     from rich.progress import MofNCompleteColumn, TimeElapsedColumn
 
-    from visioncraft.cli.output import progress_bar
+    from visioncraft.bars import progress_bar
 
     with progress_bar(MofNCompleteColumn(), TimeElapsedColumn()) as bar:
         task = bar.add_task("starting", total=None)  # without a total the bar pulses: nobody knows how long a load is

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from visioncraft.bars import progress_bar
 from visioncraft.cli.client import Client
-from visioncraft.cli.output import print_json, print_table, progress_bar
+from visioncraft.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

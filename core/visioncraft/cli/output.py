@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
 
 import typer
 
 from visioncraft.errors import InsufficientVRAM, ModelNotAvailable, VisionCraftError
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
 
 _PIPE_WIDTH = 240  # into a pipe a table is as wide as it needs to be, so that nothing is cut
 
@@ -61,20 +57,6 @@ def agree(question: str, yes: bool) -> None:
     """Ask before something is done, unless `yes` says so already; leaves the command where the answer is no."""
     if not yes and not typer.confirm(question, err=True):
         raise typer.Exit(1)
-
-
-def progress_bar(*columns: Any) -> Progress:
-    """A progress bar on stderr that goes away when it is done.
-
-    Parameters
-    ----------
-    columns: What stands behind the bar.
-    """
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
-
-    stage = TextColumn("{task.description}", markup=False)
-    return Progress(SpinnerColumn(), stage, BarColumn(), *columns, console=Console(stderr=True), transient=True)
 
 
 def _printable(text: str) -> str:

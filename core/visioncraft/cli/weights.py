@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from visioncraft.cli.output import print_json, print_table, progress_bar
+from visioncraft.bars import progress_bar
+from visioncraft.cli.output import print_json, print_table
 from visioncraft.cli.state import State
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from typing import Any
 
 from saving import record_and_png
 from visioncraft import Marks, NotFound, StorageError
-from visioncraft_gallery_fs import checking, reindex  # noqa: F401 - loaded before anything is watched
+from visioncraft_gallery_fs import checking, reindex, removing  # noqa: F401 - loaded before anything is watched
 from visioncraft_gallery_fs.store import GalleryStore
 
 FILE_EVENTS = {"open", "os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.listdir", "os.scandir", "os.truncate"}
