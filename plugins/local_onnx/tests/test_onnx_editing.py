@@ -43,7 +43,7 @@ def stock() -> Callable[..., Any]:
     import torch
 
     diffusers: Any = importlib.import_module("diffusers")
-    parts = diffusers.StableDiffusionPipeline.from_pretrained(WEIGHTS, torch_dtype=torch.float32).components
+    parts = diffusers.StableDiffusionPipeline.from_pretrained(WEIGHTS, dtype=torch.float32).components
 
     def draw(kind: str, scheduler: str | None, **asked: Any) -> Any:
         pipe = getattr(diffusers, kind)(**parts, requires_safety_checker=False)

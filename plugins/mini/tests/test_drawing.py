@@ -13,7 +13,7 @@ Picture = Any
 
 @functools.cache
 def pipeline() -> Any:
-    pipe = diffusers.StableDiffusionPipeline.from_pretrained(WEIGHTS, torch_dtype=torch.float32)
+    pipe = diffusers.StableDiffusionPipeline.from_pretrained(WEIGHTS, dtype=torch.float32)
     pipe.set_progress_bar_config(disable=True)
     return pipe
 

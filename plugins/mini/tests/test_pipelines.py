@@ -24,7 +24,7 @@ SAMPLERS = (
 @functools.cache
 def parts() -> dict[str, Any]:
     components: dict[str, Any] = diffusers.StableDiffusionPipeline.from_pretrained(
-        WEIGHTS, torch_dtype=torch.float32
+        WEIGHTS, dtype=torch.float32
     ).components
     return components
 
@@ -75,7 +75,7 @@ def test_each_common_sampler_draws_a_green_apple_on_white_paper(name: str) -> No
 
 
 def test_a_lora_changes_the_picture_and_unloading_it_brings_the_old_one_back(tmp_path: Path) -> None:
-    pipe = diffusers.StableDiffusionPipeline.from_pretrained(WEIGHTS, torch_dtype=torch.float32)
+    pipe = diffusers.StableDiffusionPipeline.from_pretrained(WEIGHTS, dtype=torch.float32)
     pipe.set_progress_bar_config(disable=True)
     before = draw(pipe, "a cat", 4)
     diffusers.StableDiffusionPipeline.save_lora_weights(tmp_path, unet_lora_layers=random_lora())
@@ -87,7 +87,7 @@ def test_a_lora_changes_the_picture_and_unloading_it_brings_the_old_one_back(tmp
 
 def random_lora() -> dict[str, torch.Tensor]:
     """A LoRA for the attention of the UNet, as a training by peft leaves it, but with random weights."""
-    unet = diffusers.UNet2DConditionModel.from_pretrained(WEIGHTS, subfolder="unet", torch_dtype=torch.float32)
+    unet = diffusers.UNet2DConditionModel.from_pretrained(WEIGHTS, subfolder="unet", dtype=torch.float32)
     unet.add_adapter(peft.LoraConfig(r=4, lora_alpha=4, init_lora_weights=False, target_modules=["to_q", "to_v"]))
     layers: dict[str, torch.Tensor] = convert_state_dict_to_diffusers(peft.get_peft_model_state_dict(unet))
     return layers

@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     from visioncraft_mini.evaluate import measures, report
 
-    pipe = StableDiffusionPipeline.from_pretrained(options.weights, torch_dtype=getattr(torch, options.precision))
+    pipe = StableDiffusionPipeline.from_pretrained(options.weights, dtype=getattr(torch, options.precision))
     pipe.to("cuda" if torch.cuda.is_available() else "cpu")
     pipe.set_progress_bar_config(disable=True)
     options.sheets.mkdir(parents=True, exist_ok=True)

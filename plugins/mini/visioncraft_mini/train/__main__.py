@@ -53,7 +53,7 @@ def finish(options: argparse.Namespace) -> None:
     if "export" in options.stages:
         export.export(options.run, options.weights)
     if "sheet" in options.stages:
-        pipe = StableDiffusionPipeline.from_pretrained(options.weights, torch_dtype=torch.float32)
+        pipe = StableDiffusionPipeline.from_pretrained(options.weights, dtype=torch.float32)
         sheet.save_nine(pipe, options.sheet)
 
 

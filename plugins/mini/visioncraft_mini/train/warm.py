@@ -24,11 +24,11 @@ def adopt(folder: Path, modules: Path, run: Path) -> None:
     """
     if (run / START).exists():
         return
-    codec = AutoencoderKL.from_pretrained(folder, subfolder="vae", torch_dtype=torch.float32)
+    codec = AutoencoderKL.from_pretrained(folder, subfolder="vae", dtype=torch.float32)
     torch.save(codec.state_dict(), run / GROWN)
     tokenizer = extended_tokenizer(folder / "tokenizer", Captioner(modules, 0).words())
     tokenizer.save_pretrained(run / "tokenizer")
-    unet = UNet2DConditionModel.from_pretrained(folder, subfolder="unet", torch_dtype=torch.float32)
+    unet = UNet2DConditionModel.from_pretrained(folder, subfolder="unet", dtype=torch.float32)
     text = CLIPTextModel.from_pretrained(folder, subfolder="text_encoder", dtype=torch.float32)
     text.resize_token_embeddings(len(tokenizer))
     parts = {"text": text, "unet": unet}
