@@ -73,7 +73,8 @@ def test_a_server_starts_on_a_full_disk_and_draws_again_when_there_is_room(left:
     with served(house) as server:
         shown(server, pictures)
         refused(server, "disk is full")
-        looked_at(disk, house, pictures)
+        if left == "nothing":
+            looked_at(disk, house, pictures)
         gone = next(iter(pictures))
         assert server.delete(f"/images/{gone}").status_code == 204
         del pictures[gone]

@@ -44,7 +44,8 @@ def sampled(mini: Path, sampler: str, start: Start | None) -> list[float]:
 @pytest.mark.parametrize("sampler", sampler_names())
 def test_every_sampler_takes_every_step_of_every_schedule(mini: Path, sampler: str, strength: float | None) -> None:
     start = Start(torch.ones(1, 4, 2, 2), strength) if strength else None
-    for name in [sampler, *(f"{sampler}_{schedule}" for schedule in schedule_names())]:
+    schedules = [] if strength else schedule_names()
+    for name in [sampler, *(f"{sampler}_{schedule}" for schedule in schedules)]:
         try:
             told = sampled(mini, name, start)
         except InvalidRequest as refused:
