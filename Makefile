@@ -26,7 +26,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 INSTALL := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --no-build-isolation
 ARGS ?=
 # Tests wait for servers and disks more than they compute. WORKERS=0 runs them in one process, as --pdb needs it.
-WORKERS ?= 2
+WORKERS ?= 3
 # The tests that have a long form.
 SOAKED := plugins/gallery_fs/tests/test_gallery_proofs.py plugins/local_sd/tests/test_leaks.py \
 	plugins/local_onnx/tests/test_onnx_export.py
