@@ -123,8 +123,17 @@ def test_an_error_in_one_requests_work_reaches_that_request_alone() -> None:
     assert house.engine.call(lambda: "it goes on") == "it goes on"
 
 
-def test_one_thread_computes_for_all_until_it_is_told_to_end() -> None:
+def test_the_thread_that_computes_ends_with_the_work() -> None:
     engine = Engine()
+    thread = engine.call(threading.current_thread)
+    thread.join(10)
+    assert not thread.is_alive()
+    assert engine.call(threading.current_thread) is not thread
+
+
+def test_one_that_lingers_computes_for_all_until_it_is_told_to_end() -> None:
+    engine = Engine()
+    engine.lingers = True
     thread = engine.call(threading.current_thread)
     assert engine.call(threading.current_thread) is thread
     engine.close()
@@ -134,9 +143,10 @@ def test_one_thread_computes_for_all_until_it_is_told_to_end() -> None:
     engine.close()
 
 
-def test_the_thread_that_computes_ends_when_nothing_came_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_lingers_ends_when_nothing_came_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_module, "_LINGER_S", 0.01)
     engine = Engine()
+    engine.lingers = True
     thread = engine.call(threading.current_thread)
     thread.join(10)
     assert not thread.is_alive()

@@ -172,6 +172,7 @@ class LocalSD(Generator):
         if vae := self._library.vae(model):
             checkpoint = replace(checkpoint, vae=Path(self._collection.part("vae", vae).path))
         device = self._device = choose_device(self._settings.device)
+        self._engine.lingers = device == "cuda"
         dtype = self._dtype(device)
         text = 4 if device == "cpu" else _BYTES[dtype]
         decoder = 4 if dtype == "fp16" and checkpoint.upcasts_vae else _BYTES[dtype]

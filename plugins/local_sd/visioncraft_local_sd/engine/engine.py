@@ -2,8 +2,8 @@
 
 One thread, because OpenMP keeps a pool of its own for each thread that computes: with a second one on the same cores
 every operation of either waits for the system to wake somebody (17 ms more a denoiser call were measured on 2 cores).
-And the same one for the next picture, because torch keeps cuDNN's plans for each thread: a new one took 0.8 s to plan
-the convolutions of SD 1.5 on an H100.
+On CUDA it is the same one for the next picture, because torch keeps cuDNN's plans for each thread: a new one took 0.8 s
+to plan the convolutions of SD 1.5 on an H100. On a CPU it ends, and gives back the memory that it computed in.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ _Waiting = tuple[_Task[Any], Shareable]
 
 
 class Engine:
-    """Computes for several threads, one step at a time. The thread that computes ends when nothing came for a while.
+    """Computes for several threads, one step at a time. The thread that computes lives while there is work.
 
     A request joins at the next step and leaves when it is done. Fair: each key has a step in turn, and within a key
     that has more calls than fit together those that waited longest go first. An error in one request's work ends that
@@ -95,6 +95,8 @@ class Engine:
         self._lock = threading.Lock()
         self._came = threading.Condition(self._lock)
         self._running = self._closed = False
+        self.lingers = False
+        """Whether the thread waits for more when its work is done."""
         self._arrived: deque[_Task[Any]] = deque()
         self._waiting: OrderedDict[Hashable, list[_Waiting]] = OrderedDict()  # the key whose turn is next first
 
@@ -131,7 +133,7 @@ class Engine:
     def _more(self) -> bool:
         """Wait for work; False where the thread is to end."""
         with self._lock:
-            self._came.wait_for(lambda: self._arrived or self._closed, _LINGER_S)
+            self._came.wait_for(lambda: self._arrived or self._closed, _LINGER_S if self.lingers else 0.0)
             self._running, self._closed = bool(self._arrived), False
             return self._running
 
