@@ -58,7 +58,9 @@ def test_a_file_in_the_gallerys_place_stops_the_start_with_one_line(house: House
 
 def test_a_folder_that_nobody_can_write_stops_the_start_with_one_line(house: House) -> None:
     house.tables["plugins.config.gallery_fs"] = {"root": "/proc/gallery"}
-    one_line_naming(refused(house), Path("/proc/gallery"))
+    said = refused(house)
+    one_line_naming(said, Path("/proc/gallery"))
+    assert "root to another folder" in said
 
 
 def test_a_file_that_cannot_grow_is_503_and_the_next_request_is_served(house: House) -> None:

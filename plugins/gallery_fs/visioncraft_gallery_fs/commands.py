@@ -21,19 +21,7 @@ from visioncraft import (
 
 from visioncraft_gallery_fs.console import Given, printable, progress_bar, started, stopped_in_order
 from visioncraft_gallery_fs.exporting import export
-from visioncraft_gallery_fs.filters import (
-    FavouriteOption,
-    GeneratorOption,
-    ModelOption,
-    RatingOption,
-    SearchOption,
-    SeedOption,
-    SideOption,
-    SinceOption,
-    TagOption,
-    UntilOption,
-    chosen,
-)
+from visioncraft_gallery_fs.filters import filtered, query_of
 
 if TYPE_CHECKING:
     from visioncraft_gallery_fs.importing import Imported
@@ -65,24 +53,11 @@ def gallery_group(gallery: Callable[[], GalleryStore], settings: Settings) -> An
 
 
 @_app.command("list")
-def list_pictures(
-    ctx: typer.Context,
-    limit: LimitOption = 20,
-    search: SearchOption = "",
-    model: ModelOption = None,
-    generator: GeneratorOption = None,
-    width: SideOption = None,
-    height: SideOption = None,
-    seed: SeedOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    tag: TagOption = None,
-    favourite: FavouriteOption = None,
-    min_rating: RatingOption = 0,
-) -> None:
+@filtered
+def list_pictures(ctx: typer.Context, limit: LimitOption = 20, **filters: Any) -> None:
     """List the newest pictures: of all, or of those that fit every filter."""
     with started(ctx) as store:
-        page = store.list(limit, query=chosen(ctx.params))
+        page = store.list(limit, query=query_of(**filters))
         _print_table(page)
 
 

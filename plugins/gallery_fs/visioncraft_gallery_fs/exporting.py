@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from visioncraft import GalleryQuery
 
 from visioncraft_gallery_fs import files
 from visioncraft_gallery_fs.console import printable, progress_bar, started, stopped_in_order
-from visioncraft_gallery_fs.filters import (
-    FavouriteOption,
-    GeneratorOption,
-    ModelOption,
-    RatingOption,
-    SearchOption,
-    SeedOption,
-    SideOption,
-    SinceOption,
-    TagOption,
-    UntilOption,
-    chosen,
-)
+from visioncraft_gallery_fs.filters import filtered, query_of
 
 if TYPE_CHECKING:
     from visioncraft_gallery_fs.store import GalleryStore
@@ -30,27 +18,14 @@ if TYPE_CHECKING:
 ToOption = Annotated[Path, typer.Option(dir_okay=False, help="The zip to write; one of that name is replaced.")]
 
 
-def export(
-    ctx: typer.Context,
-    to: ToOption,
-    search: SearchOption = "",
-    model: ModelOption = None,
-    generator: GeneratorOption = None,
-    width: SideOption = None,
-    height: SideOption = None,
-    seed: SeedOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    tag: TagOption = None,
-    favourite: FavouriteOption = None,
-    min_rating: RatingOption = 0,
-) -> None:
+@filtered
+def export(ctx: typer.Context, to: ToOption, **filters: Any) -> None:
     """Put pictures and their tags, stars, ratings and notes into a zip: all of them, or those that fit every filter.
 
     The zip appears when it is whole. The exit status is 1 where a picture could not be read and is left out.
     """
     with started(ctx) as store:
-        _export(store, chosen(ctx.params), to)
+        _export(store, query_of(**filters), to)
 
 
 def _export(store: GalleryStore, query: GalleryQuery, file: Path) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from inspect import Parameter, signature
+from typing import Annotated
 
 import typer
 from visioncraft import GalleryQuery, tag_key
@@ -55,10 +56,40 @@ FavouriteOption = Annotated[bool | None, typer.Option(help="Only pictures with a
 RatingOption = Annotated[int, typer.Option(min=0, max=5, help="Only pictures rated so or better.")]
 
 
-def chosen(options: Mapping[str, Any]) -> GalleryQuery:
-    """What a command's options ask for, by their names."""
-    query = {name: options[name] for name in _IN_QUERY}
-    return GalleryQuery(text=options["search"], tags=tuple(options["tag"] or ()), **query)
+def query_of(
+    search: SearchOption = "",
+    model: ModelOption = None,
+    generator: GeneratorOption = None,
+    width: SideOption = None,
+    height: SideOption = None,
+    seed: SeedOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    tag: TagOption = None,
+    favourite: FavouriteOption = None,
+    min_rating: RatingOption = 0,
+) -> GalleryQuery:
+    """What these options ask for."""
+    return GalleryQuery(
+        text=search,
+        model=model,
+        generator=generator,
+        width=width,
+        height=height,
+        seed=seed,
+        since=since,
+        until=until,
+        tags=tuple(tag or ()),
+        favourite=favourite,
+        min_rating=min_rating,
+    )
 
 
-_IN_QUERY = ("model", "generator", "width", "height", "seed", "since", "until", "favourite", "min_rating")
+def filtered(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command every filter as an option, in the place of its `**filters`: what `query_of` takes."""
+    told = signature(command, eval_str=True)
+    own = [each for each in told.parameters.values() if each.kind is not Parameter.VAR_KEYWORD]
+    parameters = [*own, *signature(query_of, eval_str=True).parameters.values()]
+    command.__signature__ = told.replace(parameters=parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {each.name: each.annotation for each in parameters}
+    return command

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from together import ON_CUDA
 from visioncraft import JobCancelled
 from visioncraft_local_sd.generator import LocalSD
 
@@ -30,11 +29,10 @@ def test_mini_stops_within_one_step_of_a_cancel(local: LocalSD, ask: Ask, record
     assert progress.steps == [(1, 20), (2, 20)]
 
 
-@pytest.mark.skipif(ON_CUDA, reason="measured on CPUs alone")
 def test_mini_draws_in_the_precision_that_was_measured_and_says_which(
     generator_for: Callable[..., LocalSD], ask: Ask, recorder: Any
 ) -> None:
-    local = generator_for(dtype="auto")
+    local = generator_for(device="cpu", dtype="auto")
     facts = local.run(ask(WEIGHTS, **SMALL), recorder()).facts
     assert facts["dtype"] in {"fp32", "bf16", "fp32 (vae bf16)", "bf16 (vae fp32)"}
     assert local.run(ask(WEIGHTS, **SMALL), recorder()).facts["dtype"] == facts["dtype"]

@@ -12,7 +12,7 @@ import asyncio
 import json
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Thread
 from typing import Any
 
@@ -50,13 +50,13 @@ class _App:
             after = [(b"retry-after", fault.split()[1].encode())] if " " in fault else []
             await _say(send, int(fault[:3]), b"<html>trouble</html>", after)
         elif route == "picture":
-            await self._show(send, argument, fault)
+            await self._show(receive, send, argument, fault)
         elif route == "upload":
             await _say(send, self.standin.store(dict(scope["headers"]), content), b"", [])
         else:
             status, document = self._answer(scope, route, argument, content, fault)
             self.standin.answers.append((scope["method"], scope["path"], status, document))
-            await self._deliver(send, status, json.dumps(document).encode(), fault)
+            await self._deliver(receive, send, status, json.dumps(document).encode(), fault)
 
     def _prompt(self, route: str, argument: str, content: bytes) -> str | None:
         if route == "order":
@@ -86,7 +86,7 @@ class _App:
         except Refusal as refusal:
             return refusal.answer
 
-    async def _deliver(self, send: Any, status: int, content: bytes, fault: str) -> None:
+    async def _deliver(self, receive: Any, send: Any, status: int, content: bytes, fault: str) -> None:
         if fault == "lost":
             send.__self__.transport.abort()
         elif fault.endswith(" after"):
@@ -94,7 +94,7 @@ class _App:
         elif fault == "json":
             await _say(send, status, content[: len(content) // 2], [])
         elif fault == "drip":
-            await _drip(send, status, content)
+            await _drip(receive, send, status, content)
         elif fault == "hold":
             self.standin.held.set()
             await asyncio.to_thread(self.standin.release.wait)
@@ -102,11 +102,11 @@ class _App:
         else:
             await _say(send, status, content, [])
 
-    async def _show(self, send: Any, name: str, fault: str) -> None:
+    async def _show(self, receive: Any, send: Any, name: str, fault: str) -> None:
         content = self.standin.picture(name.removesuffix(".jpg"))
         if fault == "truncated":
             content = content[: len(content) // 2]
-        await self._deliver(send, 200, content, fault)
+        await self._deliver(receive, send, 200, content, fault)
 
 
 def _route(method: str, path: str) -> tuple[str, str]:
@@ -154,14 +154,14 @@ async def _say(send: Any, status: int, content: bytes, headers: list[tuple[bytes
     await send({"type": "http.response.body", "body": content})
 
 
-async def _drip(send: Any, status: int, content: bytes) -> None:
-    """A byte now and then, until the client has had enough."""
+async def _drip(receive: Any, send: Any, status: int, content: bytes) -> None:
+    """A byte now and then, until the client has had enough and hangs up."""
     await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"application/json")]})
     for number in range(len(content)):
-        if send.__self__.disconnected:
-            return
         await send({"type": "http.response.body", "body": content[number : number + 1], "more_body": True})
-        await asyncio.sleep(0.02)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(receive(), 0.02)
+            return
 
 
 @contextmanager

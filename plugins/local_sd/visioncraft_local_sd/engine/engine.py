@@ -151,7 +151,8 @@ class Engine:
 
     def _step(self) -> None:
         key, waiting = self._waiting.popitem(last=False)
-        count = _fitting([call.weight for _, call in waiting], waiting[0][1].bound)
+        # One alone goes whatever the bound is, and a bound that is not proven asks how much memory is free.
+        count = _fitting([call.weight for _, call in waiting], waiting[0][1].bound) if len(waiting) > 1 else 1
         if waiting[count:]:
             self._waiting[key] = waiting[count:]
         self._share(waiting[:count])
