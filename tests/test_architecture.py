@@ -22,6 +22,7 @@ HEAVY = {"torch", "diffusers", "transformers", "accelerate", "scipy", "onnxrunti
 WEB = {"fastapi", "starlette", "fastapi_offline"}
 
 LAYERS: tuple[frozenset[str], ...] = (
+    frozenset({"printing"}),
     frozenset({"bars", "errors", "ids", "logs", "editing", "models"}),
     frozenset({"types", "shelf"}),
     frozenset({"contracts"}),

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy.schema import CreateTable
 from stepping import Coroutine, Stepper, play, running, submit
-from visioncraft.errors import ConfigurationError, InvalidRequest, NotFound, StorageError
+from visioncraft.contracts import Progress, checked
+from visioncraft.errors import ConfigurationError, GenerationFailed, InvalidRequest, NotFound, StorageError
 from visioncraft.jobs.job import Job, JobState, Order
+from visioncraft.jobs.tables import jobs
 from visioncraft.stores import MemoryStore
+from visioncraft.types import GeneratedImage, GenerationRequest
 
 
 def test_a_restart_goes_on_where_the_server_was(tmp_path: Path) -> None:
@@ -129,3 +136,31 @@ def test_ended_jobs_are_forgotten_after_their_time_and_unknown_ids_are_not_found
             assert await runtime.jobs.latest(10) == []
 
     play(scene)
+
+
+class Warner(Coroutine):
+    """Says something of each picture."""
+
+    async def run(self, request: GenerationRequest, progress: Progress) -> GeneratedImage:  # type: ignore[override]
+        return replace(await super().run(request, progress), warnings=("ink is not known",))
+
+
+def test_what_was_told_of_a_job_outlives_a_restart_also_in_a_ledger_of_before(tmp_path: Path) -> None:
+    async def scene() -> None:
+        with sqlite3.connect(tmp_path / "jobs.sqlite3") as old:
+            old.execute(str(CreateTable(jobs)).replace(", \n\twarnings BLOB", ""))
+            assert "warnings" not in {row[1] for row in old.execute("PRAGMA table_info(jobs)")}
+        async with running(Warner(), tmp_path) as runtime:
+            job = await submit(runtime, "once", order=Order(warnings=("'steps' is none",)))
+            await job.wait()
+        async with running(Coroutine(), tmp_path) as runtime:
+            assert (await runtime.jobs.get(job.id)).warnings == ["'steps' is none", "ink is not known"]
+
+    play(scene)
+
+
+@pytest.mark.parametrize("told", ["a sentence", [1], 7])
+def test_warnings_that_are_no_sentences_fail_the_job_and_name_the_generator(told: Any) -> None:
+    with pytest.raises(GenerationFailed, match="'mine' answered warnings"):
+        checked(GeneratedImage(b"", 8, 8, 1, warnings=told), "mine")
+    assert len(checked(GeneratedImage(b"", 8, 8, 1, warnings=("x" * 1000,) * 100), "mine").warnings) == 32

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -132,11 +132,17 @@ class ModelExporter(Protocol):
         """
 
 
+_MOST_WARNINGS, _LONGEST_WARNING = 32, 500  # sentences of a picture, characters of each: enough to read
+
+
 def checked(image: object, generator: str) -> GeneratedImage:
-    """What `run` answered, if it is a picture. Raises `GenerationFailed` that names the generator."""
+    """What `run` answered if it is a picture, its warnings bounded. Raises `GenerationFailed` naming the generator."""
     if not isinstance(image, GeneratedImage):
         raise GenerationFailed(f"Generator '{generator}' answered {type(image).__name__}, not GeneratedImage")
-    return image
+    told = image.warnings
+    if not isinstance(told, tuple | list) or not all(isinstance(each, str) for each in told):
+        raise GenerationFailed(f"Generator '{generator}' answered warnings that are no tuple of strings")
+    return replace(image, warnings=tuple(each[:_LONGEST_WARNING] for each in told[:_MOST_WARNINGS])) if told else image
 
 
 class ImageStore(ABC):

@@ -17,6 +17,9 @@ from visioncraft.models import ModelInfo
 Sort = Literal["newest", "oldest", "rating"]
 """Orders of a gallery: by the time of making, or the best rated first and among these the newest."""
 
+WARNINGS = "warnings"
+"""The fact of a picture that lists what was told of its making: `GeneratedImage.warnings`."""
+
 ORIGINAL_SEED = "original_seed"
 """The fact of a picture from elsewhere that says which seed drew it, where none here can be that."""
 
@@ -143,6 +146,8 @@ class GeneratedImage:
     seed: The seed that drew it.
     vram_used: Peak device memory during the work, in GB (2**30 bytes); 0 where there is no such device.
     facts: Further facts worth keeping with the picture (sampler, dtype, upstream id), JSON-serialisable.
+    warnings: What of the request is not in the picture, or not as asked, a sentence each (since plugin API 1.1). The
+        answer, the job, the command line and the picture's facts tell them.
     """
 
     png: bytes
@@ -151,6 +156,7 @@ class GeneratedImage:
     seed: int
     vram_used: float = 0.0
     facts: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +213,12 @@ class ImageRecord:
     def generator(self) -> str:
         """The generator, or the program elsewhere, that drew it; empty where nobody said."""
         return str(self.facts.get("generator", ""))
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was told of its making, a sentence each."""
+        told = self.facts.get(WARNINGS)
+        return [str(each) for each in told] if isinstance(told, list | tuple) else []
 
 
 @dataclass(frozen=True, slots=True)

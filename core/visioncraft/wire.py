@@ -18,7 +18,9 @@ from visioncraft.models import ModelInfo
 from visioncraft.types import BackendStatus, GeneratedImage, GenerationRequest
 
 PROTOCOL: Final = 3
-"""Raised with every change of a message; the two sides may come from different installations of the core."""
+"""Raised with every change of a message; the two sides may come from different installations of the core.
+
+A field that has a default, and that a side which does not know it may leave out, is no such change."""
 
 MAX_MESSAGE: Final = 512 * 2**20
 """Bytes; what claims to be longer is no message."""

@@ -11,6 +11,7 @@ import signal
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from threading import Condition, Event
 from typing import Annotated, Any, get_args
@@ -102,7 +103,7 @@ seen: list[dict[str, Any]] = []
 class FakeEngine(Generator):
     """Fills a picture with the seed's colour, or with `noise`; one to start from comes back as it arrived.
 
-    `gated <name>` waits for a permit before every step.
+    `gated <name>` waits for a permit before every step; `warns <sentence>` tells that sentence of its picture.
 
     `dies <name>` ends its process as often as permits are left, at the step after; the other ends are in `_ENDS`.
     """
@@ -140,7 +141,8 @@ class FakeEngine(Generator):
                 _ENDS[kind]()
         if request.init_image is not None:
             return GeneratedImage(request.init_image.png, request.width, request.height, request.seed)
-        return _noise(request) if kind == "noise" else one_colour(request)
+        image = _noise(request) if kind == "noise" else one_colour(request)
+        return replace(image, warnings=(gate,)) if kind == "warns" else image
 
     def _tell(self, path: str, body: object = None) -> Any:
         return httpx.post(f"{self._server}/{path}", json=body, timeout=90).raise_for_status().json()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from visioncraft.cli import edits
+from visioncraft.cli.output import print_warnings
 from visioncraft.cli.state import State
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def _generate(state: State, options: dict[str, Any]) -> None:
     file = _write(target, record.filename, png)
     facts = f"{record.width}x{record.height}, seed {record.seed}, {record.generation_time:.1f} s"
     typer.echo(f"{file}: drawn by {record.model}, {facts}")
+    print_warnings(record.warnings)
 
 
 async def _draw(

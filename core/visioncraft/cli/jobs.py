@@ -8,7 +8,7 @@ import typer
 
 from visioncraft.bars import progress_bar
 from visioncraft.cli.client import Client
-from visioncraft.cli.output import print_json, print_table
+from visioncraft.cli.output import print_json, print_table, print_warnings
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -88,6 +88,7 @@ def _show(bar: Progress, tasks: dict[str, TaskID], event: dict[str, Any]) -> Non
 
 
 def _conclude(job: dict[str, Any]) -> None:
+    print_warnings(job.get("warnings", ()))  # a server of 1.0 answers none
     if job["image"] is None:
         typer.echo(f"{job['id']}: {job['status']}" + (f": {job['error']['message']}" if job["error"] else ""), err=True)
         raise typer.Exit(1)

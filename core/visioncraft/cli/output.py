@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import typer
 
 from visioncraft.errors import InsufficientVRAM, ModelNotAvailable, VisionCraftError
+from visioncraft.printing import visible
 
 _PIPE_WIDTH = 240  # into a pipe a table is as wide as it needs to be, so that nothing is cut
 
@@ -51,6 +52,12 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*(Text(_printable(cell)) for cell in row))
     Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(table)
+
+
+def print_warnings(told: Iterable[str]) -> None:
+    """Say on stderr what of a request was not drawn, or not as asked."""
+    for each in told:
+        typer.echo(f"Warning: {visible(each)}", err=True)
 
 
 def agree(question: str, yes: bool) -> None:

@@ -35,12 +35,14 @@ class Order:
     priority: Higher ones first, whoever asks.
     key: The client's `Idempotency-Key`.
     fingerprint: Of what was asked under that key.
+    warnings: What of the question means nothing here, a sentence each.
     """
 
     client: str = ""
     priority: int = 0
     key: str | None = None
     fingerprint: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -89,6 +91,12 @@ class Job:
     def ended(self) -> bool:
         """Whether the state is final."""
         return self.state in FINAL
+
+    @property
+    def warnings(self) -> list[str]:
+        """What of the request is not in the pictures, or not as asked, as far as that is known yet."""
+        told = [*self.order.warnings, *(each for record in self.records for each in record.warnings)]
+        return list(dict.fromkeys(told))
 
     def part(self, number: int) -> tuple[GenerationRequest, str]:
         """What one picture of it asks for, and that picture's id.

@@ -10,7 +10,7 @@ from visioncraft.errors import NotFound
 from visioncraft.ids import image_filename, image_time
 from visioncraft.images import with_record
 from visioncraft.jobs.job import Job
-from visioncraft.types import GeneratedImage, ImageRecord
+from visioncraft.types import WARNINGS, GeneratedImage, ImageRecord
 
 
 class Keeper:
@@ -54,6 +54,7 @@ def record_of(job: Job, number: int, generator: str, image: GeneratedImage, bega
     request, image_id = job.part(number)
     created_at = image_time(image_id)
     seconds = (datetime.now(UTC) - began).total_seconds()
+    told = {WARNINGS: list(image.warnings)} if image.warnings else {}
     return ImageRecord(
         id=image_id,
         filename=image_filename(image_id, created_at),
@@ -67,5 +68,5 @@ def record_of(job: Job, number: int, generator: str, image: GeneratedImage, bega
         vram_used=round(image.vram_used, 3),
         created_at=created_at,
         parameters=request.parameters(),
-        facts={"job": job.id, "generator": generator, **image.facts},
+        facts={"job": job.id, "generator": generator, **image.facts, **told},
     )

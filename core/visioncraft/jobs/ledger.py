@@ -193,6 +193,7 @@ def _row(job: Job) -> dict[str, Any]:
         "ended_at": job.ended_at.timestamp() if job.ended_at else None,
         "record": msgspec.json.encode(job.records if len(job.records) > 1 else job.record) if job.record else None,
         "error": msgspec.json.encode(to_plain(job.error)) if job.error else None,
+        "warnings": msgspec.json.encode(job.order.warnings) if job.order.warnings else None,
     }
 
 
@@ -201,7 +202,7 @@ def _job(row: Row[Any]) -> Job:
     job = Job(
         id=row.id,
         request=msgspec.json.decode(row.request, type=GenerationRequest),
-        order=Order(row.client, row.priority, row.key, row.fingerprint),
+        order=Order(row.client, row.priority, row.key, row.fingerprint, _sentences(row.warnings)),
         state=state,
         lost=row.lost,
         image_id=row.image_id,
@@ -217,6 +218,10 @@ def _job(row: Row[Any]) -> Job:
         job.step = job.steps if job.record else 0
         job.announce()
     return job
+
+
+def _sentences(column: bytes | None) -> tuple[str, ...]:
+    return msgspec.json.decode(column, type=tuple[str, ...]) if column else ()
 
 
 def _records(column: bytes | None) -> list[ImageRecord]:

@@ -97,6 +97,8 @@ def _create(engine: Engine, file: Path | None) -> None:
         file.touch(mode=0o600)
     with engine.begin() as connection:
         metadata.create_all(connection)
+        if "warnings" not in {row.name for row in connection.exec_driver_sql("PRAGMA table_info(jobs)")}:
+            connection.exec_driver_sql("ALTER TABLE jobs ADD COLUMN warnings BLOB")
         if connection.exec_driver_sql("PRAGMA user_version").scalar_one() != VERSION:
             connection.exec_driver_sql(f"PRAGMA user_version = {VERSION}")
 

@@ -23,6 +23,7 @@ jobs = Table(
     Column("ended_at", Float),
     Column("record", LargeBinary),  # JSON
     Column("error", LargeBinary),  # JSON, `errors.to_plain`
+    Column("warnings", LargeBinary),  # JSON; absent from ledgers of 1.0, which get it when they are opened
     Index("jobs_by_state", "state", "ended_at"),
 )
 

@@ -185,6 +185,8 @@ def _replay(settings: Settings, record: ImageRecord, output: Path | None) -> Non
                 f"{output} cannot be written: {error.strerror}, but the gallery has {drawn.id}"
             ) from error
     typer.echo(f"{drawn.id}: drawn by {drawn.model}, {drawn.width}x{drawn.height}, seed {drawn.seed}")
+    for told in drawn.warnings:
+        typer.echo(f"Warning: {printable(told)}", err=True)
 
 
 def _print_skipped(sentences: Sequence[str]) -> None:

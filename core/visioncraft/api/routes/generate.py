@@ -53,7 +53,7 @@ async def generate(
             await job.wait()
         record = succeeded(job)
         headers = {"X-Job-Id": job.id, "X-Image-Id": record.id}
-        answer = _spliced(record, await runtime.jobs.picture(job))
+        answer = _spliced(job, record, await runtime.jobs.picture(job))
         if job.request.num_images > 1:
             answer = await _with_all(answer, job, runtime)
         return Response(answer, headers=headers, media_type="application/json")
@@ -87,6 +87,7 @@ async def submit(
         priority=body.priority or 0,
         key=key,
         fingerprint=hashlib.sha256(body.model_dump_json().encode("utf-8", "replace")).hexdigest() if key else "",
+        warnings=body.warnings(),
     )
     return await runtime.jobs.submit(await _built(model, body, runtime), order, wants_png)
 
@@ -125,7 +126,7 @@ def succeeded(job: Job) -> ImageRecord:
     return job.record
 
 
-def _spliced(record: ImageRecord, png: bytes) -> bytes:
+def _spliced(job: Job, record: ImageRecord, png: bytes) -> bytes:
     """The answer with the picture's base64 spliced in as bytes: no encoder ever walks over it (DESIGN 7)."""
     rest = {
         "generation_time": record.generation_time,
@@ -133,6 +134,7 @@ def _spliced(record: ImageRecord, png: bytes) -> bytes:
         "model": record.model,
         "seed": record.seed,
         "parameters": record.parameters,
+        **({"warnings": told} if (told := job.warnings) else {}),
     }
     return b'{"image":"' + pybase64.b64encode(png) + b'",' + orjson.dumps(rest)[1:]
 

@@ -135,6 +135,7 @@ def job_answer(job: Job, runtime: Runtime) -> JobAnswer:
         image=entry(job.record) if job.record else None,
         images=[entry(record) for record in job.records],
         error=JobError(**envelope(job.error)["error"]) if job.error else None,
+        warnings=job.warnings,
     )
 
 
@@ -154,5 +155,6 @@ def _told(event: Event) -> JobEvent:
             "preview": picture,
             "image": entry(job.record) if final and job.record else None,
             "error": envelope(job.error)["error"] if final and job.error else None,
+            "warnings": job.warnings if final else None,
         }
     )

@@ -1,10 +1,23 @@
-"""The number and text types that bodies share."""
+"""What bodies share: number and text types, and the memory of fields that mean nothing."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    model_validator,
+)
+
+from visioncraft.api.schemas.hints import warning
+
+_MOST_WARNINGS = 16
 
 
 def _whole(value: object) -> object:
@@ -23,3 +36,35 @@ def _number(value: object) -> object:
 Whole = Annotated[int, BeforeValidator(_whole)]
 Number = Annotated[float, BeforeValidator(_number)]
 Text = Annotated[str, Field(strict=True)]
+
+
+class Asked(BaseModel):
+    """What a client sends. Fields that are none are ignored, as the contract has it, but not in silence."""
+
+    model_config = ConfigDict(extra="ignore")
+    FOREIGN: ClassVar[Mapping[str, str]] = {}
+    """What other programs' names for its fields mean here; see `hints`."""
+    _strange: tuple[str, ...] = PrivateAttr(())
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _remember_strange_fields(cls, sent: Any, read: ModelWrapValidatorHandler[Self]) -> Self:
+        body = read(sent)
+        if isinstance(sent, dict):
+            body._strange = tuple(str(name) for name in sent if name not in cls.model_fields and sent[name] is not None)
+        return body
+
+    def warnings(self) -> tuple[str, ...]:
+        """A sentence about each field that is none here, of the documents inside too; bounded."""
+        told = list(self._told(""))
+        more = len(told) - _MOST_WARNINGS
+        return tuple(told if more <= 0 else [*told[:_MOST_WARNINGS], f"{more} further fields are none here either"])
+
+    def _told(self, place: str) -> Iterator[str]:
+        known = type(self).model_fields
+        for name in self._strange:
+            yield warning(place, name, known, self.FOREIGN)
+        for name, value in self:
+            for number, each in enumerate(value if isinstance(value, list) else [value]):
+                if isinstance(each, Asked):
+                    yield from each._told(f"{place}{name}.{number}." if isinstance(value, list) else f"{place}{name}.")

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from visioncraft.api.schemas.fields import Number, Text, Whole
+from visioncraft.api.schemas.fields import Asked, Number, Text, Whole
+from visioncraft.api.schemas.hints import FOREIGN as FOREIGN_NAMES
 from visioncraft.inputs import MAX_TEXT
 from visioncraft.requests import MAX_IMAGES, MAX_LORAS, MAX_PROMPT_CHARACTERS, MAX_SEED
 
 _PICTURE = "base64 of a PNG, JPEG or WebP file, or a `data:` URL of one"
 
 
-class LoRABody(BaseModel):
+class LoRABody(Asked):
     """A LoRA to draw with."""
 
     name: Text = Field(min_length=1, max_length=200, description="As `visioncraft models` lists it")
     weight: Number = Field(1.0, ge=-10, le=10, allow_inf_nan=False, description="How much of it")
 
 
-class ControlNetBody(BaseModel):
+class ControlNetBody(Asked):
     """A ControlNet and what it follows."""
 
     name: Text = Field(min_length=1, max_length=200, description="As `visioncraft models` lists it")
@@ -28,7 +29,7 @@ class ControlNetBody(BaseModel):
     scale: Number = Field(1.0, ge=0, le=2, allow_inf_nan=False, description="How closely it is followed")
 
 
-class HiresBody(BaseModel):
+class HiresBody(Asked):
     """A second pass: the picture is enlarged and drawn over."""
 
     scale: Number = Field(2.0, ge=1, le=4, allow_inf_nan=False, description="By how much width and height grow")
@@ -41,11 +42,11 @@ class HiresBody(BaseModel):
     )
 
 
-class GenerateBody(BaseModel):
+class GenerateBody(Asked):
     """What to draw. Unknown fields are ignored; null means the default; the model's own limits apply."""
 
+    FOREIGN = FOREIGN_NAMES
     model_config = ConfigDict(
-        extra="ignore",
         json_schema_extra={
             "examples": [
                 {
@@ -160,6 +161,9 @@ class GenerateAnswer(BaseModel):
     parameters: GenerationParameters
     images: list[OneOfSeveral] | None = Field(
         None, description="All pictures in their order, where `num_images` asked for several; else absent"
+    )
+    warnings: list[str] | None = Field(
+        None, description="What of the request was not drawn, or not as asked; absent where there is nothing to say"
     )
 
 

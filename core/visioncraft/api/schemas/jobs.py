@@ -33,10 +33,11 @@ class JobAnswer(BaseModel):
     image: GalleryEntry | None = Field(description="The stored picture once the job succeeded")
     images: list[GalleryEntry] = Field(description="All pictures stored so far, in their order")
     error: JobError | None
+    warnings: list[str] = Field(description="What of the request was not drawn, or not as asked; often none")
 
 
 class JobEvent(BaseModel):
-    """What a watcher of jobs is told. `image` and `error` come with the last event."""
+    """What a watcher of jobs is told. `image`, `error` and `warnings` come with the last event."""
 
     event: Literal["queued", "running", "step", "preview", "succeeded", "failed", "cancelled"]
     id: str = Field(description="The job", examples=["job_01kb0v7m3qj4x5n6p7r8s9t0ab"])
@@ -49,6 +50,7 @@ class JobEvent(BaseModel):
     preview: str | None = Field(None, description="A small picture of what is being drawn: a data URL, with `preview`")
     image: GalleryEntry | None = None
     error: JobError | None = None
+    warnings: list[str] | None = None
 
 
 class JobList(BaseModel):
