@@ -23,8 +23,8 @@ WEB = {"fastapi", "starlette", "fastapi_offline"}
 
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"printing"}),
-    frozenset({"bars", "errors", "ids", "logs", "editing", "models"}),
-    frozenset({"types", "shelf"}),
+    frozenset({"bars", "errors", "ids", "logs", "editing", "models", "files"}),
+    frozenset({"types", "shelf", "naming"}),
     frozenset({"contracts"}),
     frozenset({"metadata", "device", "settings", "hookspecs", "wire", "search"}),
     frozenset({"images", "stores", "keys", "spawn", "zipping"}),

@@ -84,3 +84,14 @@ def test_a_model_is_one_however_its_id_is_spelled_and_is_shown_as_it_was_last_as
 
 def test_free_memory_of_this_machine_is_a_sane_number_of_gb() -> None:
     assert 0.05 < free_memory_gb() < 100_000
+
+
+def test_what_was_put_in_a_models_place_is_loaded_and_the_old_one_leaves_with_its_last_holder() -> None:
+    shelf: Shelf[Item] = Shelf()
+    with shelf.hold("a", Item, version=1) as old:
+        with shelf.hold("a", Item, version=2) as new:
+            assert new is not old and not old.closed
+        with shelf.hold("a", Item, version=2) as again:
+            assert again is new
+    assert old.closed and not new.closed
+    assert shelf.ids() == ["a"]

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         UpstreamError,
         VisionCraftError,
     )
+    from visioncraft.files import FoundFile, check_regular, find_below, is_bystander, read_bounded, state_of
     from visioncraft.hookspecs import hookimpl
     from visioncraft.ids import image_filename, is_image_id, new_image_id
     from visioncraft.images import decode_png, encode_png, read_record, read_record_file, webp_thumbnail, with_record
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
         model_folder,
         model_id_of,
     )
+    from visioncraft.naming import ByName, ids_for, name_key
     from visioncraft.search import search_terms
     from visioncraft.settings import PluginSettings, Settings
     from visioncraft.shelf import Shelf
@@ -88,10 +90,12 @@ _HOMES = {
         "UpstreamError",
         "VisionCraftError",
     ),
+    "files": ("FoundFile", "check_regular", "find_below", "is_bystander", "read_bounded", "state_of"),
     "hookspecs": ("hookimpl",),
     "ids": ("image_filename", "is_image_id", "new_image_id"),
     "images": ("decode_png", "encode_png", "read_record", "read_record_file", "webp_thumbnail", "with_record"),
     "keys": ("ApiKeys",),
+    "naming": ("ByName", "ids_for", "name_key"),
     "search": ("search_terms",),
     "settings": ("PluginSettings", "Settings"),
     "shelf": ("Shelf",),
@@ -132,10 +136,12 @@ __all__ = [
     "ApiKeys",
     "AuthenticationError",
     "BackendStatus",
+    "ByName",
     "ConfigurationError",
     "Control",
     "DeviceInfo",
     "ExportedModel",
+    "FoundFile",
     "GalleryQuery",
     "GeneratedImage",
     "GenerationFailed",
@@ -171,21 +177,28 @@ __all__ = [
     "VisionCraftError",
     "__version__",
     "canonical_id",
+    "check_regular",
     "decode_png",
     "encode_png",
+    "find_below",
     "free_memory_gb",
     "hookimpl",
+    "ids_for",
     "image_filename",
+    "is_bystander",
     "is_image_id",
     "model_folder",
     "model_id_of",
+    "name_key",
     "new_image_id",
     "page_of",
     "probe_device",
+    "read_bounded",
     "read_record",
     "read_record_file",
     "replay",
     "search_terms",
+    "state_of",
     "tag_key",
     "webp_thumbnail",
     "with_record",

@@ -53,6 +53,9 @@ class Generator(ABC):
     The pictures of one job are such calls too, at most half of them at once while others may come.
     """
 
+    configured: frozenset[str] = frozenset()
+    """Names of models that the plugin's settings say something of. One that no plugin lists is warned of."""
+
     @abstractmethod
     def models(self) -> Sequence[ModelInfo]:
         """The models it offers itself; other plugins may list more for its engines."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +54,7 @@ class ModelInfo:
     catalogue: For cloud models, what `/models` says of it beside its name (its models, styles, aspect ratios).
     also: Further engines that can run it; `generation.backends` says which one does where several are installed.
     abilities: The fields of a request that it takes beside those that every model does; others are refused.
+    aliases: Other names that mean it, the name of its file or folder first; see `visioncraft.ByName`.
     """
 
     id: str
@@ -69,6 +71,7 @@ class ModelInfo:
     catalogue: Mapping[str, Any] | None = None
     also: tuple[str, ...] = ()
     abilities: frozenset[Ability] = frozenset()
+    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,8 @@ class StoredModel:
     base: The family it is of, or fits; empty where nothing says.
     detail: A word more for people.
     sha256: Of each file, in hexadecimal digits, where it was asked for.
+    aliases: Other names that mean it, the name of its file or folder first.
+    trouble: Why nothing can draw with it; empty where it can be used.
     """
 
     id: str
@@ -93,6 +98,8 @@ class StoredModel:
     base: str = ""
     detail: str = ""
     sha256: Mapping[str, str] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
+    trouble: str = ""
 
     @property
     def size(self) -> int:
@@ -116,12 +123,21 @@ class ExportedModel:
 
 def canonical_id(model_id: str) -> str:
     """The one spelling by which model ids are compared: `phoenix-1.0` and `phoenix-1-0` are one model."""
-    return model_id.strip().lower().replace(".", "-")
+    return unicodedata.normalize("NFC", model_id).strip().lower().replace(".", "-")
 
 
 def model_id_of(name: str) -> str:
-    """The id of a file or folder: lower case, and what could steer a shell or a path made a hyphen."""
-    return re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-.") or "model"
+    """The id of a file or folder: lower case, its letters and digits of any script, and a hyphen for all else.
+
+    So nothing in it steers a shell, a path or a terminal. Different names may have one id: `ids_for` tells them apart.
+    """
+    kept = (each if each == "." or unicodedata.category(each)[0] in "LMN" else "-" for each in _composed(name))
+    return re.sub("-+", "-", "".join(kept)).strip("-.") or "model"
+
+
+def _composed(name: str) -> str:
+    """In lower case, an accent and its letter as one character: macOS writes them as two."""
+    return unicodedata.normalize("NFC", name.lower())
 
 
 def model_folder(package_file: str, *parts: str) -> str:

@@ -11,6 +11,7 @@ from visioncraft.answers import one_line, within
 from visioncraft.contracts import Generator, ImageStore
 from visioncraft.errors import ConfigurationError, ModelNotAvailable
 from visioncraft.models import ModelInfo, canonical_id
+from visioncraft.naming import ByName
 from visioncraft.plugins import PluginInfo, PluginManager, claim, rightful_first
 from visioncraft.settings import Settings
 
@@ -36,6 +37,8 @@ class Registry:
         self._manager = manager
         self.generators = self._collect_generators()
         self._models: dict[str, ModelInfo] = {}
+        self._by_name: ByName[ModelInfo] = ByName(())
+        self._warned: set[str] = set()
         self.refresh()
         self.store = self._select_store()
         self._check_default()
@@ -48,7 +51,12 @@ class Registry:
             key = canonical_id(model.id)
             if claim(owners, info, "model", model.id, key):
                 models[key] = model
-        self._models = models
+        self._models, self._by_name = models, ByName(models.values())
+        self._warn_of_unknown_tables()
+
+    def known(self, name: str) -> ModelInfo | None:
+        """The model of a name, its id or another one, whether or not it can draw; None where there is none."""
+        return self._by_name.get(name)
 
     def models(self) -> list[ModelInfo]:
         """All models known, those without weights too, by id."""
@@ -68,11 +76,11 @@ class Registry:
     def default_model(self) -> ModelInfo | None:
         """The model of a request that names none; None when nothing can draw."""
         wanted = PREFERRED_DEFAULTS if self.settings.default_model == "auto" else (self.settings.default_model,)
-        available = {canonical_id(model.id): model for model in self.available()}
-        for name in wanted:
-            if canonical_id(name) in available:
-                return available[canonical_id(name)]
-        local = [model for model in available.values() if model.kind == "local"]
+        available = self.available()
+        for model in map(self.known, wanted):
+            if any(model is usable for usable in available):
+                return model
+        local = [model for model in available if model.kind == "local"]
         return local[0] if local and self.settings.default_model == "auto" else None
 
     def generator_for(self, model: ModelInfo) -> Generator:
@@ -89,12 +97,12 @@ class Registry:
     def _usable(self, name: str | None) -> ModelInfo | None:
         if name is None:
             return self.default_model()
-        model = self._models.get(canonical_id(name))
+        model = self.known(name)
         return model if model is not None and model.available and self._runners(model) else None
 
     def _refuse(self, name: str | None) -> NoReturn:
         wanted = name or self.settings.default_model
-        known = self._models.get(canonical_id(wanted))
+        known = self.known(wanted)
         suggestion = known.suggestion if known else None
         if known is not None and known.available:
             suggestion = f"install a generator that runs the engine '{known.engine}'"
@@ -136,6 +144,15 @@ class Registry:
             info.error = None
         return list(offered)
 
+    def _warn_of_unknown_tables(self) -> None:
+        for name, generator in self.generators.items():
+            for each in generator.configured:
+                key = f"plugins.config.{name}.models.{each}"
+                if self.known(each) is None and key not in self._warned:
+                    self._warned.add(key)
+                    known = ", ".join(model.id for model in self.models() if model.engine in generator.engines)
+                    log.warning("%s: no model is called so, and nothing in it counts; known: %s", key, known or "none")
+
     def _collect_generators(self) -> dict[str, Generator]:
         self._generator_owners: dict[str, PluginInfo] = {}
         generators: dict[str, Generator] = {}
@@ -174,7 +191,7 @@ class Registry:
 
     def _check_default(self) -> None:
         name = self.settings.default_model
-        if name != "auto" and canonical_id(name) not in self._models:
+        if name != "auto" and self.known(name) is None:
             near = get_close_matches(canonical_id(name), self._models, n=1)
             hint = f"did you mean '{self._models[near[0]].id}'?" if near else "see `visioncraft models`"
             raise ConfigurationError(f"default_model: no model '{name}' is known; {hint}")

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from visioncraft.models import canonical_id
+from visioncraft.naming import name_key
 from visioncraft.types import GalleryQuery, ImageRecord
 
 _TERM = re.compile(r'"(?P<phrase>[^"]*)"?(?P<phrase_star>\*?)|(?P<word>[^\s"]+)')
@@ -68,7 +68,7 @@ def _same_making(record: ImageRecord, query: GalleryQuery) -> bool:
     wanted = {name: getattr(query, name) for name in ("generator", "width", "height", "seed")}
     return (
         all(value is None or getattr(record, name) == value for name, value in wanted.items())
-        and (query.model is None or canonical_id(record.model) == canonical_id(query.model))
+        and (query.model is None or name_key(record.model) == name_key(query.model))
         and (query.since is None or record.created_at >= query.since)
         and (query.until is None or record.created_at < query.until)
     )

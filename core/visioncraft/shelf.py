@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
@@ -30,6 +30,7 @@ T = TypeVar("T", bound=Resident)
 class _Entry(Generic[T]):
     item: T
     shown: str
+    version: Hashable
     holders: int = 0
     doomed: bool = False
 
@@ -43,16 +44,21 @@ class Shelf(Generic[T]):
         self._loading = threading.Lock()
 
     @contextmanager
-    def hold(self, model_id: str, load: Callable[[], T]) -> Iterator[T]:
+    def hold(self, model_id: str, load: Callable[[], T], version: Hashable = None) -> Iterator[T]:
         """Hold a model while the block runs, so that it is not evicted; loaded first where it is absent.
 
         Loads happen one at a time, since two would compete for the same memory. A model that is loaded already does
         not wait for another's load.
+
+        Parameters
+        ----------
+        version: Tells what is loaded from what was put in its place, as `state_of` its files does. One that is loaded
+            in another version leaves first, or when its last holder is done.
         """
-        entry = self._take(model_id)
+        entry = self._take(model_id, version)
         if entry is None:
             with self._loading:
-                entry = self._take(model_id) or self._put(model_id, load())
+                entry = self._take(model_id, version) or self._loaded(model_id, load, version)
         try:
             yield entry.item
         finally:
@@ -94,19 +100,22 @@ class Shelf(Generic[T]):
         with self._lock:
             return sum(entry.item.resident_gb for entry in self._entries.values())
 
-    def _take(self, model_id: str) -> _Entry[T] | None:
+    def _take(self, model_id: str, version: Hashable) -> _Entry[T] | None:
         key = canonical_id(model_id)
         with self._lock:
             entry = self._entries.get(key)
-            if entry is not None:
-                entry.holders += 1
-                entry.shown = model_id
-                self._entries.move_to_end(key)
+            if entry is None or entry.version != version:
+                return None
+            entry.holders += 1
+            entry.shown = model_id
+            self._entries.move_to_end(key)
             return entry
 
-    def _put(self, model_id: str, item: T) -> _Entry[T]:
+    def _loaded(self, model_id: str, load: Callable[[], T], version: Hashable) -> _Entry[T]:
+        self.drop(model_id)  # of another version, whose memory the new one may need
+        item = load()
         with self._lock:
-            entry = self._entries[canonical_id(model_id)] = _Entry(item, model_id, holders=1)
+            entry = self._entries[canonical_id(model_id)] = _Entry(item, model_id, version, holders=1)
             return entry
 
     def _release(self, entry: _Entry[T]) -> None:

@@ -58,7 +58,7 @@ def pull(
 
     state: State = ctx.obj
     registry = state.registry()
-    known = _known(registry, model)
+    known = registry.known(model)
     if known is not None and known.available:
         typer.echo(f"{known.id} is already here" + (f": {known.source}" if known.source else ""))
         return
@@ -80,12 +80,6 @@ def _fetcher(registry: Registry, known: ModelInfo | None, name: str) -> Generato
             return generator
     hint = "no installed plugin can fetch it; pip install visioncraft-local-sd brings one that fetches from the hub"
     raise ModelNotAvailable(name, [model.id for model in registry.available()], hint)
-
-
-def _known(registry: Registry, name: str) -> ModelInfo | None:
-    from visioncraft.models import canonical_id
-
-    return next((model for model in registry.models() if canonical_id(model.id) == canonical_id(name)), None)
 
 
 def _facts(registry: Registry, model: ModelInfo) -> dict[str, Any]:

@@ -130,11 +130,8 @@ def _keeping(ctx: typer.Context) -> Iterator[ModelKeeper]:
 
 
 def _listed(ctx: typer.Context, name: str) -> ModelInfo | None:
-    from visioncraft.models import canonical_id
-
     state: State = ctx.obj
-    models = {canonical_id(model.id): model for model in state.registry().models()}
-    return models.get(canonical_id(name))
+    return state.registry().known(name)
 
 
 def _what(stored: StoredModel) -> str:

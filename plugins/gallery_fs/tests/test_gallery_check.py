@@ -6,6 +6,7 @@ import io
 import shutil
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from visioncraft import ImageRecord, Marks, StorageError, encode_png, image_filename, with_record
+from visioncraft import GalleryQuery, ImageRecord, Marks, StorageError, encode_png, image_filename, with_record
 from visioncraft.settings import Settings
 from visioncraft_gallery_fs.commands import gallery_group
 from visioncraft_gallery_fs.settings import GallerySettings
@@ -232,6 +233,25 @@ def test_an_index_of_an_older_layout_is_filled_from_the_files(store: GalleryStor
     store.start()
     assert store.list(9) == before
     assert store.check().problems == []
+
+
+def test_an_index_that_told_a_name_from_its_id_is_brought_up_to_date_and_not_filled_anew(
+    store: GalleryStore, root: Path, draw: Draw
+) -> None:
+    """Layout 3, in which `dream_shaper` and `dream-shaper` were two models."""
+    saved = [store.save(*draw(second, model=name)).id for second, name in enumerate(("dream_shaper", "dream-shaper"))]
+    store.close()
+    with closing(sqlite3.connect(root / "index.sqlite3")) as connection, connection:
+        connection.execute("UPDATE pictures SET model_key = 'dream_shaper' WHERE model = 'dream_shaper'")
+        connection.execute("UPDATE pictures SET vram_used = 7 WHERE model = 'dream_shaper'")  # as no file says
+        connection.execute("PRAGMA user_version = 3")
+    store.start()
+    found = store.list(9, query=GalleryQuery(model="Dream Shaper", sort="oldest"))
+    assert [record.id for record in found.items] == saved and found.total == 2
+    assert found.items[0].vram_used == 7
+    store.close()
+    store.start()
+    assert store.list(9, query=GalleryQuery(model="dream_shaper")).total == 2
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["check"], ["export", "--to", "{}/all.zip"], ["path"]])

@@ -33,6 +33,7 @@ QUERIES = [
     GalleryQuery(sort="oldest"),
     GalleryQuery(sort="rating"),
     GalleryQuery(model="MODEL-1-5"),
+    GalleryQuery(model="Model_1 5"),
     GalleryQuery(model="nobody"),
     GalleryQuery(generator="local_sd"),
     GalleryQuery(generator="local_sd", model="mini", sort="oldest"),

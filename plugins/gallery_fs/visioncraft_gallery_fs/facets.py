@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, FromClause, Select, UnaryExpression, bindparam, func, select
 from sqlalchemy.sql.operators import custom_op
-from visioncraft import GalleryQuery, Sort, canonical_id
+from visioncraft import GalleryQuery, Sort, name_key
 
 from visioncraft_gallery_fs.schema import counts, picture_tags, traits
 
@@ -62,7 +62,7 @@ def facet_values(query: GalleryQuery) -> dict[str, Any]:
     """Parameters and their values: what the query's filters that triggers count ask for."""
     width, height = query.width, query.height
     values: dict[str, Any] = {
-        "model": None if query.model is None else canonical_id(query.model),
+        "model": None if query.model is None else name_key(query.model),
         "generator": query.generator,
         "favourite": query.favourite,
         "width": width,

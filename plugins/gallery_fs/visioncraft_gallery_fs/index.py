@@ -85,8 +85,7 @@ class PictureIndex:
                 if found != "ok":
                     raise DamagedIndex(f"{self.file}: {found}")
         with self._write() as connection:
-            if _layout(connection) not in (0, LAYOUT):
-                schema.clear(connection)
+            schema.migrate(connection, _layout(connection))
             schema.create(connection)
         self.try_out()
 

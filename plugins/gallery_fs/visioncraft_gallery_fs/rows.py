@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import select
-from visioncraft import ImageRecord, Marks, StorageError, canonical_id
+from visioncraft import ImageRecord, Marks, StorageError, name_key
 
 from visioncraft_gallery_fs.keys import first_key
 from visioncraft_gallery_fs.schema import pictures
@@ -63,7 +63,7 @@ def to_row(record: ImageRecord, path: str, size: int = 0, sha256: str | None = N
         **own,
         **marks_row(record.marks),
         "path": path,
-        "model_key": canonical_id(record.model),
+        "model_key": name_key(record.model),
         "generator": record.generator,
         "created_at": microseconds(record.created_at),
         "parameters": dict(record.parameters),

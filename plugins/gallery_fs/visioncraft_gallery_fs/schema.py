@@ -17,12 +17,18 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    bindparam,
     column,
+    select,
     table,
+    update,
 )
+from visioncraft import name_key
 
-LAYOUT = 3
+LAYOUT = 4
 """Kept in SQLite's `user_version` once the index is known to be complete."""
+
+_STRICT_KEYS = 3  # the layout whose `model_key` told `dream_shaper` from `dream-shaper`
 
 METADATA = MetaData()
 
@@ -129,6 +135,30 @@ def create(connection: Connection) -> None:
     METADATA.create_all(connection)
     for statement in _STATEMENTS:
         connection.exec_driver_sql(statement)
+
+
+def migrate(connection: Connection, layout: int) -> None:
+    """Bring an index of an earlier layout to this one; one that this does not know is emptied, and the files fill it.
+
+    Parameters
+    ----------
+    layout: Its own; 0 for one that is not complete.
+    """
+    if layout == _STRICT_KEYS:
+        create(connection)  # what damage took of it
+        _loosen_keys(connection)
+        connection.exec_driver_sql(f"PRAGMA user_version={LAYOUT}")
+    elif layout not in (0, LAYOUT):
+        clear(connection)
+
+
+def _loosen_keys(connection: Connection) -> None:
+    found = select(traits.c.key).where(traits.c.model_key == bindparam("strict"))
+    changed = update(pictures).where(pictures.c.key.in_(found)).values(model_key=bindparam("loose"))
+    strict = connection.execute(select(counts.c.value).where(counts.c.facet == "model")).scalars().all()
+    keys = [{"strict": key, "loose": name_key(key)} for key in strict if key != name_key(key)]
+    if keys:
+        connection.execute(changed, keys)
 
 
 def clear(connection: Connection) -> None:
