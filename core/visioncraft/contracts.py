@@ -5,8 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import BinaryIO, ClassVar, Protocol, runtime_checkable
 
 from visioncraft.errors import GenerationFailed, NotFound, StorageError
 from visioncraft.models import ExportedModel, ModelInfo, StoredModel
@@ -179,6 +180,14 @@ class ImageStore(ABC):
     @abstractmethod
     def open(self, image_id: str) -> bytes:
         """The PNG's bytes, as they were saved. Raises `NotFound` or `StorageError`."""
+
+    def reader(self, image_id: str) -> BinaryIO:
+        """The same bytes to read from front to end, by somebody who closes them; `read(n)` gives less only at the end.
+
+        Whoever sends a picture to a slow client holds a piece of it. Stores with files override this (since 1.1).
+        Raises as `open` does.
+        """
+        return BytesIO(self.open(image_id))
 
     @abstractmethod
     def list(self, limit: int, offset: int = 0, query: GalleryQuery = EVERYTHING, cursor: str | None = None) -> Page:

@@ -15,9 +15,15 @@ from visioncraft.types import GalleryQuery, ImageRecord, Marks
 
 log = logging.getLogger(__name__)
 _PAGE = 100
+_PART = 2**18  # bytes
 
 
-def zipped(store: ImageStore, query: GalleryQuery, left_out: Callable[[str], object] = log.warning) -> Iterator[bytes]:
+def zipped(
+    store: ImageStore,
+    query: GalleryQuery,
+    left_out: Callable[[str], object] = log.warning,
+    in_parts: bool = False,
+) -> Iterator[bytes]:
     """The bytes of a zip with every picture the query finds, in folders by date as the gallery has them.
 
     One piece for each picture, and one for the end. Pictures are stored, not deflated: a PNG is compressed already.
@@ -25,14 +31,14 @@ def zipped(store: ImageStore, query: GalleryQuery, left_out: Callable[[str], obj
     Parameters
     ----------
     left_out: Told in a sentence of each picture that cannot be read and is not in the zip; its piece is empty.
+    in_parts: Give a picture in several pieces, so that never a whole one is in memory (since plugin API 1.1).
     """
     pieces = _Pieces()
     with zipfile.ZipFile(pieces, "w", zipfile.ZIP_STORED) as archive:
         for record in _records(store, query):
-            try:
-                _add(archive, record, store.open(record.id))
-            except (NotFound, StorageError) as error:
-                left_out(f"{record.id} is not exported: {error.message}")
+            for _ in _added(archive, store, record, left_out):
+                if in_parts:
+                    yield pieces.take()
             yield pieces.take()
     yield pieces.take()
 
@@ -46,9 +52,20 @@ def _records(store: ImageStore, query: GalleryQuery) -> Iterator[ImageRecord]:
         page = store.list(_PAGE, 0, query, page.next_cursor)
 
 
-def _add(archive: zipfile.ZipFile, record: ImageRecord, png: bytes) -> None:
+def _added(
+    archive: zipfile.ZipFile, store: ImageStore, record: ImageRecord, left_out: Callable[[str], object]
+) -> Iterator[None]:
+    """Write a picture and what was said of it; stops after each part."""
     name = f"{record.created_at:%Y/%m/%d}/{record.filename}"
-    archive.writestr(_dated(name, record), png)
+    try:
+        picture = store.reader(record.id)
+    except (NotFound, StorageError) as error:
+        left_out(f"{record.id} is not exported: {error.message}")
+        return
+    with picture, archive.open(_dated(name, record), "w") as entry:
+        while part := picture.read(_PART):
+            entry.write(part)
+            yield
     if record.marks != Marks():
         sidecar = name.removesuffix(".png") + ".json"
         archive.writestr(_dated(sidecar, record), json.dumps({"format": 1, **asdict(record.marks)}))

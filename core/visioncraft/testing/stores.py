@@ -76,6 +76,8 @@ class ImageStoreContract(Contract):
         kept = store.save(record, png)
         assert kept.id == record.id
         assert store.open(record.id) == png
+        with store.reader(record.id) as stream:
+            assert (stream.read(100), stream.read()) == (png[:100], png[100:])
         assert store.get(record.id) == kept
         assert list(store.list(10).items) == [kept]
         assert store.count() == 1

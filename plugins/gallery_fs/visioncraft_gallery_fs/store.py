@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, BinaryIO, ClassVar
 
 from visioncraft import (
     EVERYTHING,
@@ -154,6 +154,14 @@ class GalleryStore(ImageStore):
         _, path = self._find(image_id)
         try:
             return path.read_bytes()
+        except OSError as error:
+            raise self._unreadable(image_id, path, error) from error
+
+    def reader(self, image_id: str) -> BinaryIO:
+        """The file itself, which stays whole for its reader when it is deleted meanwhile. Raises as `open` does."""
+        _, path = self._find(image_id)
+        try:
+            return path.open("rb")
         except OSError as error:
             raise self._unreadable(image_id, path, error) from error
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, BinaryIO
 
-import pybase64
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 
 from visioncraft.api.deps import RuntimeDep
 from visioncraft.api.openapi import binary, responses
 from visioncraft.api.schemas.gallery import Filters, GalleryAnswer, GalleryEntry, GalleryPage
+from visioncraft.api.streaming import base64_of, gathered
 from visioncraft.contracts import ImageStore
 from visioncraft.errors import NotFound, StorageError
-from visioncraft.types import ImageRecord
+from visioncraft.types import ImageRecord, Page
 from visioncraft.zipping import zipped
 
 log = logging.getLogger(__name__)
@@ -28,24 +28,19 @@ async def gallery(runtime: RuntimeDep, page: Annotated[GalleryPage, Query()]) ->
     """The stored pictures, newest first unless `sort` says otherwise; filters narrow them down together."""
     store = runtime.registry.store
     found = await asyncio.to_thread(store.list, page.limit, page.offset, page.query(), page.cursor)
-    whole = await asyncio.to_thread(_with_data, store, found.items) if page.image_data else map(entry, found.items)
-    answer = GalleryAnswer(
-        images=list(whole),
-        total_count=found.total,
-        limit=page.limit,
-        offset=page.offset,
-        total_is_exact=found.exact,
-        next_cursor=found.next_cursor,
-    )
-    # Written once: a model that is returned would be validated and walked over again.
-    return Response(answer.model_dump_json(exclude_unset=True), media_type="application/json")
+    pieces = gathered(_written(store, page, found))
+    if page.image_data:
+        return StreamingResponse(pieces, media_type="application/json")
+    return Response(await asyncio.to_thread(b"".join, pieces), media_type="application/json")
 
 
 @router.get("/gallery/export", response_class=Response, responses=responses() | binary("application/zip"))
 async def export(runtime: RuntimeDep, chosen: Annotated[Filters, Query()]) -> Response:
     """All pictures that the filters find, as a zip that begins to arrive at once: files, and their marks as JSON."""
     headers = {"Content-Disposition": 'attachment; filename="visioncraft-gallery.zip"'}
-    return StreamingResponse(zipped(runtime.registry.store, chosen.query()), 200, headers, "application/zip")
+    return StreamingResponse(
+        zipped(runtime.registry.store, chosen.query(), in_parts=True), 200, headers, "application/zip"
+    )
 
 
 def entry(record: ImageRecord) -> GalleryEntry:
@@ -72,13 +67,33 @@ def entry(record: ImageRecord) -> GalleryEntry:
     )
 
 
-def _with_data(store: ImageStore, records: Sequence[ImageRecord]) -> list[GalleryEntry]:
-    return [_filled(store, entry(record)) for record in records]
+def _written(store: ImageStore, page: GalleryPage, found: Page) -> Iterator[bytes]:
+    """The page as JSON, made while it is sent: at any moment a piece of one picture is in memory."""
+    around = GalleryAnswer(
+        images=[],
+        total_count=found.total,
+        limit=page.limit,
+        offset=page.offset,
+        total_is_exact=found.exact,
+        next_cursor=found.next_cursor,
+    )
+    for number, record in enumerate(found.items):
+        yield b"," if number else b'{"images":['
+        shown = entry(record).model_dump_json(exclude_unset=True).encode()
+        picture = _picture(store, record.id) if page.image_data else None
+        if picture is None:
+            yield shown
+        else:
+            yield shown[:-1] + b',"image_data":"'
+            yield from base64_of(picture)
+            yield b'"}'
+    head = b"]," if found.items else b'{"images":[],'
+    yield head + around.model_dump_json(exclude={"images"}).encode()[1:]
 
 
-def _filled(store: ImageStore, shown: GalleryEntry) -> GalleryEntry:
+def _picture(store: ImageStore, image_id: str) -> BinaryIO | None:
     try:
-        shown.image_data = pybase64.b64encode(store.open(shown.id)).decode("ascii")
+        return store.reader(image_id)
     except (NotFound, StorageError) as error:  # one file gone by hand must not take the page with it
-        log.warning("%s: %s", shown.id, error.message)
-    return shown
+        log.warning("%s: %s", image_id, error.message)
+        return None

@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Annotated
+from io import BytesIO
+from typing import Annotated, BinaryIO
 
 import orjson
-import pybase64
 from fastapi import APIRouter, Header, Request, Response
 
 from visioncraft.api.deps import RuntimeDep
 from visioncraft.api.openapi import responses
 from visioncraft.api.schemas.generation import GenerateAnswer, GenerateBody, LoadModelAnswer, LoadModelBody
+from visioncraft.api.streaming import Part, spliced
 from visioncraft.errors import InvalidRequest, ModelNotAvailable, ServiceUnavailable
 from visioncraft.jobs.job import Job, Order
 from visioncraft.jobs.progress import NoProgress
@@ -53,10 +54,8 @@ async def generate(
             await job.wait()
         record = succeeded(job)
         headers = {"X-Job-Id": job.id, "X-Image-Id": record.id}
-        answer = _spliced(job, record, await runtime.jobs.picture(job))
-        if job.request.num_images > 1:
-            answer = await _with_all(answer, job, runtime)
-        return Response(answer, headers=headers, media_type="application/json")
+        png, others = await runtime.jobs.picture(job), await _all_of(job, runtime)
+        return spliced([*_parts(job, record, png, others)], headers)
     finally:
         runtime.jobs.release(job)
 
@@ -126,8 +125,8 @@ def succeeded(job: Job) -> ImageRecord:
     return job.record
 
 
-def _spliced(job: Job, record: ImageRecord, png: bytes) -> bytes:
-    """The answer with the picture's base64 spliced in as bytes: no encoder ever walks over it (DESIGN 7)."""
+def _parts(job: Job, record: ImageRecord, png: bytes, others: Sequence[BinaryIO]) -> Iterator[Part]:
+    """The answer's JSON: all pictures in it where several were asked for."""
     rest = {
         "generation_time": record.generation_time,
         "vram_used": record.vram_used,
@@ -136,17 +135,19 @@ def _spliced(job: Job, record: ImageRecord, png: bytes) -> bytes:
         "parameters": record.parameters,
         **({"warnings": told} if (told := job.warnings) else {}),
     }
-    return b'{"image":"' + pybase64.b64encode(png) + b'",' + orjson.dumps(rest)[1:]
+    yield from (b'{"image":"', BytesIO(png), b'",' + orjson.dumps(rest)[1:-1])
+    for number, (each, picture) in enumerate(zip(job.records, others, strict=False)):  # no others, no list
+        head = b",{" if number else b',"images":[{'
+        yield from (head + orjson.dumps({"id": each.id, "seed": each.seed})[1:-1] + b',"image":"', picture, b'"}')
+    yield b"]}" if others else b"}"
 
 
-async def _with_all(answer: bytes, job: Job, runtime: Runtime) -> bytes:
-    """An answer with all pictures in it, spliced in likewise."""
-    parts = []
-    for record in job.records:
-        head = orjson.dumps({"id": record.id, "seed": record.seed})
-        png = await asyncio.to_thread(runtime.registry.store.open, record.id)
-        parts.append(head[:-1] + b',"image":"' + pybase64.b64encode(png) + b'"}')
-    return answer[:-1] + b',"images":[' + b",".join(parts) + b"]}"
+async def _all_of(job: Job, runtime: Runtime) -> list[BinaryIO]:
+    """A job's pictures in their order where it was asked for several; else none."""
+    if job.request.num_images == 1:
+        return []
+    store = runtime.registry.store
+    return [await asyncio.to_thread(store.reader, record.id) for record in job.records]
 
 
 @asynccontextmanager

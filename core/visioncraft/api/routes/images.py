@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from collections.abc import Callable
+from functools import partial
+from io import BytesIO
+from typing import Annotated, BinaryIO
 
 from fastapi import APIRouter, Header, Request, Response
 from pydantic import ValidationError
@@ -16,6 +19,7 @@ from visioncraft.api.routes.jobs import job_answer
 from visioncraft.api.schemas.gallery import DeletedAnswer, GalleryEntry, MarksBody, SelectionBody
 from visioncraft.api.schemas.generation import GenerateBody
 from visioncraft.api.schemas.jobs import JobAnswer
+from visioncraft.api.streaming import sent
 from visioncraft.contracts import ImageStore
 from visioncraft.errors import InvalidRequest, NotFound, StorageError
 from visioncraft.ids import is_image_id
@@ -31,7 +35,8 @@ _IMMUTABLE = "private, max-age=31536000, immutable"  # only somebody who edits i
 @router.get("/images/{image_id}", response_class=Response, responses=responses(404) | binary("image/png"))
 async def image(image_id: str, runtime: RuntimeDep, if_none_match: Annotated[str | None, Header()] = None) -> Response:
     """The PNG itself, with its parameters inside: the same bytes as the file and as `/generate` answered."""
-    return await _picture(runtime.registry.store, "open", image_id, "image/png", if_none_match)
+    store = runtime.registry.store
+    return await _picture(store, "open", store.reader, image_id, "image/png", if_none_match)
 
 
 @router.get("/images/{image_id}/thumbnail", response_class=Response, responses=responses(404) | binary("image/webp"))
@@ -39,7 +44,8 @@ async def thumbnail(
     image_id: str, runtime: RuntimeDep, if_none_match: Annotated[str | None, Header()] = None
 ) -> Response:
     """A WebP of at most 256 pixels a side."""
-    return await _picture(runtime.registry.store, "thumbnail", image_id, "image/webp", if_none_match)
+    store = runtime.registry.store
+    return await _picture(store, "thumbnail", partial(_thumbnail, store), image_id, "image/webp", if_none_match)
 
 
 @router.delete("/images/{image_id}", status_code=204, responses=responses(404))
@@ -99,15 +105,25 @@ def _body(record: ImageRecord) -> GenerateBody:
         ) from error
 
 
-async def _picture(store: ImageStore, what: str, image_id: str, media_type: str, known: str | None) -> Response:
+def _thumbnail(store: ImageStore, image_id: str) -> BinaryIO:
+    return BytesIO(store.thumbnail(image_id))
+
+
+async def _picture(
+    store: ImageStore,
+    what: str,
+    reader: Callable[[str], BinaryIO],
+    image_id: str,
+    media_type: str,
+    known: str | None,
+) -> Response:
     """The bytes with an ETag; 304 where the client has them already."""
     version = await asyncio.to_thread(store.version, _checked(image_id))
     headers = {"ETag": f'"{image_id}-{what}{version}"', "Cache-Control": _IMMUTABLE}
     if known is not None and (headers["ETag"] in known or known.strip() == "*"):
         await asyncio.to_thread(store.get, image_id)
         return Response(status_code=304, headers=headers)
-    content = await asyncio.to_thread(getattr(store, what), image_id)
-    return Response(content, headers=headers, media_type=media_type)
+    return sent(await asyncio.to_thread(reader, image_id), headers, media_type)
 
 
 def _checked(image_id: str) -> str:
