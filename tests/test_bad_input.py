@@ -116,6 +116,22 @@ def test_a_body_that_is_no_json_object_is_refused(fake: Server, path: str, body:
 
 
 @pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ('{"prompt": "ein schöner Apfel"}'.encode("latin-1"), "not valid UTF-8 (byte 0xF6 at position 19)"),
+        ('{"prompt": "€"}'.encode("cp1252"), "not valid UTF-8 (byte 0x80"),
+        (b'{"prompt": "cut\xe2\x82', "not valid UTF-8"),
+        ('{"prompt": "x'.encode("utf-16") + b"\x00", "not valid UTF-16"),
+        (b"[" * 200_000, "nested too deeply"),
+        (b'{"seed": ' + b"1" * 5000 + b"}", "not valid JSON: Exceeds the limit"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/generate", "/images/delete"])
+def test_a_body_that_cannot_be_read_is_told_why(fake: Server, path: str, body: bytes, said: str) -> None:
+    assert refused_field(fake, body, "body", path).startswith(said)
+
+
+@pytest.mark.parametrize(
     "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "nonsense", ""]
 )
 def test_a_wrong_content_type_is_refused_and_told_the_right_one(fake: Server, kind: str) -> None:

@@ -11,7 +11,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from harness import Server, error_of
+from harness import House, Server, error_of, served
 from websockets.sync.client import connect
 
 _gates = count()
@@ -75,6 +75,30 @@ def test_a_late_watcher_gets_the_state_first_and_a_returning_one_what_it_missed(
     late = list(events(fake, job))
     assert [name for name, _, _ in late] == ["succeeded"]
     assert [name for name, _, _ in events(fake, job, after="of-another-run")] == ["succeeded"]
+
+
+@pytest.mark.parametrize("seen", ["of-another-run", "0", "x" * 64, "\u00fc".encode("latin-1"), b"\xff\xfe"])
+def test_who_heard_a_jobs_end_gets_204_so_that_a_browser_stops_coming_back(fake: Server, seen: str | bytes) -> None:
+    job = fake.submit("short", **SIZE)
+    fake.ended(job)
+    path = f"/jobs/{job}/events"
+    told = fake.get(path, headers={"Last-Event-ID": seen})
+    assert (told.status_code, told.text.count("event: ")) == (200, 1)
+    last = next(line for line in told.text.splitlines() if line.startswith("id: ")).removeprefix("id: ")
+    for _ in range(2):
+        again = fake.get(path, headers={"Last-Event-ID": last})
+        assert (again.status_code, again.content) == (204, b"")
+    error_of(fake.get(path, headers={"Last-Event-ID": "x" * 65}), 400, "VALIDATION_ERROR")
+
+
+def test_the_end_is_heard_once_after_a_restart_too(house: House) -> None:
+    with served(house) as server:
+        job = server.submit("short", **SIZE)
+        server.ended(job)
+    with served(house) as server:
+        name, last, _ = next(events(server, job))
+        assert name == "succeeded"
+        assert server.get(f"/jobs/{job}/events", headers={"Last-Event-ID": last}).status_code == 204
 
 
 def test_a_failed_and_a_cancelled_job_say_so_at_the_end(fake: Server, gate: str) -> None:

@@ -21,6 +21,7 @@ from visioncraft.api.guard import (
     TokenGuard,
     origin_pattern,
 )
+from visioncraft.api.methods import HeadAnswers
 from visioncraft.api.routes import gallery, generate, images, jobs, system
 from visioncraft.runtime import Runtime
 from visioncraft.settings import Settings
@@ -72,6 +73,7 @@ def _mount_plugins(app: FastAPI, house: Runtime) -> None:
 
 def _guard(app: FastAPI, settings: Settings) -> None:
     """Middleware, the innermost first: what is refused for its Host or Origin is refused before anything else."""
+    app.add_middleware(HeadAnswers)
     app.add_middleware(BodyGuard, limit=settings.server.max_body_bytes)
     app.add_middleware(DocsPolicy)
     app.add_middleware(CrashGuard)
@@ -79,7 +81,7 @@ def _guard(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(
         CORSMiddleware,
         allow_origin_regex=origin_pattern(settings.server.cors_origins).pattern,
-        allow_methods=["GET", "POST", "PATCH", "DELETE"],
+        allow_methods=["GET", "HEAD", "POST", "PATCH", "DELETE"],
         allow_headers=["*"],
         expose_headers=["X-Job-Id", "X-Image-Id", "Location", "Retry-After", "ETag"],
         allow_private_network=True,

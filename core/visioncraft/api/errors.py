@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from visioncraft import errors
+from visioncraft.api.methods import allowed
 
 log = logging.getLogger(__name__)
 
@@ -90,11 +91,27 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
 
 async def _on_http_error(request: Request, error: Exception) -> Response:
     problem = cast(HTTPException, error)
+    if problem.status_code < 400:  # no error, and no body: a route that answers before it begins
+        return Response(status_code=problem.status_code, headers=problem.headers)
     if problem.status_code == 400:
-        return error_response(errors.InvalidRequest("Invalid body provided", field="body", issue=str(problem.detail)))
+        issue = _unread(problem.__cause__) or str(problem.detail)
+        return error_response(errors.InvalidRequest("Invalid body provided", field="body", issue=issue))
     code = _OF_STATUS.get(problem.status_code, "INTERNAL_ERROR")
     message = f"{request.method} {_printable(request.url.path)}: {problem.detail}"
-    return _respond(problem.status_code, {"error": {"code": code, "message": message}}, problem.headers)
+    headers = dict(problem.headers or {})
+    if problem.status_code == 405:
+        headers["Allow"] = allowed(request.app, request.scope)
+    return _respond(problem.status_code, {"error": {"code": code, "message": message}}, headers)
+
+
+def _unread(cause: BaseException | None) -> str | None:
+    """Why a body could not be read, where FastAPI only says that it was not."""
+    if isinstance(cause, UnicodeDecodeError):
+        byte = f"0x{cause.object[cause.start]:02X} at position {cause.start}"
+        return f"not valid {cause.encoding.upper()} (byte {byte}); send JSON as UTF-8"
+    if isinstance(cause, RecursionError):
+        return "nested too deeply"
+    return f"not valid JSON: {cause}" if type(cause) is ValueError else None
 
 
 def _field(location: tuple[Any, ...]) -> str:

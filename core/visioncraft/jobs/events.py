@@ -84,6 +84,11 @@ class EventHub:
         past = self._past.get(job_id)
         return past[-1].id if past else f"{self._run}-0"
 
+    def heard_all(self, job: Job, event_id: str | None) -> bool:
+        """Whether `event_id` is that of a job's last word, after which nothing comes."""
+        past = self._past.get(job.id)
+        return event_id == self.last_id(job.id) and (past[-1].final if past else job.ended)
+
     @contextmanager
     def listen(self, job_id: str | None = None) -> Iterator[AsyncIterator[Event]]:
         """Events of one job, or of all, from now on. They end with the server, and for a listener that falls behind."""

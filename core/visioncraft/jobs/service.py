@@ -175,7 +175,7 @@ class JobService:
                 yield event
                 if event.final:
                     return
-            if missed == [] and job.ended:
+            if self.events.heard_all(job, after):
                 return
             async for event in stream:
                 yield event

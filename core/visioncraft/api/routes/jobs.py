@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Annotated
+from typing import Annotated, Any
 
 import pybase64
-from fastapi import APIRouter, Depends, Header, Query, Request, Response, WebSocket, WebSocketDisconnect
+from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, Response, WebSocket, WebSocketDisconnect
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from visioncraft.api.deps import RuntimeDep
@@ -62,13 +62,27 @@ async def get_job(job: JobDep, runtime: RuntimeDep) -> JobAnswer:
     return job_answer(job, runtime)
 
 
-@router.get("/jobs/{job_id}/events", response_class=EventSourceResponse, responses=responses(404))
+LastEventId = Annotated[str | None, Header(max_length=64)]
+_HEARD_ALL: dict[int | str, dict[str, Any]] = {204: {"description": "The job ended, and its last event was heard"}}
+
+
+async def _something_to_tell(job: JobDep, runtime: RuntimeDep, last_event_id: LastEventId = None) -> None:
+    if runtime.jobs.events.heard_all(job, last_event_id):
+        raise HTTPException(204)  # which ends an EventSource; after anything else it comes back every few seconds
+
+
+@router.get(
+    "/jobs/{job_id}/events",
+    response_class=EventSourceResponse,
+    responses=responses(404) | _HEARD_ALL,
+    dependencies=[Depends(_something_to_tell)],
+)
 async def watch_job(
-    job: JobDep, runtime: RuntimeDep, last_event_id: Annotated[str | None, Header(max_length=64)] = None
+    job: JobDep, runtime: RuntimeDep, last_event_id: LastEventId = None
 ) -> AsyncIterator[ServerSentEvent]:
     """Server-Sent Events of one job until its end: where it stands first, then every change, previews among them.
 
-    `Last-Event-ID`, which browsers send when they connect again, brings what was missed.
+    `Last-Event-ID`, which browsers send when they connect again, brings what was missed; after the last event 204.
     """
     async for event in runtime.jobs.watch(job, last_event_id):
         yield ServerSentEvent(data=_told(event), event=event.name, id=event.id)
