@@ -84,21 +84,25 @@ def test_a_full_disk_is_503_until_there_is_room_again(house: House) -> None:
     mount = f'mount -t tmpfs -o size=2m tmpfs "{house.gallery}" && exec "$@"'
     house.prefix = ("unshare", "-rm", "sh", "-c", mount, "sh")
     with served(house) as server:
-        kept = fill(server)
+        kept, waiting = fill(server)
         assert server.pictures() == len(kept)
         assert server.get("/status").status_code == server.get(f"/images/{kept[0]}").status_code == 200
         assert server.delete(f"/images/{kept[0]}").status_code == 204
-        drawn(server, **LARGE)
+        assert server.ended(waiting)["status"] == "succeeded", "the picture that found no room was not drawn in vain"
         assert server.pictures() == len(kept)
+        for picture in kept[1:]:
+            assert server.delete(f"/images/{picture}").status_code == 204
+        drawn(server, **LARGE)
 
 
-def fill(server: Server) -> list[str]:
-    """Draw until the disk is full, which is told as it should; answers the pictures kept."""
+def fill(server: Server) -> tuple[list[str], str]:
+    """Draw until the disk is full, which is told as it should; answers the pictures kept, and the job that waits."""
     kept = []
     while (answer := server.draw("noise", **LARGE)).status_code == 200:
         kept.append(answer.headers["x-image-id"])
-    assert "No space left" in error_of(answer, 503, "SERVICE_UNAVAILABLE")["message"]
-    return kept
+    error = error_of(answer, 503, "SERVICE_UNAVAILABLE")
+    assert "No space left" in error["message"]
+    return kept, error["details"]["job"]
 
 
 def test_a_picture_that_was_edited_and_accepted_is_sent_to_who_has_the_old_one(house: House) -> None:

@@ -13,7 +13,6 @@ from visioncraft.errors import (
     JobCancelled,
     RateLimitExceeded,
     ServiceUnavailable,
-    StorageError,
     WorkerLost,
 )
 from visioncraft.images import read_record
@@ -211,21 +210,6 @@ def test_a_job_that_loses_its_worker_runs_again_three_times_with_its_id_and_seed
             assert job.state is state
             assert generator.seeds == [(job.id, 1)] * 4
             assert state is JobState.SUCCEEDED or "SIGKILL" in str(job.error)
-
-    play(scene)
-
-
-def test_a_store_that_fails_fails_the_job_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def scene() -> None:
-        async with running(Coroutine()) as runtime:
-
-            def full(record: object, png: bytes) -> None:
-                raise StorageError("the gallery is full; free some space")
-
-            monkeypatch.setattr(runtime.registry.store, "save", full)
-            job = await submit(runtime, "unlucky", steps=1)
-            await job.wait()
-            assert isinstance(job.error, StorageError)
 
     play(scene)
 

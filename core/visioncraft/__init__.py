@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         RateLimitExceeded,
         ServiceUnavailable,
         StorageError,
+        StorageUnavailable,
         UpstreamError,
         VisionCraftError,
     )
@@ -87,6 +88,7 @@ _HOMES = {
         "RateLimitExceeded",
         "ServiceUnavailable",
         "StorageError",
+        "StorageUnavailable",
         "UpstreamError",
         "VisionCraftError",
     ),
@@ -172,6 +174,7 @@ __all__ = [
     "Shelf",
     "Sort",
     "StorageError",
+    "StorageUnavailable",
     "StoredModel",
     "UpstreamError",
     "VisionCraftError",

@@ -170,7 +170,9 @@ class ImageStore(ABC):
     def save(self, record: ImageRecord, png: bytes) -> ImageRecord:
         """Keep a picture. When this returns, the picture survives a power cut.
 
-        Returns the record as kept (its `filename` may have been chosen by the store). Raises `StorageError`.
+        Returns the record as kept (its `filename` may have been chosen by the store). Raises `StorageUnavailable` where
+        none can be kept now: it is called again, with the same picture, until it can. Any other `StorageError` has the
+        job fail, after a few tries where no `OSError` caused it.
         """
 
     @abstractmethod

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
-from visioncraft.errors import VisionCraftError
+from visioncraft.errors import StorageUnavailable, VisionCraftError
 from visioncraft.jobs.events import Event
 from visioncraft.requests import build_request, request_fields
 from visioncraft.runtime import Runtime
@@ -36,9 +36,11 @@ async def drawn(runtime: Runtime, request: GenerationRequest, bar: bool = False)
     """
     job = await runtime.jobs.submit(request, wants_png=True)
     with _watched(request) if bar else nullcontext(_nothing) as show:
-        async for event in runtime.jobs.watch(job):
-            show(event)
-    await job.wait()
+        watcher = asyncio.create_task(_show(runtime.jobs.watch(job), show))
+        trouble = await runtime.jobs.outcome(job)
+        watcher.cancel()
+    if trouble is not None:
+        raise StorageUnavailable(trouble)
     if job.record is None:
         raise job.error or VisionCraftError(f"{job.id} ended without a picture")
     return job.record, await runtime.jobs.picture(job)
@@ -66,6 +68,11 @@ def _watched(request: GenerationRequest) -> Iterator[Callable[[Event], None]]:
             bar.update(task, description=f"{request.model.id}: {event.stage}", completed=event.step, total=total)
 
         yield show
+
+
+async def _show(events: AsyncIterator[Event], show: Callable[[Event], None]) -> None:
+    async for event in events:
+        show(event)
 
 
 def _nothing(_event: Event) -> None:

@@ -122,6 +122,14 @@ class StorageError(ServiceUnavailable):
     """The picture could not be stored or read: a full disk, a missing permission, a damaged file."""
 
 
+class StorageUnavailable(StorageError):
+    """Nothing can be stored now, whatever it is: a full, read-only or absent disk, too many open files.
+
+    A store that raises this from `save` is asked again, for as long as it takes: the picture waits in memory meanwhile,
+    and no further one is begun.
+    """
+
+
 class GenerationFailed(VisionCraftError):
     """A generator raised something of its own; the log has its traceback, the client never."""
 

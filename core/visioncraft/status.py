@@ -46,6 +46,7 @@ async def system_status(runtime: Runtime) -> dict[str, Any]:
             "jobs_queued": runtime.jobs.queued,
             "jobs_running": runtime.jobs.running,
             "queue_paused": runtime.jobs.paused,
+            "queue_trouble": runtime.jobs.trouble,
             "storage": runtime.registry.store.name,
             "backends": {status.name: dict(status.facts) for status in [*own, *others] if status.facts},
         },

@@ -16,6 +16,7 @@ from visioncraft.jobs.job import Job, JobState
 from visioncraft.jobs.keeping import Keeper
 from visioncraft.jobs.lane import Lane
 from visioncraft.jobs.ledger import Ledger
+from visioncraft.jobs.standstill import Standstill
 from visioncraft.pools import WorkerPool
 from visioncraft.registry import Registry
 from visioncraft.types import GenerationRequest, ImageRecord
@@ -47,6 +48,13 @@ class Dispatcher:
         self._lanes: dict[str, Lane] = {}
         self._tasks: dict[Job, asyncio.Task[None]] = {}
         self._drawings: dict[Job, Drawing] = {}
+        self._unwritten: dict[Job, asyncio.Task[None]] = {}
+        self.standstill = Standstill(keeper.check_room, self._changed)
+
+    @property
+    def stands(self) -> bool:
+        """Whether no further job starts: somebody paused the queue, or nothing can be kept."""
+        return self.paused or self.standstill.reason is not None
 
     @property
     def queued(self) -> int:
@@ -83,18 +91,23 @@ class Dispatcher:
             self._tell_waiting(lane)
         elif job.state is JobState.RUNNING:
             job.cancel_requested, job.stage = True, "cancelling"
+            self.standstill.release(job)
             if job in self._drawings:
                 self._drawings[job].stop()
 
     async def interrupt(self) -> None:
         """Stop what runs, without ending any job, close the pool, and tell everybody who waits or watches."""
         self.closing = True
+        self.standstill.close()
         for drawing in self._drawings.values():
             drawing.stop()
         if self._tasks:
             await asyncio.wait(self._tasks.values(), timeout=_GRACE_S)
         await self._pool.close()  # which ends those too that are in the middle of a long step
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await asyncio.gather(*self._tasks.values(), *self._unwritten.values(), return_exceptions=True)
+        for job in list(self._unwritten):  # the last chance: the next start would run it once more
+            with suppress(StorageError):
+                await self._ledger.put(job)
         for job in self.unfinished():
             job.announce()
         self.events.close()
@@ -112,35 +125,50 @@ class Dispatcher:
     def left_s(self, job: Job) -> float | None:
         """About how long until its picture is there, in seconds; None once it ended or while the queue stands still."""
         lane = self._lanes.get(self._name_of(job))
-        if job.ended or lane is None or (self.paused and job.state is JobState.QUEUED):
+        if job.ended or lane is None or self._waits(job):
             return None
         return round(lane.left_s(job), 1)
 
     def snapshot(self, job: Job) -> Event:
         """Where a job stands, as an event that repeats the last one's id."""
         number = self.events.last_id(job.id)
-        return Event(number, job.state.value, job, job.state, job.stage, job.step, *self._outlook(job))
+        outlook, trouble = self._outlook(job), self.standstill.reason
+        return Event(number, job.state.value, job, job.state, job.stage, job.step, *outlook, trouble=trouble)
 
     async def finish(self, job: Job, outcome: ImageRecord | VisionCraftError) -> None:
         """A job has its picture, or an error in its place: write it down, and say so.
 
         A picture is said first: it is kept, and should the server end before the ledger knows, the next start finds it
-        by its id.
+        by its id. What cannot be written down is said too; the job stays in memory until it can.
         """
         job.end(outcome)
-        written = asyncio.create_task(self._written(job))
+        put = asyncio.create_task(self._ledger.put(job))
         if job.record is None:
-            await written
+            await asyncio.wait([put])
         self._tell(job, job.state.value)
         job.announce()
-        await written
-        self.live.pop(job.id, None)
-
-    async def _written(self, job: Job) -> None:
         try:
-            await self._ledger.put(job)
-        except StorageError as error:  # the next start finds the picture by its id, or draws it again
-            log.error("%s: where it stands could not be written down: %s", job.id, error.message)
+            await put
+        except StorageError:
+            self._unwritten[job] = asyncio.create_task(self._end_written(job))
+        else:
+            self.live.pop(job.id, None)
+
+    async def _end_written(self, job: Job) -> None:
+        await self.standstill.insist(partial(self._ledger.put, job))
+        self.live.pop(job.id, None)
+        del self._unwritten[job]
+
+    def _changed(self) -> None:
+        """The service begins to stand still, or goes on: say so to all, and start what may."""
+        for job in self.unfinished():
+            self._tell(job, job.state.value)
+        if not self.closing:
+            self.pump()
+
+    def _waits(self, job: Job) -> bool:
+        """Whether nothing happens to a job until the queue goes on."""
+        return self.stands if job.state is JobState.QUEUED else self.standstill.holds(job)
 
     def _name_of(self, job: Job) -> str:
         with suppress(VisionCraftError):
@@ -148,14 +176,14 @@ class Dispatcher:
         return ""
 
     def _pump(self, lane: Lane) -> None:
-        while lane.waiting and lane.free and not self.paused and not self.closing:
+        while lane.waiting and lane.free and not self.stands and not self.closing:
             job = lane.next()
             job.start()
             job.image_id = job.image_id or new_image_id()
             self._tell(job, "running")
             self._tasks[job] = asyncio.create_task(self._work(lane, job), name=job.id)
             self._tell_waiting(lane)
-        while not lane.waiting and lane.roomy and (helped := self._helped(lane)):
+        while not lane.waiting and not self.stands and lane.roomy and (helped := self._helped(lane)):
             helped.begin()
 
     def _helped(self, lane: Lane) -> Drawing | None:
@@ -187,13 +215,14 @@ class Dispatcher:
             raise asyncio.CancelledError
         known = asyncio.create_task(self._written(job))
         report, share_out = self._progressed, partial(self._pump, lane)
-        drawing = Drawing(job, lane.generator, self._pool, self._keeper, known, report, share_out)
+        drawing = Drawing(job, lane.generator, self._pool, self._keeper, self.standstill, known, report, share_out)
         self._drawings[job] = drawing
         try:
             records = await self._all_of(job, drawing)
         finally:
             del self._drawings[job]
-            await known
+            with suppress(JobCancelled):
+                await known
         lane.learn(job)
         if not job.waiting_for_png:
             job.png = None
@@ -215,8 +244,12 @@ class Dispatcher:
         if job.lost > self._max_reruns:
             raise GenerationFailed(f"Given up after {job.lost} tries: {lost.message}")
         job.step, job.stage = len(job.records) * job.request.steps_drawn, "starting again"
-        await self._ledger.put(job)
+        await self._written(job)
         self._tell(job, "running")
+
+    async def _written(self, job: Job) -> None:
+        """Where a running job stands is in the ledger. Raises `JobCancelled` where it was cancelled before."""
+        await self.standstill.insist(partial(self._ledger.put, job), job)
 
     def _progressed(self, job: Job, preview: bytes | None) -> None:
         self._tell(job, "step")
@@ -226,7 +259,8 @@ class Dispatcher:
     def _tell(self, job: Job, name: str, preview: bytes | None = None) -> None:
         # A queue's order is worth working out only for somebody who looks.
         looked_at = job.state is JobState.RUNNING or self.events.watched(job.id)
-        self.events.tell(job, name, *(self._outlook(job) if looked_at else (0, None)), preview)
+        outlook = self._outlook(job) if looked_at else (0, None)
+        self.events.tell(job, name, *outlook, preview, self.standstill.reason)
 
     def _tell_waiting(self, lane: Lane) -> None:
         for job in lane.waiting:

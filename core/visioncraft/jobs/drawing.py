@@ -6,11 +6,14 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
+from itertools import count
 
-from visioncraft.errors import WorkerLost
+from visioncraft.errors import StorageUnavailable, WorkerLost
+from visioncraft.images import with_record
 from visioncraft.jobs.job import Job
-from visioncraft.jobs.keeping import Keeper
+from visioncraft.jobs.keeping import Keeper, record_of
 from visioncraft.jobs.progress import JobProgress, Report
+from visioncraft.jobs.standstill import WAITING, Standstill
 from visioncraft.pools import WorkerPool
 from visioncraft.types import GeneratedImage, ImageRecord
 
@@ -23,6 +26,7 @@ class Drawing:
     job: Learns of each step and picture.
     generator: The name of the one that draws.
     pool, keeper: Draw and store.
+    standstill: Has it wait where nothing can be stored.
     known: Done when the ledger knows the pictures' ids; none is stored before.
     report: Called after each change of the job.
     share_out: Called where places of the lane may have become free.
@@ -34,12 +38,13 @@ class Drawing:
         generator: str,
         pool: WorkerPool,
         keeper: Keeper,
+        standstill: Standstill,
         known: asyncio.Task[None],
         report: Report,
         share_out: Callable[[], None],
     ) -> None:
         self._job, self._generator = job, generator
-        self._pool, self._keeper, self._known = pool, keeper, known
+        self._pool, self._keeper, self._standstill, self._known = pool, keeper, standstill, known
         self._report, self._share_out = report, share_out
         self._missing = list(range(job.request.num_images))
         self._records: dict[int, ImageRecord] = {}
@@ -100,16 +105,32 @@ class Drawing:
         job = self._job
         request, image_id = job.part(number)
         began = (job.started_at if number == 0 else None) or datetime.now(UTC)
-        record = await self._keeper.kept(image_id) if job.request.num_images > 1 else None
+        record = await self._found(image_id) if job.again or job.request.num_images > 1 else None
         if record is None:
-            image = await self._drawn(number)
+            image = await self._standstill.insist(partial(self._drawn, number), job, (StorageUnavailable,))
             await self._known
-            job.stage = "storing"
-            record, png = await self._keeper.keep(job, number, self._generator, image, began)
-            job.png = png if number == 0 else job.png
+            record = await self._stored(number, image, began)
         self._taken[number] = request.steps_drawn
         self._records[number] = record
         job.records = [self._records[stored] for stored in sorted(self._records)]
+
+    async def _found(self, image_id: str) -> ImageRecord | None:
+        return await self._standstill.insist(partial(self._keeper.kept, image_id), self._job)
+
+    async def _stored(self, number: int, image: GeneratedImage, began: datetime) -> ImageRecord:
+        """Store a picture, however long the disk takes nothing; it waits in memory meanwhile."""
+        job, tries = self._job, count()
+        record = record_of(job, number, self._generator, image, began)
+        png = await asyncio.to_thread(with_record, image.png, record)
+
+        async def attempt() -> ImageRecord:
+            again = next(tries) > 0
+            job.stage = WAITING if again else "storing"
+            return await self._keeper.keep(record, png, again)
+
+        kept = await self._standstill.insist(attempt, job)
+        job.png = png if number == 0 else job.png
+        return kept
 
     async def _drawn(self, number: int) -> GeneratedImage:
         if self._stopped or self._job.cancel_requested:

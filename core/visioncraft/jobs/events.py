@@ -28,6 +28,7 @@ class Event:
     job: The job, whose later changes show in it too.
     state, stage, step, position, left_s: As they were: place in the queue, about how many seconds are left.
     preview: A small PNG of what is being drawn, with `preview`.
+    trouble: Why the service stood still, as nothing could be kept; None while all is well.
     """
 
     id: str
@@ -39,6 +40,7 @@ class Event:
     position: int
     left_s: float | None
     preview: bytes | None = None
+    trouble: str | None = None
 
     @property
     def final(self) -> bool:
@@ -59,10 +61,18 @@ class EventHub:
         """Whether anybody listens to a job."""
         return any(wanted in (None, job_id) for wanted in self._listeners.values())
 
-    def tell(self, job: Job, name: str, position: int, left_s: float | None, preview: bytes | None = None) -> None:
+    def tell(
+        self,
+        job: Job,
+        name: str,
+        position: int,
+        left_s: float | None,
+        preview: bytes | None = None,
+        trouble: str | None = None,
+    ) -> None:
         """Something happened to a job."""
         number = f"{self._run}-{next(self._numbers)}"
-        event = Event(number, name, job, job.state, job.stage, job.step, position, left_s, preview)
+        event = Event(number, name, job, job.state, job.stage, job.step, position, left_s, preview, trouble)
         past = self._past.setdefault(job.id, deque(maxlen=_REMEMBERED_EVENTS))
         if preview is None:  # previews are worth seeing when they are new, and large
             past.append(event)

@@ -60,6 +60,7 @@ class Job:
     record: The first picture, once the job has ended well.
     records: All pictures stored so far, in their order.
     hands: How many of its pictures are being drawn now.
+    again: An earlier server has begun it, and may have stored pictures of it.
     """
 
     id: str
@@ -76,6 +77,7 @@ class Job:
     record: ImageRecord | None = None
     records: list[ImageRecord] = field(default_factory=list)
     hands: int = 0
+    again: bool = False
     error: VisionCraftError | None = None
     cancel_requested: bool = False
     waiting_for_png: int = 0
@@ -119,6 +121,7 @@ class Job:
     def requeue(self) -> None:
         """The job goes back to where it waited: the server ends, and draws it after its next start."""
         self.state, self.stage, self.step = JobState.QUEUED, "queued", 0
+        self.again = self.image_id is not None
 
     def end(self, outcome: ImageRecord | VisionCraftError) -> None:
         """The picture is stored, or there is none."""

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from visioncraft.contracts import ImageStore
 from visioncraft.errors import NotFound
 from visioncraft.ids import image_filename, image_time
-from visioncraft.images import with_record
 from visioncraft.jobs.job import Job
 from visioncraft.types import WARNINGS, GeneratedImage, ImageRecord
 
@@ -23,11 +22,17 @@ class Keeper:
         """Raise `StorageError` where no further picture would fit, before anything is drawn."""
         await asyncio.to_thread(self._store.check_room)
 
-    async def keep(
-        self, job: Job, number: int, generator: str, image: GeneratedImage, began: datetime
-    ) -> tuple[ImageRecord, bytes]:
-        """Store picture `number` of a job; answers its record and the bytes as stored. Raises `StorageError`."""
-        return await asyncio.to_thread(self._save, record_of(job, number, generator, image, began), image.png)
+    async def keep(self, record: ImageRecord, png: bytes, again: bool) -> ImageRecord:
+        """Store a picture. Raises `StorageError`.
+
+        Args:
+            record: What `record_of` says of it.
+            png: Its file.
+            again: An earlier try failed, perhaps after the picture was stored.
+        """
+        if again and (found := await self.kept(record.id)) is not None:
+            return found
+        return await asyncio.to_thread(self._store.save, record, png)
 
     async def all_kept(self, job: Job) -> list[ImageRecord]:
         """The job's pictures where an earlier server stored the last of them just before it ended; else none."""
@@ -43,10 +48,6 @@ class Keeper:
             return await asyncio.to_thread(self._store.get, image_id)
         except NotFound:
             return None
-
-    def _save(self, record: ImageRecord, png: bytes) -> tuple[ImageRecord, bytes]:
-        whole = with_record(png, record)
-        return self._store.save(record, whole), whole
 
 
 def record_of(job: Job, number: int, generator: str, image: GeneratedImage, began: datetime) -> ImageRecord:

@@ -27,7 +27,7 @@ from visioncraft.jobs.ledger import KeyTaken, Ledger
 from visioncraft.pools import WorkerPool
 from visioncraft.registry import Registry
 from visioncraft.settings import JobsSettings
-from visioncraft.types import GenerationRequest
+from visioncraft.types import GenerationRequest, ImageRecord
 
 log = logging.getLogger(__name__)
 
@@ -60,8 +60,13 @@ class JobService:
 
     @property
     def paused(self) -> bool:
-        """Whether the queue stands still."""
-        return self._desk.paused
+        """Whether the queue stands still, because somebody paused it or because of `trouble`."""
+        return self._desk.stands
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can be kept now, so that the queue stands still until it can; None while all is well."""
+        return self._desk.standstill.reason
 
     async def start(self) -> None:
         """Go on where an earlier server was: what it left queued or running is queued again."""
@@ -101,13 +106,28 @@ class JobService:
 
     async def latest(self, limit: int, state: JobState | None = None) -> list[Job]:
         """The newest jobs, newest first."""
-        return [self._desk.live.get(job.id, job) for job in await self._ledger.latest(limit, state)]
+        found = [self._desk.live.get(job.id, job) for job in await self._ledger.latest(limit, state)]
+        return [job for job in found if state in (None, job.state)]
 
     async def cancel(self, job_id: str) -> Job:
         """Cancel a queued job at once, a running one within one step; an ended one stays as it is."""
         job = await self.get(job_id)
         await self._desk.stop(job)
         return job
+
+    async def outcome(self, job: Job) -> str | None:
+        """Wait until a job has ended; answers None.
+
+        Where nothing can be kept for longer than a moment, answers why: the job goes on by itself when that is mended,
+        which may be in hours.
+        """
+        ended, stuck = asyncio.create_task(job.wait()), asyncio.create_task(self._desk.standstill.lasting.wait())
+        try:
+            await asyncio.wait({ended, stuck}, return_when=asyncio.FIRST_COMPLETED)
+            return None if ended.done() else self.trouble
+        finally:
+            ended.cancel()
+            stuck.cancel()
 
     async def hung_up(self, job: Job) -> None:
         """The client that waits for a job has left: nobody wants it, unless it has a key to come back with."""
@@ -157,7 +177,8 @@ class JobService:
         self._desk.paused = True
 
     async def resume(self) -> None:
-        """Start jobs again."""
+        """Start jobs again, and look now whether a disk that took nothing is back."""
+        self._desk.standstill.look()
         await self._ledger.set_paused(False)
         self._desk.paused = False
         self._desk.pump()
@@ -206,6 +227,7 @@ class JobService:
         try:
             await self._keeper.check_room()
             await self._ledger.add(job)
+            self._desk.standstill.look()
         except BaseException:
             del self._desk.live[job.id]
             raise
@@ -233,7 +255,7 @@ class JobService:
 
     async def _resume(self, job: Job) -> None:
         job.requeue()
-        if records := await self._keeper.all_kept(job):
+        if records := await self._kept(job):
             job.start()
             job.records = records
             await self._desk.finish(job, records[0])
@@ -244,6 +266,13 @@ class JobService:
             self._desk.enqueue(self._desk.lane(job.request), job)
         except VisionCraftError as error:
             await self._desk.finish(job, error)
+
+    async def _kept(self, job: Job) -> list[ImageRecord]:
+        try:
+            return await self._keeper.all_kept(job)
+        except StorageError as error:  # it is looked for once more when its turn comes
+            log.warning("%s: whether its pictures are stored is not known yet: %s", job.id, error.message)
+            return []
 
     async def _clean(self) -> None:
         while True:

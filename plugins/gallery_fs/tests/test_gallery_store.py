@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 from PIL import Image
-from visioncraft import ImageRecord, NotFound, StorageError
+from visioncraft import ImageRecord, NotFound, StorageError, StorageUnavailable
 from visioncraft_gallery_fs.index import IndexFull, PictureIndex
 from visioncraft_gallery_fs.store import GalleryStore
 
@@ -140,10 +141,29 @@ def test_a_lost_mount_does_not_empty_the_index(store: GalleryStore, root: Path, 
     record, png = draw()
     store.save(record, png)
     aside = root.rename(root.with_name("unmounted"))
-    with pytest.raises(NotFound):
-        store.open(record.id)
+    for work in (lambda: store.open(record.id), store.check_room, lambda: store.save(*draw())):
+        with pytest.raises(StorageUnavailable, match="gallery's folder is away: mount its disk"):
+            work()
     aside.rename(root)
     assert store.open(record.id) == png
+    store.save(*draw())
+
+
+def test_what_is_left_of_a_lost_mount_takes_no_picture(store: GalleryStore, root: Path, draw: Draw) -> None:
+    """An empty folder on another disk stands where the gallery's disk was mounted."""
+    aside, elsewhere = root.rename(root.with_name("unmounted")), Path(mkdtemp(dir="/dev/shm"))
+    assert elsewhere.stat().st_dev != aside.stat().st_dev
+    root.symlink_to(elsewhere)
+    try:
+        for work in (store.check_room, lambda: store.save(*draw())):
+            with pytest.raises(StorageUnavailable, match="gallery's disk is away"):
+                work()
+        assert not list(elsewhere.iterdir())
+    finally:
+        elsewhere.rmdir()
+    root.unlink()
+    aside.rename(root)
+    store.save(*draw())
 
 
 def test_eight_writers_and_eight_readers_do_not_lock_each_other_out(

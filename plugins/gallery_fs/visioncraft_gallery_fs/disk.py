@@ -8,11 +8,12 @@ import shutil
 import time
 from pathlib import Path
 
-from visioncraft import ConfigurationError, StorageError
+from visioncraft import ConfigurationError, StorageUnavailable
 
 from visioncraft_gallery_fs.files import has_days, reason, sync_folder, write_durably
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_BACK = "mount its disk, or move the folder back"
 _REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
@@ -41,23 +42,41 @@ def is_writable(root: Path) -> bool:
     return os.access(root, os.W_OK | os.X_OK)
 
 
+def check_there(root: Path, device: int | None = None) -> None:
+    """Raise `StorageUnavailable` where the gallery's folder is away, as with a disk that was unplugged or unmounted.
+
+    Parameters
+    ----------
+    device: The `st_dev` of the disk that the gallery was on; what is left of a mount is an empty folder on another.
+    """
+    try:
+        found = root.stat().st_dev
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise StorageUnavailable(f"{root}: the gallery's folder is away: {_BACK}") from error
+    except OSError as error:
+        raise StorageUnavailable(f"{root}: the gallery cannot be reached: {reason(error)}") from error
+    if device not in (None, found):
+        raise StorageUnavailable(f"{root}: the gallery's disk is away, an empty folder is left: {_BACK}")
+
+
 def check_writable(root: Path) -> None:
-    """Raise `StorageError` where this user may not write below `root`."""
+    """Raise `StorageUnavailable` where this user may not write below `root`, or it is away."""
+    check_there(root)
     if not is_writable(root):
         number = errno.EROFS if _is_read_only(root) else errno.EACCES
         error = OSError(number, os.strerror(number))
-        raise StorageError(f"{root}: the gallery cannot be written: {reason(error)}")
+        raise StorageUnavailable(f"{root}: the gallery cannot be written: {reason(error)}") from error
 
 
 def check_room(root: Path, least_mb: int) -> None:
-    """Raise `StorageError` where less than `least_mb` (2**20 bytes) is free below `root`, or nothing can be told."""
+    """Raise `StorageUnavailable` where less than `least_mb` (2**20 bytes) is free below `root`."""
     try:
         free = shutil.disk_usage(root).free
     except OSError as error:
-        raise StorageError(f"{root}: the gallery cannot be reached: {reason(error)}") from error
+        raise StorageUnavailable(f"{root}: the gallery cannot be reached: {reason(error)}") from error
     if free < least_mb * 2**20:
         told = f"the disk is full: {free // 2**20} MiB are free, new pictures need {least_mb} (min_free_mb)"
-        raise StorageError(f"{root}: {reason(OSError(errno.ENOSPC, told))}")
+        raise StorageUnavailable(f"{root}: {reason(OSError(errno.ENOSPC, told))}")
 
 
 def _is_read_only(root: Path) -> bool:

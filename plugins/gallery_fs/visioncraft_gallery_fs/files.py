@@ -46,6 +46,7 @@ _NEXT_STEPS = {
     errno.ENOENT: "make the folder",
     errno.EEXIST: "remove what stands in its place",
 }
+_TOO_MANY = {errno.EMFILE, errno.ENFILE}
 
 
 class Folders:
@@ -241,6 +242,8 @@ def reason(error: OSError, otherwise: str = _MOVE) -> str:
     otherwise: The other way out.
     """
     said = error.strerror or str(error)
+    if error.errno in _TOO_MANY:
+        return f"{said}; close some connections to the server, or start it with a larger `ulimit -n`"
     return f"{said}; {_NEXT_STEPS.get(error.errno or 0, 'check the disk')} {otherwise}"
 
 

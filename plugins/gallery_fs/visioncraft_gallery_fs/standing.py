@@ -14,7 +14,7 @@ from typing import TypeVar
 from visioncraft import StorageError
 
 from visioncraft_gallery_fs import files
-from visioncraft_gallery_fs.disk import check_writable, is_writable
+from visioncraft_gallery_fs.disk import check_there, check_writable, is_writable
 from visioncraft_gallery_fs.index import PictureIndex
 from visioncraft_gallery_fs.opening import copy_of, look_at, open_index, size_of
 from visioncraft_gallery_fs.reindex import rebuild, take_in
@@ -100,6 +100,7 @@ class StandingIndex:
         """The index to change. Raises `StorageError` where nothing can be written."""
         opened = self._given()
         if not self._stands(opened):
+            check_there(self._root, opened.state[0] if opened.state and self._state() is None else None)
             check_writable(self._root)
             with self._renewing:
                 opened = self._given()  # another thread may have been here before

@@ -62,7 +62,6 @@ class GalleryStore(ImageStore):
         self._folders = files.Folders(root)
         self._thumbnails = Thumbnails(root, self._settings.thumbnail_side, self._write)
         self._marking = Lock()
-        self._hashing = ThreadPoolExecutor(2, "gallery hashes")
         self._opened: StandingIndex | None = None
 
     def start(self) -> None:
@@ -129,14 +128,14 @@ class GalleryStore(ImageStore):
             raise StorageError(f"Picture {record.id} is already stored; a new picture needs a new id")
         row = to_row(kept, path, len(png))
         target = self.root / path
-        digest = self._hashing.submit(hashlib.sha256, png)  # while the disk works
-        self._write(target, png, replace=files.is_unfinished(target, record.id))
+        with ThreadPoolExecutor(1) as hashing:  # while the disk works
+            digest = hashing.submit(hashlib.sha256, png)
+            self._write(target, png, replace=files.is_unfinished(target, record.id))
         try:
             row["sha256"] = digest.result().hexdigest()
             self._standing.change(lambda index: index.put([row]))
         except BaseException:
-            # A commit whose fsync failed may have reached the disk or not: take the row back before the file goes.
-            with suppress(StorageError):
+            with suppress(StorageError):  # a commit whose fsync failed may have reached the disk or not
                 self._standing.writing().remove([kept.id])
             files.remove_quietly(target)
             raise
@@ -271,6 +270,7 @@ class GalleryStore(ImageStore):
                 raise StorageError(f"{path.parent}: a symbolic link leads outside the gallery; remove it")
             files.write_durably(path, data, replace)
         except OSError as error:
+            disk.check_there(self.root)
             raise StorageError(f"{path}: cannot be written: {files.reason(error)}") from error
 
     def _find(self, image_id: str) -> tuple[ImageRecord, Path]:
@@ -288,6 +288,7 @@ class GalleryStore(ImageStore):
         """What to raise. The row of a file removed by hand goes, unless the whole gallery is away, as a lost mount."""
         if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
             return StorageError(f"{path}: cannot be read: {files.reason(error)}")
+        disk.check_there(self.root)
         if self._standing.file.exists():
             with suppress(StorageError):  # "not found" is true whether the row can be dropped now or later
                 self._standing.writing().remove([image_id])

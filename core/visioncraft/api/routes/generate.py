@@ -51,8 +51,8 @@ async def generate(
     job = await submit(body, request, runtime, idempotency_key, wants_png=True)
     try:
         async with _cancelled_on_hangup(job, request, runtime):
-            await job.wait()
-        record = succeeded(job)
+            trouble = await runtime.jobs.outcome(job)
+        record = succeeded(job, trouble)
         headers = {"X-Job-Id": job.id, "X-Image-Id": record.id}
         png, others = await runtime.jobs.picture(job), await _all_of(job, runtime)
         return spliced([*_parts(job, record, png, others)], headers)
@@ -118,8 +118,15 @@ async def find_model(name: str | None, runtime: Runtime) -> ModelInfo:
         return runtime.registry.model(name)
 
 
-def succeeded(job: Job) -> ImageRecord:
-    """The picture's record of an ended job. Raises the job's error where there is none."""
+def succeeded(job: Job, trouble: str | None = None) -> ImageRecord:
+    """The picture's record of an ended job. Raises the job's error where there is none.
+
+    Parameters
+    ----------
+    trouble: Why the job has not ended yet.
+    """
+    if trouble is not None:
+        raise ServiceUnavailable(f"{trouble}. {job.id} goes on by itself then, see GET /jobs/{job.id}", job=job.id)
     if job.record is None:
         raise job.error or ServiceUnavailable(f"The server is ending; {job.id} goes on when it is back")
     return job.record

@@ -98,7 +98,9 @@ async def cancel_job(job: JobDep, runtime: RuntimeDep) -> JobAnswer:
 async def queue(runtime: RuntimeDep) -> QueueAnswer:
     """How many jobs wait and run, and whether the queue stands still."""
     jobs = runtime.jobs
-    return QueueAnswer(paused=jobs.paused, queued=jobs.queued, running=jobs.running, capacity=jobs.capacity)
+    return QueueAnswer(
+        paused=jobs.paused, trouble=jobs.trouble, queued=jobs.queued, running=jobs.running, capacity=jobs.capacity
+    )
 
 
 @router.post("/queue/pause", responses=responses())
@@ -167,6 +169,7 @@ def _told(event: Event) -> JobEvent:
             "position": event.position,
             "left_s": event.left_s,
             "preview": picture,
+            "trouble": event.trouble,
             "image": entry(job.record) if final and job.record else None,
             "error": envelope(job.error)["error"] if final and job.error else None,
             "warnings": job.warnings if final else None,

@@ -48,6 +48,7 @@ class JobEvent(BaseModel):
     position: int
     left_s: float | None
     preview: str | None = Field(None, description="A small picture of what is being drawn: a data URL, with `preview`")
+    trouble: str | None = Field(None, description="Why the queue stands still, as in GET /queue")
     image: GalleryEntry | None = None
     error: JobError | None = None
     warnings: list[str] | None = None
@@ -63,6 +64,10 @@ class QueueAnswer(BaseModel):
     """The queue as a whole."""
 
     paused: bool = Field(description="Whether it stands still; jobs that run end")
+    trouble: str | None = Field(
+        description="Why nothing can be kept, as on a full disk. The queue stands still then, what is drawn waits in "
+        "memory, and all goes on by itself once that is mended"
+    )
     queued: int
     running: int
     capacity: int = Field(description="How many may wait; past that a request gets 429")
