@@ -83,7 +83,7 @@ def _guard(app: FastAPI, settings: Settings) -> None:
         allow_origin_regex=origin_pattern(settings.server.cors_origins).pattern,
         allow_methods=["GET", "HEAD", "POST", "PATCH", "DELETE"],
         allow_headers=["*"],
-        expose_headers=["X-Job-Id", "X-Image-Id", "Location", "Retry-After", "ETag"],
+        expose_headers=["X-Job-Id", "X-Image-Id", "X-Warnings", "Location", "Retry-After", "ETag"],
         allow_private_network=True,
     )
     app.add_middleware(HostAndOriginGuard, server=settings.server)

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import zlib
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from visioncraft.errors import GenerationFailed, StorageError
-from visioncraft.metadata import SIGNATURE, chunk, read_record, read_record_file, with_record
+from visioncraft.metadata import SIGNATURE, a1111_parameters, chunk, read_record, read_record_file, with_record
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from PIL import Image
+
+    from visioncraft.types import ImageRecord
 
 __all__ = ["decode_png", "encode_png", "read_record", "read_record_file", "webp_thumbnail", "with_record"]
 
@@ -24,6 +26,8 @@ MAX_PIXELS = 2**26
 """The largest picture that is decoded, in pixels (8192 x 8192): a small file may claim to be a huge one."""
 
 _RGB_8BIT = bytes((8, 2, 0, 0, 0))  # bit depth, colour type, compression, filter method, interlace (PNG 11.2.1)
+_EXIF_IFD, _USER_COMMENT = 0x8769, 0x9286  # tags of Exif 2.32, where AUTOMATIC1111's tools look in WebP and JPEG
+_MAX_EXIF = 60_000  # bytes; a JPEG's segment holds 65,533
 _SUB = 1  # filter type: each byte minus the same channel of the pixel to its left (PNG 9.2)
 
 
@@ -69,6 +73,26 @@ def webp_thumbnail(png: bytes, side: int = 256) -> bytes:
     picture.thumbnail((side, side))
     buffer = BytesIO()
     picture.save(buffer, "WEBP", quality=80)
+    return buffer.getvalue()
+
+
+def converted(png: bytes, kind: str, record: ImageRecord) -> bytes:
+    """The picture of a PNG as `webp`, without loss, or `jpeg`, with AUTOMATIC1111's `parameters` in its EXIF.
+
+    Raises `StorageError` as `decode_png` does, and for a picture that is too large for the format.
+    """
+    from PIL import Image
+
+    picture, buffer = _open_rgb(png), BytesIO()
+    how: dict[str, Any] = {"lossless": True} if kind == "webp" else {"quality": 95, "subsampling": 0}
+    comment = a1111_parameters(record).encode("utf-16-be", "replace")
+    exif = Image.Exif()
+    if len(comment) < _MAX_EXIF:
+        exif.get_ifd(_EXIF_IFD)[_USER_COMMENT] = b"UNICODE\0" + comment
+    try:
+        picture.save(buffer, kind, exif=exif.tobytes(), **how)
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{picture.width}x{picture.height} cannot be a {kind}: {error}") from error
     return buffer.getvalue()
 
 

@@ -44,6 +44,31 @@ COMMON = (400, 401, 403, 405, 500, 503)
 """Statuses any route may answer."""
 
 
+_BYTES = {"type": "string", "format": "binary"}
+THE_PICTURE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The picture: in JSON, or itself where `Accept` says so",
+        "content": {kind: {"schema": _BYTES} for kind in ("image/png", "image/webp", "image/jpeg")},
+    }
+}
+"""OpenAPI's `responses` for a route that answers a picture as JSON, or itself."""
+
+_FORM = {
+    "type": "object",
+    "description": "The fields of the JSON body, those of documents inside as `hires.scale`; pictures as files",
+    "required": ["prompt"],
+    "properties": {
+        "prompt": {"type": "string", "minLength": 1},
+        "init_image": _BYTES,
+        "mask": _BYTES,
+        "controlnet.name": {"type": "string"},
+        "controlnet.image": _BYTES,
+    },
+}
+AS_A_FORM: dict[str, Any] = {"requestBody": {"content": {"multipart/form-data": {"schema": _FORM}}}}
+"""OpenAPI's `requestBody` beside JSON's."""
+
+
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """OpenAPI's `responses` for a route that may fail with `statuses` beside the common ones."""
     return {status: _response(status) for status in sorted({*COMMON, *statuses})}

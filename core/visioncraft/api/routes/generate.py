@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from io import BytesIO
-from typing import Annotated, BinaryIO
+from typing import Annotated
 
-import orjson
 from fastapi import APIRouter, Header, Request, Response
 
 from visioncraft.api.deps import RuntimeDep
-from visioncraft.api.openapi import responses
+from visioncraft.api.drawn import accepted, answer
+from visioncraft.api.forms import FormRoute
+from visioncraft.api.openapi import AS_A_FORM, THE_PICTURE, responses
 from visioncraft.api.schemas.generation import GenerateAnswer, GenerateBody, LoadModelAnswer, LoadModelBody
-from visioncraft.api.streaming import Part, spliced
+from visioncraft.api.sent_pictures import resolved
 from visioncraft.errors import InvalidRequest, ModelNotAvailable, ServiceUnavailable
 from visioncraft.jobs.job import Job, Order
 from visioncraft.jobs.progress import NoProgress
@@ -26,7 +26,7 @@ from visioncraft.requests import build_request
 from visioncraft.runtime import Runtime
 from visioncraft.types import GenerationRequest, ImageRecord
 
-router = APIRouter(tags=["generation"])
+router = APIRouter(tags=["generation"], route_class=FormRoute)
 
 
 IdempotencyKey = Annotated[
@@ -40,22 +40,27 @@ IdempotencyKey = Annotated[
 ]
 
 
-@router.post("/generate", response_model=GenerateAnswer, responses=responses(404, 409, 429, 502))
+@router.post(
+    "/generate",
+    response_model=GenerateAnswer,
+    responses=responses(404, 409, 429, 502) | THE_PICTURE,
+    openapi_extra=AS_A_FORM,
+)
 async def generate(
     body: GenerateBody, request: Request, runtime: RuntimeDep, idempotency_key: IdempotencyKey = None
 ) -> Response:
     """Generate an image from a text prompt and wait for it. Hanging up cancels this job and no other.
 
-    The headers `X-Job-Id` and `X-Image-Id` name the job and the stored picture.
+    The headers `X-Job-Id` and `X-Image-Id` name the job and the stored picture. `Accept: image/png` answers the picture
+    itself, `image/webp` and `image/jpeg` one made of it; `*/*` is JSON.
     """
+    kind = accepted(", ".join(request.headers.getlist("accept")), several=(body.num_images or 1) > 1)
     job = await submit(body, request, runtime, idempotency_key, wants_png=True)
     try:
         async with _cancelled_on_hangup(job, request, runtime):
             trouble = await runtime.jobs.outcome(job)
         record = succeeded(job, trouble)
-        headers = {"X-Job-Id": job.id, "X-Image-Id": record.id}
-        png, others = await runtime.jobs.picture(job), await _all_of(job, runtime)
-        return spliced([*_parts(job, record, png, others)], headers)
+        return await answer(job, record, await runtime.jobs.picture(job), kind, runtime.registry.store)
     finally:
         runtime.jobs.release(job)
 
@@ -93,7 +98,7 @@ async def submit(
 
 async def _built(model: ModelInfo, body: GenerateBody, runtime: Runtime) -> GenerationRequest:
     """The request, validated; in a thread where pictures came with it, which take a while to decode."""
-    fields = body.model_dump(exclude={"prompt", "model", "priority"})
+    fields = await resolved(body.model_dump(exclude={"prompt", "model", "priority"}), runtime.registry.store)
     if body.init_image is not None:  # the contract's default size is for pictures that start from noise
         fields |= {side: None for side in ("width", "height") if side not in body.model_fields_set}
     build = partial(build_request, model, body.prompt, runtime.registry.available, **fields)
@@ -130,31 +135,6 @@ def succeeded(job: Job, trouble: str | None = None) -> ImageRecord:
     if job.record is None:
         raise job.error or ServiceUnavailable(f"The server is ending; {job.id} goes on when it is back")
     return job.record
-
-
-def _parts(job: Job, record: ImageRecord, png: bytes, others: Sequence[BinaryIO]) -> Iterator[Part]:
-    """The answer's JSON: all pictures in it where several were asked for."""
-    rest = {
-        "generation_time": record.generation_time,
-        "vram_used": record.vram_used,
-        "model": record.model,
-        "seed": record.seed,
-        "parameters": record.parameters,
-        **({"warnings": told} if (told := job.warnings) else {}),
-    }
-    yield from (b'{"image":"', BytesIO(png), b'",' + orjson.dumps(rest)[1:-1])
-    for number, (each, picture) in enumerate(zip(job.records, others, strict=False)):  # no others, no list
-        head = b",{" if number else b',"images":[{'
-        yield from (head + orjson.dumps({"id": each.id, "seed": each.seed})[1:-1] + b',"image":"', picture, b'"}')
-    yield b"]}" if others else b"}"
-
-
-async def _all_of(job: Job, runtime: Runtime) -> list[BinaryIO]:
-    """A job's pictures in their order where it was asked for several; else none."""
-    if job.request.num_images == 1:
-        return []
-    store = runtime.registry.store
-    return [await asyncio.to_thread(store.reader, record.id) for record in job.records]
 
 
 @asynccontextmanager

@@ -12,7 +12,8 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from visioncraft.api.deps import RuntimeDep
 from visioncraft.api.errors import envelope
-from visioncraft.api.openapi import responses
+from visioncraft.api.forms import FormRoute
+from visioncraft.api.openapi import AS_A_FORM, responses
 from visioncraft.api.routes.gallery import entry
 from visioncraft.api.routes.generate import IdempotencyKey, submit
 from visioncraft.api.schemas.errors import JobError
@@ -22,10 +23,10 @@ from visioncraft.jobs.events import Event
 from visioncraft.jobs.job import Job, JobState
 from visioncraft.runtime import Runtime
 
-router = APIRouter(tags=["jobs"])
+router = APIRouter(tags=["jobs"], route_class=FormRoute)
 
 
-@router.post("/jobs", status_code=202, responses=responses(404, 429))
+@router.post("/jobs", status_code=202, responses=responses(404, 429), openapi_extra=AS_A_FORM)
 async def create_job(
     body: GenerateBody,
     request: Request,

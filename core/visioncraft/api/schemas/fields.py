@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from visioncraft.api.schemas.hints import warning
+from visioncraft.inputs import MAX_TEXT
 
 _MOST_WARNINGS = 16
 
@@ -36,6 +37,13 @@ def _number(value: object) -> object:
 Whole = Annotated[int, BeforeValidator(_whole)]
 Number = Annotated[float, BeforeValidator(_number)]
 Text = Annotated[str, Field(strict=True)]
+
+
+class AFile:
+    """Marks a field that takes a picture, which a form may send as a file."""
+
+
+Picture = Annotated[str, Field(strict=True, max_length=MAX_TEXT), AFile()]
 
 
 class Asked(BaseModel):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from visioncraft.api.schemas.fields import Asked, Number, Text, Whole
+from visioncraft.api.schemas.fields import Asked, Number, Picture, Text, Whole
 from visioncraft.api.schemas.hints import FOREIGN as FOREIGN_NAMES
-from visioncraft.inputs import MAX_TEXT
 from visioncraft.requests import MAX_IMAGES, MAX_LORAS, MAX_PROMPT_CHARACTERS, MAX_SEED
 
-_PICTURE = "base64 of a PNG, JPEG or WebP file, or a `data:` URL of one"
+_PICTURE = "base64 of a PNG, JPEG or WebP file, a `data:` URL of one, or the id of a picture in the gallery"
 
 
 class LoRABody(Asked):
@@ -23,9 +22,7 @@ class ControlNetBody(Asked):
     """A ControlNet and what it follows."""
 
     name: Text = Field(min_length=1, max_length=200, description="As `visioncraft models` lists it")
-    image: Text = Field(
-        max_length=MAX_TEXT, description=f"The condition as the ControlNet knows it (edges, depth, a pose): {_PICTURE}"
-    )
+    image: Picture = Field(description=f"The condition as the ControlNet knows it (edges, depth, a pose): {_PICTURE}")
     scale: Number = Field(1.0, ge=0, le=2, allow_inf_nan=False, description="How closely it is followed")
 
 
@@ -92,9 +89,8 @@ class GenerateBody(Asked):
     sampler: Text | None = Field(
         None, max_length=64, description="Sampler by its common name, as `euler_a` or `DPM++ 2M Karras`"
     )
-    init_image: Text | None = Field(
+    init_image: Picture | None = Field(
         None,
-        max_length=MAX_TEXT,
         description=f"The picture to start from: {_PICTURE}. It is scaled to `width` and `height`; where both are left "
         "out, they follow it",
     )
@@ -105,8 +101,8 @@ class GenerateBody(Asked):
         allow_inf_nan=False,
         description="How much of `init_image` is drawn anew; 0.8 unless given, with a `mask` 1",
     )
-    mask: Text | None = Field(
-        None, max_length=MAX_TEXT, description=f"Where `init_image` is drawn anew: white is, black stays; {_PICTURE}"
+    mask: Picture | None = Field(
+        None, description=f"Where `init_image` is drawn anew: white is, black stays; {_PICTURE}"
     )
     loras: list[LoRABody] | None = Field(None, max_length=MAX_LORAS, description="LoRAs to draw with")
     controlnet: ControlNetBody | None = Field(None, description="A ControlNet and what it follows")

@@ -1,0 +1,37 @@
+"""Pictures that a request names instead of sending them: those of the gallery by their id; none by a URL."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from visioncraft.contracts import ImageStore
+from visioncraft.errors import InvalidRequest, NotFound
+from visioncraft.ids import is_image_id
+
+_FIELDS = ("init_image", "mask")
+
+
+async def resolved(fields: Mapping[str, Any], store: ImageStore) -> dict[str, Any]:
+    """The fields of a request with the gallery's pictures in place of their ids. Raises `InvalidRequest`."""
+    found: dict[str, Any] = {name: await _picture(name, fields[name], store) for name in _FIELDS if fields.get(name)}
+    if control := fields.get("controlnet"):
+        found["controlnet"] = {**control, "image": await _picture("controlnet.image", control["image"], store)}
+    return {**fields, **found}
+
+
+async def _picture(field: str, sent: str, store: ImageStore) -> str | bytes:
+    if is_image_id(sent):
+        try:
+            return await asyncio.to_thread(store.open, sent)
+        except NotFound:
+            raise _invalid(field, f"there is no picture {sent} in the gallery") from None
+    if sent[:8].lower().startswith(("http://", "https://")):
+        issue = "a URL is not fetched; send the picture (base64, or a file in a form) or the id of one in the gallery"
+        raise _invalid(field, issue)
+    return sent
+
+
+def _invalid(field: str, issue: str) -> InvalidRequest:
+    return InvalidRequest(f"Invalid {field} provided", field=field, issue=issue)
