@@ -23,7 +23,7 @@ WEB = {"fastapi", "starlette", "fastapi_offline"}
 
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"printing"}),
-    frozenset({"bars", "errors", "ids", "logs", "editing", "models", "files"}),
+    frozenset({"bars", "errors", "ids", "logs", "editing", "models", "files", "running"}),
     frozenset({"types", "shelf", "naming"}),
     frozenset({"contracts"}),
     frozenset({"metadata", "device", "settings", "hookspecs", "wire", "search"}),
@@ -35,7 +35,8 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"registry"}),
     frozenset({"jobs"}),
     frozenset({"runtime"}),
-    frozenset({"status", "drawing"}),
+    frozenset({"status", "client"}),
+    frozenset({"drawing"}),
     frozenset({"api"}),
     frozenset({"app"}),
     frozenset({"cli"}),

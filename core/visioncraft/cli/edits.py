@@ -8,12 +8,15 @@ from typing import Any
 
 from visioncraft.errors import InvalidRequest
 
-_AS_THEY_ARE = ("negative_prompt", "guidance_scale", "width", "height", "seed", "sampler", "strength", "clip_skip")
+_AS_THEY_ARE = (
+    *("negative_prompt", "guidance_scale", "width", "height", "seed", "sampler", "strength", "clip_skip"),
+    *("upscaler", "upscale", "num_images", "leonardo_model", "aspect_ratio", "preset_style", "quality"),
+)
 
 
 def fields(options: Mapping[str, Any]) -> dict[str, Any]:
     """What `build_request` takes beside prompt and model. Raises `InvalidRequest` for an option that means nothing."""
-    return {name: options[name] for name in (*_AS_THEY_ARE, "upscaler", "upscale")} | {
+    return {name: options[name] for name in _AS_THEY_ARE} | {
         "num_inference_steps": options["steps"],
         "init_image": file(options["init_image"]),
         "mask": file(options["mask"]),

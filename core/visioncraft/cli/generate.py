@@ -1,4 +1,4 @@
-"""`visioncraft generate`: one picture, without a server, through the same job as every other picture."""
+"""`visioncraft generate`: pictures through the server that runs here, else without one, as the same jobs."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from visioncraft.cli import edits
+from visioncraft.cli import edits, targets
 from visioncraft.cli.output import print_warnings
 from visioncraft.cli.state import State
 
 if TYPE_CHECKING:
-    from visioncraft.runtime import Runtime
+    from visioncraft.drawing import Drawn
     from visioncraft.settings import Settings
-    from visioncraft.types import GenerationRequest, ImageRecord
 
 _OPTIONS = {
     "num_inference_steps": "--steps",
@@ -51,85 +50,57 @@ def generate(
     hires: Annotated[float | None, typer.Option(help="Draw a second pass so many times as large.")] = None,
     upscaler: Annotated[str | None, typer.Option(help="Enlarge the finished picture: lanczos, or a model.")] = None,
     upscale: Annotated[float | None, typer.Option(help="By how much.")] = None,
+    num_images: Annotated[int | None, typer.Option(help="How many, with seeds that follow each other.")] = None,
+    leonardo_model: Annotated[str | None, typer.Option(help="Which of Leonardo.ai's models; see docs.")] = None,
+    aspect_ratio: Annotated[str | None, typer.Option(help="For Leonardo.ai, as 16:9.")] = None,
+    preset_style: Annotated[str | None, typer.Option(help="For Leonardo.ai, as CINEMATIC.")] = None,
+    quality: Annotated[str | None, typer.Option(help="For Leonardo.ai.")] = None,
+    local: Annotated[
+        bool, typer.Option("--local", help="Draw in this process, also where a server runs that has the model loaded.")
+    ] = False,
+    server: Annotated[
+        str | None,
+        typer.Option(envvar="VISIONCRAFT_URL", help="A server's URL; else the one that has this data folder."),
+    ] = None,
 ) -> None:
-    """Draw a picture, keep it in the gallery and write it to a file."""
+    """Draw a picture, keep it in the gallery and write it to a file.
+
+    Where a server runs with this data folder, it draws: it has the model in memory already.
+    """
     _generate(ctx.obj, dict(ctx.params))
 
 
 def _generate(state: State, options: dict[str, Any]) -> None:
-    import asyncio
-
-    settings = state.settings()
-    target = _writable(options.pop("output"))
-    prompt, model = options.pop("prompt"), options.pop("model")
+    target = targets.writable(options.pop("output"))
+    asked = {"prompt": options["prompt"], "model": options["model"], **edits.fields(options)}
+    url = None if options["local"] else options["server"]
     try:
-        record, png = asyncio.run(_draw(settings, prompt, model, edits.fields(options)))
+        drawn = _drawn(state.settings(), asked, url, options["local"])
     except KeyboardInterrupt:
         typer.echo("Cancelled; nothing was kept", err=True)
         raise typer.Exit(130) from None
-    file = _write(target, record.filename, png)
-    facts = f"{record.width}x{record.height}, seed {record.seed}, {record.generation_time:.1f} s"
-    typer.echo(f"{file}: drawn by {record.model}, {facts}")
-    print_warnings(record.warnings)
+    for number, picture in enumerate(drawn, 1):
+        record = picture.record
+        file = targets.write(target, record.filename, picture.png, number if len(drawn) > 1 else None)
+        facts = f"{record.width}x{record.height}, seed {record.seed}, {record.generation_time:.1f} s"
+        typer.echo(f"{file}: drawn by {record.model}, {facts}")
+        print_warnings(record.warnings)
 
 
-async def _draw(
-    settings: Settings, prompt: str, model: str | None, fields: dict[str, Any]
-) -> tuple[ImageRecord, bytes]:
-    from visioncraft.drawing import drawn
-    from visioncraft.runtime import Runtime
-
-    async with Runtime(settings) as runtime:
-        return await drawn(runtime, _request(runtime, prompt, model, fields), bar=True)
-
-
-def _request(runtime: Runtime, prompt: str, model: str | None, fields: dict[str, Any]) -> GenerationRequest:
-    """Validate, naming the options instead of the API's fields."""
+def _drawn(settings: Settings, asked: dict[str, Any], url: str | None, local: bool) -> list[Drawn]:
+    """The pictures, from a server where there is one; names the options instead of the API's fields."""
+    from visioncraft.client import Client
+    from visioncraft.drawing import drawn_here, drawn_there
     from visioncraft.errors import InvalidRequest
-    from visioncraft.requests import build_request
 
-    chosen = runtime.registry.model(model)
+    server = None if local else Client(settings, url) if url else Client.of_running(settings)
     try:
-        return build_request(chosen, prompt, runtime.registry.available, **fields)
+        if server is None:
+            return drawn_here(settings, asked, bar=True)
+        typer.echo(f"The server at {server.url} draws (--local: this process)", err=True)
+        return drawn_there(server, asked, bar=True)
     except InvalidRequest as error:
         field, issue = str(error.details["field"]), str(error.details["issue"])
         field = "lora" if field.startswith("loras") else field
         option = _OPTIONS.get(field, "--" + field.replace("_", "-"))
         raise InvalidRequest(f"Invalid {option}", field=field, issue=issue) from error
-
-
-def _writable(output: Path | None) -> Path:
-    """The file or folder to write to, tried now: a picture may take minutes. Raises `StorageError`."""
-    target = Path.cwd() if output is None else output
-    if target.is_dir():
-        _try(target / f".visioncraft-{id(target):x}", target)
-    elif not target.parent.is_dir():
-        raise _unwritable(target, f"the folder {target.parent} does not exist")
-    else:
-        _try(target, target)
-    return target
-
-
-def _try(file: Path, named: Path) -> None:
-    existed = file.exists()
-    try:
-        file.open("ab").close()
-        if not existed:
-            file.unlink()
-    except OSError as error:
-        raise _unwritable(named, error.strerror) from error
-
-
-def _write(target: Path, filename: str, png: bytes) -> Path:
-    file = target / filename if target.is_dir() else target
-    try:
-        file.write_bytes(png)
-    except OSError as error:
-        raise _unwritable(file, f"{error.strerror}, but the gallery has it as {filename}") from error
-    return file
-
-
-def _unwritable(path: Path, reason: str | None) -> Exception:
-    from visioncraft.errors import StorageError
-
-    return StorageError(f"{path} cannot be written: {reason}; choose another file with -o")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from visioncraft.bars import progress_bar
-from visioncraft.cli.client import Client
 from visioncraft.cli.output import print_json, print_table, print_warnings
+from visioncraft.client import Client
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -34,7 +34,7 @@ def list_jobs(
 ) -> None:
     """List the newest jobs."""
     chosen = {"limit": limit, **({"status": status} if status else {})}
-    found = Client(ctx.obj, server).ask("GET", "/jobs", params=chosen)["jobs"]
+    found = Client(ctx.obj.settings(), server).ask("GET", "/jobs", params=chosen)["jobs"]
     if as_json:
         print_json(found)
     else:
@@ -44,7 +44,7 @@ def list_jobs(
 @app.command()
 def watch(ctx: typer.Context, job: JobArgument = None, server: ServerOption = None) -> None:
     """Show every step of one job, or of all."""
-    client = Client(ctx.obj, server)
+    client = Client(ctx.obj.settings(), server)
     tasks: dict[str, TaskID] = {}
     with progress_bar() as bar:
         for event in client.events_of(job) if job else client.events():
@@ -56,7 +56,7 @@ def watch(ctx: typer.Context, job: JobArgument = None, server: ServerOption = No
 @app.command()
 def cancel(ctx: typer.Context, jobs: JobsArgument, server: ServerOption = None) -> None:
     """Cancel jobs: at once while they wait, within one step while they draw."""
-    client = Client(ctx.obj, server)
+    client = Client(ctx.obj.settings(), server)
     for job in jobs:
         answer = client.ask("DELETE", f"/jobs/{job}")
         typer.echo(f"{answer['id']}: {answer['stage']}")
@@ -65,13 +65,13 @@ def cancel(ctx: typer.Context, jobs: JobsArgument, server: ServerOption = None) 
 @app.command()
 def pause(ctx: typer.Context, server: ServerOption = None) -> None:
     """Start no further jobs, also after a restart; those that run end."""
-    _print_queue(Client(ctx.obj, server).ask("POST", "/queue/pause"))
+    _print_queue(Client(ctx.obj.settings(), server).ask("POST", "/queue/pause"))
 
 
 @app.command()
 def resume(ctx: typer.Context, server: ServerOption = None) -> None:
     """Start jobs again."""
-    _print_queue(Client(ctx.obj, server).ask("POST", "/queue/resume"))
+    _print_queue(Client(ctx.obj.settings(), server).ask("POST", "/queue/resume"))
 
 
 def _row(job: dict[str, Any]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import typer
 
-from visioncraft.errors import InsufficientVRAM, ModelNotAvailable, VisionCraftError
+from visioncraft.errors import InsufficientVRAM, VisionCraftError
 from visioncraft.printing import visible
 
 _PIPE_WIDTH = 240  # into a pipe a table is as wide as it needs to be, so that nothing is cut
@@ -26,8 +26,10 @@ def _next_steps(error: VisionCraftError) -> list[str]:
     steps = [str(error.details[key]) for key in ("issue", "api_error") if error.details.get(key)]
     if error.details.get("suggestion"):
         steps.append(f"next: {error.details['suggestion']}")
-    if isinstance(error, ModelNotAvailable):
-        steps.append(f"available: {', '.join(error.available_models) or 'none, see `visioncraft models`'}")
+    # An error that a server answered has them among its details.
+    available = getattr(error, "available_models", error.details.get("available_models"))
+    if isinstance(available, list):
+        steps.append(f"available: {', '.join(available) or 'none, see `visioncraft models`'}")
     if isinstance(error, InsufficientVRAM):
         steps.append(f"{error.vram_available} GB free, about {error.vram_required} GB needed; try a smaller size")
     return steps

@@ -8,14 +8,16 @@ import os
 import socket
 import sys
 import threading
+from contextlib import ExitStack
 
 import typer
 import uvicorn
 
 from visioncraft import __version__
 from visioncraft.app import create_app
-from visioncraft.cli.client import url_for
+from visioncraft.client import url_for
 from visioncraft.errors import ConfigurationError
+from visioncraft.running import announced
 from visioncraft.runtime import Runtime
 from visioncraft.settings import Settings
 
@@ -82,16 +84,20 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, runtime: Runtime) -> None:
         super().__init__(config)
         self._runtime = runtime
+        self._said = ExitStack()  # what others are told while this serves
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start listening, then say so."""
         await super().startup(sockets)
         gc.freeze()  # what is loaded by now stays: looking for garbage in it would delay answers by milliseconds
         if sockets and not self.should_exit:
-            typer.echo(greeting(self._runtime, url_of(sockets[0])), err=True)
+            url = url_of(sockets[0])
+            self._said.enter_context(announced(self._runtime.settings.data_path, url))
+            typer.echo(greeting(self._runtime, url), err=True)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no more requests, cancel what is drawn so that those who wait for it get an answer, then end."""
+        self._said.close()
         for server in self.servers:
             server.close()
         await self._runtime.jobs.close()

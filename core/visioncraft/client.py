@@ -4,37 +4,52 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
-from visioncraft.cli.state import State
+from visioncraft.running import server_of
+
+if TYPE_CHECKING:
+    from visioncraft.settings import Settings
+
+_ASK_S = 120.0  # a busy machine decodes what is sent before it answers
 
 
 class Client:
     """A running server.
 
-    Parameters
-    ----------
-    state: The command line's; its settings say where the server is and which token it wants.
-    url: Where it is instead.
+    Args:
+        settings: They have the token that it wants. The server is the one that has their data folder, else the one at
+            their address.
+        url: Where it is instead.
     """
 
-    def __init__(self, state: State, url: str | None = None) -> None:
-        settings = state.settings()
-        self._url = (url or url_for(settings.server.host.strip("[]"), settings.server.port)).rstrip("/")
+    def __init__(self, settings: Settings, url: str | None = None) -> None:
+        found = url or server_of(settings.data_path) or url_for(settings.server.host.strip("[]"), settings.server.port)
+        self.url = found.rstrip("/")
         self._headers = {"Authorization": f"Bearer {settings.token.get_secret_value()}"} if settings.token else {}
+
+    @classmethod
+    def of_running(cls, settings: Settings) -> Self | None:
+        """The server that has these settings' data folder; None where none runs."""
+        url = server_of(settings.data_path)
+        return cls(settings, url) if url else None
 
     def ask(self, method: str, path: str, **options: Any) -> Any:
         """One request; answers its JSON. Raises the server's own error, or `ServiceUnavailable` where there is none."""
+        return json.loads(self.fetch(path, method, **options))
+
+    def fetch(self, path: str, method: str = "GET", **options: Any) -> bytes:
+        """One request; answers its body. Raises as `ask` does."""
         import httpx
 
         try:
-            answer = httpx.request(method, self._url + path, headers=self._headers, timeout=30, **options)
-            document = answer.json()
+            answer = httpx.request(method, self.url + path, headers=self._headers, timeout=_ASK_S, **options)
+            refused = answer.json() if answer.is_error else None
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             raise self._unreachable(error) from error
-        if answer.is_error:
-            raise _as_said(document)
-        return document
+        if refused is not None:
+            raise _as_said(refused)
+        return answer.content
 
     def events_of(self, job: str) -> Iterator[dict[str, Any]]:
         """What happens to one job until its end, from where it stands. Raises as `ask` does."""
@@ -45,7 +60,7 @@ class Client:
         try:
             with (
                 httpx.Client(headers=self._headers, timeout=httpx.Timeout(30, read=None)) as client,
-                connect_sse(client, "GET", self._url + path) as source,
+                connect_sse(client, "GET", self.url + path) as source,
             ):
                 if source.response.is_error:
                     raise _as_said(json.loads(source.response.read()))
@@ -58,7 +73,7 @@ class Client:
         from websockets.exceptions import ConnectionClosed, WebSocketException
         from websockets.sync.client import connect
 
-        address = self._url.replace("http", "ws", 1) + "/ws"
+        address = self.url.replace("http", "ws", 1) + "/ws"
         try:
             with connect(address, additional_headers=self._headers, max_size=None) as socket:
                 yield from (json.loads(message) for message in socket)
@@ -71,7 +86,7 @@ class Client:
         from visioncraft.errors import ServiceUnavailable
 
         said = " ".join(str(error).split())
-        return ServiceUnavailable(f"No VisionCraft server answers at {self._url} ({said}); start it: visioncraft serve")
+        return ServiceUnavailable(f"No VisionCraft server answers at {self.url} ({said}); start it: visioncraft serve")
 
 
 def url_for(host: str, port: int) -> str:
@@ -82,7 +97,13 @@ def url_for(host: str, port: int) -> str:
 
 
 def _as_said(document: Any) -> Exception:
-    from visioncraft.errors import VisionCraftError
+    """The server's refusal. A field at fault is named as the error of the same request drawn here would name it."""
+    from visioncraft.errors import InvalidRequest, VisionCraftError
 
     error = document.get("error", {}) if isinstance(document, dict) else {}
-    return VisionCraftError(str(error.get("message", "the server refused")), **error.get("details", {}))
+    message, details = str(error.get("message", "the server refused")), error.get("details", {})
+    if error.get("code") == InvalidRequest.code and {"field", "issue"} <= details.keys():
+        return InvalidRequest(message, field=str(details["field"]), issue=str(details["issue"]))
+    if "available_models" in error:
+        details = {**details, "available_models": error["available_models"]}
+    return VisionCraftError(message, **details)
