@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from visioncraft.ids import image_filename, is_image_id, new_image_id
     from visioncraft.images import decode_png, encode_png, read_record, read_record_file, webp_thumbnail, with_record
     from visioncraft.keys import ApiKeys
+    from visioncraft.metadata import png_chunks
     from visioncraft.models import (
         Ability,
         ExportedModel,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from visioncraft.shelf import Shelf
     from visioncraft.stores import page_of
     from visioncraft.types import (
+        LEFT_OUT,
         ORIGINAL_SEED,
         BackendStatus,
         DeviceInfo,
@@ -97,6 +99,7 @@ _HOMES = {
     "ids": ("image_filename", "is_image_id", "new_image_id"),
     "images": ("decode_png", "encode_png", "read_record", "read_record_file", "webp_thumbnail", "with_record"),
     "keys": ("ApiKeys",),
+    "metadata": ("png_chunks",),
     "naming": ("ByName", "ids_for", "name_key"),
     "search": ("search_terms",),
     "settings": ("PluginSettings", "Settings"),
@@ -114,6 +117,7 @@ _HOMES = {
         "model_id_of",
     ),
     "types": (
+        "LEFT_OUT",
         "ORIGINAL_SEED",
         "BackendStatus",
         "DeviceInfo",
@@ -132,6 +136,7 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "EVERYTHING",
+    "LEFT_OUT",
     "ORIGINAL_SEED",
     "PLUGIN_API",
     "Ability",
@@ -195,6 +200,7 @@ __all__ = [
     "name_key",
     "new_image_id",
     "page_of",
+    "png_chunks",
     "probe_device",
     "read_bounded",
     "read_record",

@@ -87,6 +87,13 @@ def read_record_file(path: Path) -> ImageRecord | None:
         raise StorageError(f"{path}: {error.message}") from error
 
 
+def png_chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Type and data of each chunk but the pixels', in their order. Raises `StorageError` for a torn file."""
+    for kind, start, end in _layout(png):
+        if kind != b"IDAT":
+            yield kind, png[start + 8 : end - 4]
+
+
 def a1111_parameters(record: ImageRecord) -> str:
     """The `parameters` text: the prompt, the negative prompt on a line of its own, then `Name: value` pairs."""
     pairs = {

@@ -6,6 +6,7 @@ free to import.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -22,6 +23,9 @@ WARNINGS = "warnings"
 
 ORIGINAL_SEED = "original_seed"
 """The fact of a picture from elsewhere that says which seed drew it, where none here can be that."""
+
+LEFT_OUT = "left_out"
+"""The fact of a picture from elsewhere that lists what made it, by its program's names, and is not asked for again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +224,13 @@ class ImageRecord:
         told = self.facts.get(WARNINGS)
         return [str(each) for each in told] if isinstance(told, list | tuple) else []
 
+    @property
+    def left_out(self) -> list[str]:
+        """What a replay of a picture from elsewhere does without, a sentence each."""
+        told = self.facts.get(LEFT_OUT)
+        names = [str(each) for each in told] if isinstance(told, list | tuple) else []
+        return [f"the picture was drawn with {name}, which this replay leaves out" for name in names]
+
 
 @dataclass(frozen=True, slots=True)
 class GalleryQuery:
@@ -302,5 +313,8 @@ class BackendStatus:
 
 
 def tag_key(tag: str) -> str:
-    """The one spelling of a tag: lower case, single spaces."""
-    return " ".join(tag.split()).casefold()
+    """The one spelling of a tag: lower case, single spaces, and an accent in one piece with its letter.
+
+    File names of a Mac have accents as characters of their own, which look the same and are others to a search.
+    """
+    return unicodedata.normalize("NFC", " ".join(unicodedata.normalize("NFC", tag).casefold().split()))

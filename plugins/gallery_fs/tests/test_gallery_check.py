@@ -244,8 +244,10 @@ def test_an_index_that_told_a_name_from_its_id_is_brought_up_to_date_and_not_fil
     with closing(sqlite3.connect(root / "index.sqlite3")) as connection, connection:
         connection.execute("UPDATE pictures SET model_key = 'dream_shaper' WHERE model = 'dream_shaper'")
         connection.execute("UPDATE pictures SET vram_used = 7 WHERE model = 'dream_shaper'")  # as no file says
+        connection.execute("""UPDATE pictures SET tags = '["cafe\u0301", "dark"]' WHERE model = 'dream_shaper'""")
         connection.execute("PRAGMA user_version = 3")
     store.start()
+    assert [record.id for record in store.list(9, query=GalleryQuery(tags=("caf\u00e9",))).items] == saved[:1]
     found = store.list(9, query=GalleryQuery(model="Dream Shaper", sort="oldest"))
     assert [record.id for record in found.items] == saved and found.total == 2
     assert found.items[0].vram_used == 7

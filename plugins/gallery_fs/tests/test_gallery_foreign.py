@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from foreign_files import A1111, COMFY, FLUX, INVOKE, INVOKE_2, PIXELS, take_in,
 from PIL import ExifTags, Image
 from visioncraft import ORIGINAL_SEED, decode_png, read_record
 from visioncraft_gallery_fs.foreign import a1111, comfyui, invokeai
+from visioncraft_gallery_fs.foreign.found import HalfUnderstood
 from visioncraft_gallery_fs.store import GalleryStore
 
 
@@ -197,8 +199,9 @@ NONSENSE += [
 def test_no_text_that_other_programs_may_leave_is_an_error(text: str) -> None:
     for name in ("parameters", "prompt", "invokeai_metadata", "sd-metadata"):
         for reader in (a1111.read, comfyui.read, invokeai.read):
-            found = reader({name: text})
-            assert found is None or json.dumps([dict(found.parameters), dict(found.facts), found.seed])
+            with suppress(HalfUnderstood):
+                found = reader({name: text})
+                assert found is None or json.dumps([dict(found.parameters), dict(found.facts), found.seed])
 
 
 def test_a_prompt_that_speaks_of_negative_prompts_is_split_at_the_last_line_that_begins_so() -> None:

@@ -176,6 +176,8 @@ def _try_to_write(output: Path) -> None:
 def _replay(settings: Settings, record: ImageRecord, output: Path | None) -> None:
     from visioncraft import replay as draw_again  # jobs and their ledger, which no other command needs
 
+    for sentence in record.left_out:
+        typer.echo(f"Warning: {printable(sentence)}", err=True)
     drawn, png = draw_again(settings, record, bar=True)
     if output is not None:
         try:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from visioncraft import (
+    LEFT_OUT,
     ORIGINAL_SEED,
     ImageRecord,
     Marks,
@@ -148,7 +149,12 @@ def _record(picture: ForeignPicture, found: Found, file: Path, modified: float, 
         vram_used=0.0,
         created_at=moment,
         parameters={**found.parameters, "width": picture.width, "height": picture.height},
-        facts={**found.facts, "generator": found.program, "imported": {"sha256": digest, "file": file.name}},
+        facts={
+            **found.facts,
+            **({LEFT_OUT: list(found.left_out)} if found.left_out else {}),
+            "generator": found.program,
+            "imported": {"sha256": digest, "file": file.name},
+        },
     )
     return replace(record, parameters={"prompt": record.prompt, **record.parameters})
 

@@ -23,7 +23,7 @@ from sqlalchemy import (
     table,
     update,
 )
-from visioncraft import name_key
+from visioncraft import name_key, tag_key
 
 LAYOUT = 4
 """Kept in SQLite's `user_version` once the index is known to be complete."""
@@ -147,6 +147,7 @@ def migrate(connection: Connection, layout: int) -> None:
     if layout == _STRICT_KEYS:
         create(connection)  # what damage took of it
         _loosen_keys(connection)
+        _compose_tags(connection)
         connection.exec_driver_sql(f"PRAGMA user_version={LAYOUT}")
     elif layout not in (0, LAYOUT):
         clear(connection)
@@ -159,6 +160,18 @@ def _loosen_keys(connection: Connection) -> None:
     keys = [{"strict": key, "loose": name_key(key)} for key in strict if key != name_key(key)]
     if keys:
         connection.execute(changed, keys)
+
+
+def _compose_tags(connection: Connection) -> None:
+    """Tags as `tag_key` spells them now: an accent in one piece with its letter."""
+    tags = connection.execute(select(counts.c.value).where(counts.c.facet == "tag")).scalars()
+    apart = [tag for tag in tags if tag != tag_key(tag)]
+    held = select(picture_tags.c.key).where(picture_tags.c.tag.in_(apart))
+    found = connection.execute(select(pictures.c.key, pictures.c.tags).where(pictures.c.key.in_(held))).all()
+    changed = update(pictures).where(pictures.c.key == bindparam("row")).values(tags=bindparam("composed"))
+    rows = [{"row": row.key, "composed": sorted({tag_key(tag) for tag in row.tags})} for row in found]
+    if rows:
+        connection.execute(changed, rows)
 
 
 def clear(connection: Connection) -> None:

@@ -82,16 +82,30 @@ async def load_model(body: LoadModelBody, runtime: RuntimeDep) -> LoadModelAnswe
 
 
 async def submit(
-    body: GenerateBody, request: Request, runtime: Runtime, key: str | None, wants_png: bool = False
+    body: GenerateBody,
+    request: Request,
+    runtime: Runtime,
+    key: str | None,
+    wants_png: bool = False,
+    warnings: Sequence[str] = (),
 ) -> Job:
-    """Validate a body and queue its job; the same key gives the same job."""
+    """Validate a body and queue its job; the same key gives the same job.
+
+    Args:
+        body: What is asked for.
+        request: Who asks.
+        runtime: Draws it.
+        key: The client's `Idempotency-Key`.
+        wants_png: Whether the picture's bytes are kept for this caller.
+        warnings: What is to be told with the job, beside what the body itself gives rise to.
+    """
     model = await find_model(body.model if "model" in body.model_fields_set else None, runtime)
     order = Order(
         client=client_of(request),
         priority=body.priority or 0,
         key=key,
         fingerprint=hashlib.sha256(body.model_dump_json().encode("utf-8", "replace")).hexdigest() if key else "",
-        warnings=body.warnings(),
+        warnings=(*body.warnings(), *warnings),
     )
     return await runtime.jobs.submit(await _built(model, body, runtime), order, wants_png)
 

@@ -66,10 +66,11 @@ async def mark_image(image_id: str, body: MarksBody, runtime: RuntimeDep) -> Gal
 async def replay_image(image_id: str, request: Request, response: Response, runtime: RuntimeDep) -> JobAnswer:
     """Draw a picture again from what stands inside its file: same model and version, same picture.
 
-    Queues a job and answers at once, as `POST /jobs` does.
+    Queues a job and answers at once, as `POST /jobs` does. Its `warnings` name what made a picture from another
+    program and is not asked for again.
     """
     record = await asyncio.to_thread(_record_inside, runtime.registry.store, _checked(image_id))
-    job = await submit(_body(record), request, runtime, None)
+    job = await submit(_body(record), request, runtime, None, warnings=record.left_out)
     response.headers["Location"] = f"/jobs/{job.id}"
     return job_answer(job, runtime)
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from visioncraft import ORIGINAL_SEED
+
+
+class HalfUnderstood(ValueError):
+    """Parameters of a known program that cannot be read right; the message says which. Such a picture is not taken."""
+
 
 _INT64 = 2**63
 _DIGITS = re.compile(r"[+-]?[0-9]{1,40}")
@@ -25,6 +30,7 @@ class Found:
     seed: 0 where it is not named, or none that a picture here can have; see `seed_of`.
     parameters: Further fields of `POST /generate`, of the right types.
     facts: Whatever else is worth keeping, JSON-serialisable.
+    left_out: What it was drawn with beside, by the program's own names, which a replay here does without.
     """
 
     program: str
@@ -34,6 +40,7 @@ class Found:
     seed: int = 0
     parameters: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
+    left_out: Sequence[str] = ()
 
 
 def whole(value: object) -> int | None:
@@ -52,6 +59,12 @@ def seed_of(value: object) -> tuple[int, dict[str, Any]]:
     if fitting is None and (number := _integer(value)) is not None:
         return 0, {ORIGINAL_SEED: str(number)}
     return fitting or 0, {}
+
+
+def check_whole(name: str, value: object) -> None:
+    """Raise `HalfUnderstood` for what ought to be a whole number and is there, but is none."""
+    if value is not None and _integer(value) is None:
+        raise HalfUnderstood(f"its parameters have '{name}: {str(value)[:40]}', which is no whole number")
 
 
 def real(value: object) -> float | None:

@@ -10,8 +10,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from visioncraft_gallery_fs.foreign.found import Found, model_name, seed_of, settings
+from visioncraft_gallery_fs.foreign.found import Found, check_whole, model_name, seed_of, settings
 
+_INGREDIENTS = (
+    *("loras", "controlnets", "ipAdapters", "t2iAdapters", "vae", "clip_skip", "init_image", "hrf_enabled"),
+    *("refiner_model", "regions", "control_layers", "canvas_v2_metadata", "ref_images", "seamless_x", "seamless_y"),
+)
+"""What says that more than model, prompts, seed, sampler and size made the picture what it is."""
 _BRACKETS = re.compile(r"\[([^\[\]]*)\]")
 
 
@@ -26,6 +31,8 @@ def read(texts: Mapping[str, str]) -> Found | None:
 
 def _read_newer(said: dict[str, Any]) -> Found:
     model = said.get("model")
+    for name in ("seed", "steps"):
+        check_whole(name, said.get(name))
     seed, unusual = seed_of(said.get("seed"))
     named = (model.get("name") or model.get("model_name")) if isinstance(model, dict) else model
     return Found(
@@ -36,11 +43,14 @@ def _read_newer(said: dict[str, Any]) -> Found:
         seed,
         settings(said.get("steps"), said.get("cfg_scale"), _sampler(said.get("scheduler"))),
         {name: said[name] for name in ("app_version", "generation_mode") if isinstance(said.get(name), str)} | unusual,
+        [name for name in _INGREDIENTS if said.get(name)],
     )
 
 
 def _read_older(said: dict[str, Any], image: dict[str, Any]) -> Found:
     """Version 2 wrote what a picture should not show in brackets within the prompt."""
+    for name in ("seed", "steps"):
+        check_whole(name, image.get(name))
     seed, unusual = seed_of(image.get("seed"))
     prompts = image.get("prompt")
     parts = prompts if isinstance(prompts, list) else [prompts]
