@@ -107,9 +107,7 @@ def test_a_state_changes_with_the_files_and_not_with_bystanders(tmp_path: Path) 
     weights_file.write_bytes(b"1234")
     before = state_of(folder)
     (folder / "unet" / "._x.safetensors").touch()
-    (folder / "odd").symlink_to("odd")
-    assert state_of(folder) != before, "an entry came"
-    (folder / "odd").unlink()
+    (folder / "odd").symlink_to("odd")  # leads nowhere, so nothing of it can be read
     assert state_of(folder) == before
     facts = weights_file.stat()
     other = tmp_path / "other"

@@ -122,7 +122,8 @@ def state_of(path: Path, depth: int = 2) -> Hashable:
         entries = sorted(entry.name for entry in os.scandir(path) if not is_bystander(entry.name))
     except OSError:
         return None
-    return tuple((name, state_of(path / name, depth - 1)) for name in entries)
+    states = ((name, state_of(path / name, depth - 1)) for name in entries)
+    return tuple(each for each in states if each[1] is not None)
 
 
 def _looked_at(root: Path, path: Path, wanted: Callable[[Path, bool], bool]) -> tuple[FoundFile | None, bool]:

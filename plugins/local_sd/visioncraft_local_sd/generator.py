@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -69,6 +69,7 @@ class LocalSD(Generator):
         self.concurrency = settings.concurrency
         self._settings = settings
         self._library = Library(settings, data_path)
+        self.configured = self._library.tables
         self._collection = Collection(self._library)
         self._engine = Engine(settings.threads)
         self._measured, self._compiled = data_path / "precision.json", data_path / "compiled"
@@ -157,7 +158,12 @@ class LocalSD(Generator):
         )
 
     def _held(self, model: ModelInfo, progress: Progress) -> AbstractContextManager[LoadedModel]:
-        return self._shelf.hold(model.id, lambda: self._load(model, progress))
+        return self._shelf.hold(model.id, lambda: self._load(model, progress), self._version(model))
+
+    def _version(self, model: ModelInfo) -> Hashable:
+        """Tells the files that a model draws with from others that are put in their place."""
+        vae = self._library.vae(model)
+        return self._library.state(model), vae and self._collection.state("vae")
 
     def _load(self, model: ModelInfo, progress: Progress) -> LoadedModel:
         progress.stage("loading")

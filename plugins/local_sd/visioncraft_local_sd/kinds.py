@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from visioncraft_local_sd.checkpoints import read_checkpoint, tensor_shapes
-from visioncraft_local_sd.safety import CheckpointRefused, check_single_file, read_json
+from visioncraft import is_bystander
+
+from visioncraft_local_sd.checkpoints import Checkpoint, read_checkpoint
+from visioncraft_local_sd.headers import Shapes, tensor_shapes
+from visioncraft_local_sd.safety import CheckpointRefused, check_single_file, read_json, refused
 
 Kind = Literal["checkpoint", "lora", "controlnet", "embedding", "vae", "upscaler"]
-Shapes = Mapping[str, tuple[int, ...]]
 
 FOLDERS: Mapping[Kind, str] = {
     "checkpoint": "",
@@ -54,16 +56,25 @@ class Recognised:
 
 
 def recognise(path: Path) -> Recognised:
-    """What a `.safetensors` file or a diffusers folder is. Raises `CheckpointRefused` for anything else."""
+    """What a `.safetensors` file or a diffusers folder is. Raises `CheckpointRefused` for anything else.
+
+    Raises `FileNotFoundError` for what was removed while it was looked at.
+    """
     if not path.exists():
         raise CheckpointRefused(f"{path} does not exist")
-    if path.is_dir():
-        return _folder(path)
+    try:
+        return _folder(path) if path.is_dir() else _file(path)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # whatever somebody wrote into a file: it is that file's trouble alone
+        raise refused(path, error) from error
+
+
+def _file(path: Path) -> Recognised:
     check_single_file(path)
     shapes = tensor_shapes(path)
     if any(key.startswith("model.diffusion_model.") for key in shapes):
-        checkpoint = read_checkpoint(path)
-        return Recognised("checkpoint", checkpoint.family, "inpainting" if checkpoint.inpaints else "")
+        return _whole(read_checkpoint(path))
     found = _lora(shapes) or _controlnet(shapes) or _embedding(shapes) or _vae(shapes) or _upscaler(shapes)
     if found is None:
         raise CheckpointRefused(f"{path.name} is none of: {', '.join(FOLDERS)}; nothing here can use it")
@@ -71,14 +82,22 @@ def recognise(path: Path) -> Recognised:
 
 
 def _folder(path: Path) -> Recognised:
-    if (path / "model_index.json").is_file():
-        checkpoint = read_checkpoint(path)
-        return Recognised("checkpoint", checkpoint.family, "inpainting" if checkpoint.inpaints else "")
+    if (path / "model_index.json").exists():
+        return _whole(read_checkpoint(path))
     config = read_json(path / "config.json")
     kind = _CLASSES.get(str(config.get("_class_name")))
-    if kind is None or not list(path.glob("*.safetensors")):
+    weights = [file for file in path.glob("*.safetensors") if not is_bystander(file.name)]
+    if kind is None or not weights:
         raise CheckpointRefused(f"{path.name} is no diffusers folder of a model, a ControlNet or a VAE in safetensors")
-    return Recognised(kind, _FAMILY_OF_CONTEXT.get(int(config.get("cross_attention_dim") or 0), ""))
+    for file in weights:
+        tensor_shapes(file)
+    context = config.get("cross_attention_dim")
+    return Recognised(kind, _FAMILY_OF_CONTEXT.get(context, "") if isinstance(context, int) else "")
+
+
+def _whole(checkpoint: Checkpoint) -> Recognised:
+    words = ("inpainting" if checkpoint.inpaints else "", checkpoint.variant or "")
+    return Recognised("checkpoint", checkpoint.family, " ".join(filter(None, words)))
 
 
 def _lora(shapes: Shapes) -> Recognised | None:
@@ -97,7 +116,7 @@ def _lora(shapes: Shapes) -> Recognised | None:
 def _controlnet(shapes: Shapes) -> Recognised | None:
     if not any(mark in shapes for mark in _CONTROL_MARKS):
         return None
-    contexts = (shape[-1] for key, shape in shapes.items() if key.endswith("attn2.to_k.weight"))
+    contexts = (shape[-1] for key, shape in shapes.items() if shape and key.endswith("attn2.to_k.weight"))
     return Recognised("controlnet", _FAMILY_OF_CONTEXT.get(next(contexts, 0), ""))
 
 

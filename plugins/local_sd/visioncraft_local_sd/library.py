@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import get_args
 
-from visioncraft import Ability, Limits, ModelInfo, canonical_id, model_id_of
+from visioncraft import Ability, ByName, FoundFile, Limits, ModelInfo, canonical_id, find_below, state_of
 
 from visioncraft_local_sd.checkpoints import Checkpoint, read_checkpoint
+from visioncraft_local_sd.names import named_files
 from visioncraft_local_sd.safety import PICKLES, CheckpointRefused
-from visioncraft_local_sd.settings import LocalSDSettings
+from visioncraft_local_sd.settings import LocalSDSettings, ModelEntry
 
 ENGINE = "diffusers"
 """The engine this plugin runs."""
@@ -32,6 +35,8 @@ _FACTS = {  # what people read of a family: vram_required, max_resolution
     "sd2": ("5-7GB", (1024, 1024), "A Stable Diffusion 2.x model"),
     "sdxl": ("8-12GB", (2048, 2048), "A Stable Diffusion XL model"),
 }
+_NO_MODELS = frozenset({"loras", "controlnets", "embeddings", "vaes", "upscalers", "taesd", "taesdxl"})
+_MARKS = ("model_index.json", "config.json", "unet/config.json")  # of a folder that is one model, or meant to be one
 _log = logging.getLogger("visioncraft.local_sd")
 
 
@@ -51,10 +56,15 @@ class Library:
         self._hf_cache = None if settings.hf_cache == "auto" else Path(settings.hf_cache).expanduser()
         self._warned: set[str] = set()
 
-    @property
+    @cached_property
     def named(self) -> frozenset[str]:
         """Ids of the models that settings say the place of."""
         return frozenset(model_id for model_id, entry in self._settings.models.items() if entry.path is not None)
+
+    @cached_property
+    def tables(self) -> frozenset[str]:
+        """Names of the models that settings say something else of, whoever lists them."""
+        return frozenset(self._settings.models) - self.named
 
     @property
     def hf_cache(self) -> Path:
@@ -66,26 +76,32 @@ class Library:
         return Path(HF_HUB_CACHE)
 
     def models(self) -> list[ModelInfo]:
-        """Every model, also those that cannot draw; a model that settings name hides others of its id."""
-        found: dict[str, ModelInfo] = {}
-        for info in (*self._named(), *self._in_folder(), self._sd15()):
-            found.setdefault(canonical_id(info.id), info)
-        return list(found.values())
+        """Every model, also those that cannot draw; a model that settings name hides others of its name."""
+        found = self._found()
+        entries = self._entries(found)
+        return [self._described(info, entries.get(info.id, ModelEntry())) for info in found]
 
     def checkpoint(self, model: ModelInfo) -> Checkpoint:
         """The checked checkpoint behind a model. Raises `CheckpointRefused`."""
-        if model.source is None:
+        place = self._place(model)
+        if place is None:
             raise CheckpointRefused(model.suggestion or f"model '{model.id}' names no weights")
-        entry = self._settings.models.get(model.id)
-        path = Path(model.source).expanduser()
-        if not path.exists():
-            path = self.cached(model.source) or path
-        return read_checkpoint(path, entry.prediction_type if entry else "auto")
+        return read_checkpoint(place, self.entry(model).prediction_type)
+
+    def state(self, model: ModelInfo) -> Hashable:
+        """Another one whenever a model's files are others; None where there are none."""
+        place = self._place(model)
+        return None if place is None else state_of(place)
+
+    def entry(self, model: ModelInfo) -> ModelEntry:
+        """What settings say of a model, this plugin's or another's, under whatever name of its own."""
+        if not self._settings.models:
+            return ModelEntry()
+        return self._entries([*self._found(), model]).get(model.id, ModelEntry())
 
     def vae(self, model: ModelInfo) -> str:
         """The name of the VAE that settings have a model draw with; empty for its own."""
-        entry = self._settings.models.get(model.id)
-        return entry.vae if entry else ""
+        return self.entry(model).vae
 
     def cached(self, repository: str) -> Path | None:
         """The newest snapshot of a hub repository in the Hugging Face cache, without asking the network."""
@@ -116,35 +132,59 @@ class Library:
                 return replace(info, source=str(snapshot))
         return replace(info, available=False, suggestion=f"visioncraft models pull {SD15}")
 
+    def _found(self) -> list[ModelInfo]:
+        """Every model by its names and place, nothing of it looked at."""
+        named, files = list(self._named()), list(self._in_folder())
+        known = ByName(files)
+        hidden = {id(known.get(info.id)) for info in named}
+        found: dict[str, ModelInfo] = {}
+        for info in (*named, *(info for info in files if id(info) not in hidden), self._sd15()):
+            found.setdefault(canonical_id(info.id), info)
+        return list(found.values())
+
+    def _entries(self, models: list[ModelInfo]) -> Mapping[str, ModelEntry]:
+        """What settings say of these models, by id."""
+        known = ByName(models)
+        meant = ((known.get(name), entry) for name, entry in self._settings.models.items())
+        return {info.id: entry for info, entry in meant if info is not None}
+
+    def _place(self, model: ModelInfo) -> Path | None:
+        if model.source is None:
+            return None
+        path = Path(model.source).expanduser()
+        return path if path.exists() else self.cached(model.source) or path
+
     def _named(self) -> Iterator[ModelInfo]:
         for model_id, entry in self._settings.models.items():
-            if entry.path is None:
-                continue
-            info = self._describe(entry.path.expanduser(), model_id)
-            yield replace(info, name=entry.name or info.name, description=entry.description or info.description)
+            if entry.path is not None:
+                yield _info(model_id, model_id, str(entry.path.expanduser()))
 
     def _in_folder(self) -> Iterator[ModelInfo]:
-        try:
-            entries = sorted(self.models_dir.iterdir())
-        except OSError:  # the folder appears with the first model
-            return
-        for path in entries:
-            if path.name.startswith("."):
-                continue
-            file_like = path.suffix.lower() in {".safetensors", *PICKLES}
-            if file_like or (path / "model_index.json").is_file():
-                stem = path.stem if file_like else path.name
-                yield self._describe(path, model_id_of(stem), stem)
+        found = [each for each in find_below(self.models_dir, _is_model, _NO_MODELS) if not _has_safe_twin(each)]
+        for each in named_files(found):
+            info = _info(each.id, each.aliases[0], str(each.file.path))
+            if each.file.trouble:  # its place may be no text, which nothing could be sent with
+                trouble = f"{each.file.name} {each.file.trouble}"
+                self._warn_once(trouble, f"model '{each.id}' is not available: {trouble}")
+                info = replace(info, source=None, available=False, suggestion=trouble)
+            yield replace(info, aliases=each.aliases)
 
-    def _describe(self, path: Path, model_id: str, name: str = "") -> ModelInfo:
-        info = ModelInfo(id=model_id, name=name or model_id, engine=ENGINE, source=str(path), abilities=ABILITIES)
+    def _described(self, info: ModelInfo, entry: ModelEntry) -> ModelInfo:
+        """A model as people read of it, after a look at what it is."""
+        known = info.description  # of Stable Diffusion 1.5 everything is known, wherever it lies
+        info = replace(info, name=entry.name or info.name, description=entry.description or known)
+        if known or info.source is None:
+            return info
         try:
-            vram, resolution, description = _FACTS[read_checkpoint(path).family]
+            checkpoint = read_checkpoint(Path(info.source), entry.prediction_type)
         except CheckpointRefused as refused:
-            self._warn_once(str(path), f"model '{model_id}' is not available: {refused}")
+            self._warn_once(f"{info.id} {refused}", f"model '{info.id}' is not available: {refused}")
             return replace(info, available=False, suggestion=str(refused))
+        vram, resolution, description = _FACTS[checkpoint.family]
+        if checkpoint.title:
+            description += f", which its maker calls {checkpoint.title}"
         limits = Limits(max_resolution=resolution)
-        return replace(info, vram_required=vram, description=description, limits=limits)
+        return replace(info, vram_required=vram, description=entry.description or description, limits=limits)
 
     def _readable(self, snapshot: Path) -> bool:
         try:
@@ -158,3 +198,21 @@ class Library:
         if key not in self._warned:
             self._warned.add(key)
             _log.warning(message)
+
+
+def _info(model_id: str, name: str, source: str) -> ModelInfo:
+    return ModelInfo(id=model_id, name=name, engine=ENGINE, source=source, abilities=ABILITIES)
+
+
+def _is_model(path: Path, folder: bool) -> bool:
+    if folder:
+        return any(os.path.lexists(path / mark) for mark in _MARKS)
+    return path.suffix.lower() in {".safetensors", *PICKLES}
+
+
+def _has_safe_twin(found: FoundFile) -> bool:
+    """Whether this is a pickle, which nobody may load, beside the same model's weights."""
+    if found.path.suffix.lower() not in PICKLES:
+        return False
+    folder = found.path.with_suffix("")
+    return found.path.with_suffix(".safetensors").exists() or (folder.is_dir() and _is_model(folder, True))

@@ -18,13 +18,15 @@ import transformers
 from visioncraft_local_sd.checkpoints import INPAINTING_CHANNELS, Checkpoint
 from visioncraft_local_sd.choices import Choices
 from visioncraft_local_sd.compiling.network import CompileChoice
+from visioncraft_local_sd.components import linked
 from visioncraft_local_sd.editing.parts import Parts
 from visioncraft_local_sd.engine.decoding import slice_vae
 from visioncraft_local_sd.engine.engine import Engine
-from visioncraft_local_sd.memory import Footprint, MemoryMode
+from visioncraft_local_sd.memory import Footprint, MemoryMode, is_out_of_memory
 from visioncraft_local_sd.pipeline import DTYPES, LoadedModel
 from visioncraft_local_sd.precision import settle_on_cpu
 from visioncraft_local_sd.preview import PreviewChoice
+from visioncraft_local_sd.safety import CheckpointRefused
 from visioncraft_local_sd.tokenizer import clip_tokenizer
 from visioncraft_local_sd.vaes import load_vae
 
@@ -58,7 +60,7 @@ def load_pipeline(
     parts: Finds what else it can draw with.
     compiling: What settings say of compiling the denoiser.
 
-    Raises `CheckpointRefused` for a VAE that does not fit.
+    Raises `CheckpointRefused` for weights that are not what they looked like, and for a VAE that does not fit.
     """
     _be_quiet()
     # Read in a thread that ends, so that pictures go on meanwhile and no second pool of OpenMP's threads stays.
@@ -82,25 +84,53 @@ def engine_name() -> str:
 
 
 def _open(checkpoint: Checkpoint, device: str, dtype: torch.dtype) -> Any:
-    xl = checkpoint.family == "sdxl"
-    pipeline_class: Any = diffusers.StableDiffusionXLPipeline if xl else diffusers.StableDiffusionPipeline
-    common: dict[str, Any] = {"dtype": dtype, "local_files_only": True, "feature_extractor": None}
-    common["image_encoder"] = None
-    if checkpoint.family != "sdxl":
-        common |= {"safety_checker": None, "requires_safety_checker": False}
-    if checkpoint.single_file:
-        with TemporaryDirectory() as folder:
-            common |= _tokenizers(checkpoint) | {"config": str(_config_of(checkpoint, Path(folder)))}
-            pipe = pipeline_class.from_single_file(str(checkpoint.path), **common)
-    else:
-        common |= {"use_safetensors": True, "variant": checkpoint.variant}
-        pipe = pipeline_class.from_pretrained(str(checkpoint.path), **common)
+    try:
+        with TemporaryDirectory(prefix="visioncraft-model-") as folder:
+            pipe = _read(checkpoint, Path(folder), dtype)
+    except Exception as error:  # diffusers raises what it pleases over a file that only looked like a model
+        if is_out_of_memory(error):
+            raise
+        raise _not_whole(checkpoint, " ".join(str(error).split())[:200] or type(error).__name__) from error
+    _check_whole(pipe, checkpoint)
     pipe.set_progress_bar_config(disable=True)
     _correct_schedule(pipe, checkpoint)
     if checkpoint.vae is not None:
         pipe.vae = load_vae(checkpoint.vae, checkpoint.config_folder, pipe.vae, dtype)
     _lay_out(pipe, device)
     return pipe
+
+
+def _read(checkpoint: Checkpoint, folder: Path, dtype: torch.dtype) -> Any:
+    """The pipeline of a checkpoint; `folder` is empty and goes when it is read."""
+    xl = checkpoint.family == "sdxl"
+    pipeline_class: Any = diffusers.StableDiffusionXLPipeline if xl else diffusers.StableDiffusionPipeline
+    common: dict[str, Any] = {"dtype": dtype, "local_files_only": True, "feature_extractor": None}
+    common["image_encoder"] = None
+    if not xl:
+        common |= {"safety_checker": None, "requires_safety_checker": False}
+    if checkpoint.single_file:
+        common |= _tokenizers(checkpoint) | {"config": str(_config_of(checkpoint, folder))}
+        return pipeline_class.from_single_file(str(checkpoint.path), **common)
+    # Nothing but what was chosen and checked: diffusers fails over names in a folder that are not its own.
+    return pipeline_class.from_pretrained(str(linked(checkpoint.files, folder)), use_safetensors=True, **common)
+
+
+def _check_whole(pipe: Any, checkpoint: Checkpoint) -> None:
+    """What a file lacks diffusers leaves empty, and transformers draws by lot, with a line in a log at most."""
+    for part, there in checkpoint.parameters.items():
+        wanted = sum(each.numel() for each in getattr(pipe, part).parameters())
+        empty = [name for name, each in getattr(pipe, part).named_parameters() if each.is_meta]
+        if empty or there < wanted:
+            lacks = f", among them {empty[0]}" if empty else ""
+            raise _not_whole(checkpoint, f"its {part} lacks weights{lacks}")
+
+
+def _not_whole(checkpoint: Checkpoint, reason: str) -> CheckpointRefused:
+    known = {"sd1": "Stable Diffusion 1.x", "sd2": "Stable Diffusion 2.x", "sdxl": "Stable Diffusion XL"}
+    return CheckpointRefused(
+        f"{checkpoint.path.name} is no whole {known[checkpoint.family]} model, but a distilled, pruned or damaged one: "
+        f"{reason}"
+    )
 
 
 def _config_of(checkpoint: Checkpoint, folder: Path) -> Path:

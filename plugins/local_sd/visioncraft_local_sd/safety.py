@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from visioncraft import read_bounded
+
 PICKLES = frozenset({".ckpt", ".bin", ".pt", ".pth", ".pkl", ".pickle"})
 """Suffixes of formats whose loading can run code."""
 
@@ -48,7 +50,19 @@ def check_single_file(path: Path) -> None:
         raise CheckpointRefused(f"{path.name} is neither a .safetensors file nor a diffusers folder")
 
 
-def check_folder(folder: Path) -> dict[str, Any]:
+def refused(path: Path, error: Exception) -> CheckpointRefused:
+    """What to say of a file or folder that raised something: it is refused, whatever was wrong with it."""
+    if isinstance(error, CheckpointRefused):
+        return error
+    if isinstance(error, OSError):
+        file = Path(error.filename) if isinstance(error.filename, str) else path
+        shown = file.relative_to(path.parent).as_posix() if file.is_relative_to(path.parent) else file.name
+        return CheckpointRefused(f"{shown} cannot be read: {error.strerror or error}")
+    said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    return CheckpointRefused(f"{path.name} is not what it looks like ({said}); fetch it again")
+
+
+def check_index(folder: Path) -> dict[str, Any]:
     """The checked content of a folder's `model_index.json`. Raises `CheckpointRefused`, naming the file and the key."""
     index = read_json(folder / "model_index.json")
     pipeline = index.get("_class_name")
@@ -59,25 +73,39 @@ def check_folder(folder: Path) -> dict[str, Any]:
     for name, value in index.items():
         if not name.startswith("_") and isinstance(value, list | dict):
             _check_component(name, value)
-    # Level by level, because `rglob` passes by a folder that is a link, which loading would follow.
-    for file in (*folder.glob("*.json"), *folder.glob("*/*.json")):
-        _check_config(file, file.relative_to(folder).as_posix())
     return index
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object. Raises `CheckpointRefused` where it is missing, damaged or no object."""
+    """A JSON object. Raises `CheckpointRefused` where it is missing, damaged, no object or no regular file."""
+    shown = f"{path.parent.name}/{path.name}"
     try:
-        if path.stat().st_size > _MAX_JSON:
-            raise CheckpointRefused(f"{path.name} is larger than {_MAX_JSON >> 20} MB; no configuration is")
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_bounded(path, _MAX_JSON).decode("utf-8"))
     except FileNotFoundError:
-        raise CheckpointRefused(f"{path.parent.name}/{path.name} is missing") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointRefused(f"{path.parent.name}/{path.name} is not readable JSON") from error
+        raise CheckpointRefused(f"{shown} is missing") from None
+    except OSError as error:
+        raise CheckpointRefused(f"{shown} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise CheckpointRefused(f"{shown} is not readable JSON") from error
     if not isinstance(content, dict):
-        raise CheckpointRefused(f"{path.parent.name}/{path.name} is not a JSON object")
+        raise CheckpointRefused(f"{shown} is not a JSON object")
     return content
+
+
+def check_config(file: Path) -> None:
+    """Raise `CheckpointRefused` where a configuration asks for code, or for files that lie elsewhere."""
+    if file.name in {"vocab.json", "tokenizer.json"}:  # large word lists, which name no code
+        return
+    shown = f"{file.parent.name}/{file.name}"
+    for key, value in _entries(read_json(file)):
+        if key == "auto_map" or (key == "trust_remote_code" and value):
+            raise CheckpointRefused(f"{shown}: '{key}' asks for remote code, which is never run")
+        if key == "quantization_config":
+            raise CheckpointRefused(f"{shown}: '{key}': quantised checkpoints are not supported; use the full one")
+        if "attn_implementation" in key and isinstance(value, str) and not value.isidentifier():
+            raise CheckpointRefused(f"{shown}: '{key}' names code to download, which is never run")
+        if key == "weight_map":
+            _check_shards(value, shown)
 
 
 def _check_component(name: str, value: Any) -> None:
@@ -92,20 +120,6 @@ def _check_component(name: str, value: Any) -> None:
     allowed = _CLASSES.get(name)
     if allowed is None or not allowed.fullmatch(f"{library}.{class_name}"):
         raise CheckpointRefused(f"model_index.json: {name}: {library}.{class_name:.80} is not a class this loads")
-
-
-def _check_config(file: Path, shown: str) -> None:
-    if file.name in {"vocab.json", "tokenizer.json"}:  # large word lists, which name no code
-        return
-    for key, value in _entries(read_json(file)):
-        if key == "auto_map" or (key == "trust_remote_code" and value):
-            raise CheckpointRefused(f"{shown}: '{key}' asks for remote code, which is never run")
-        if key == "quantization_config":
-            raise CheckpointRefused(f"{shown}: '{key}': quantised checkpoints are not supported; use the full one")
-        if "attn_implementation" in key and isinstance(value, str) and not value.isidentifier():
-            raise CheckpointRefused(f"{shown}: '{key}' names code to download, which is never run")
-        if key == "weight_map":
-            _check_shards(value, shown)
 
 
 def _check_shards(value: Any, shown: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import diffusers
 import torch
 
+from visioncraft_local_sd.memory import is_out_of_memory
 from visioncraft_local_sd.safety import CheckpointRefused
 
 
@@ -32,7 +33,9 @@ def load_vae(path: Path, configs: Path, own: Any, dtype: torch.dtype) -> Any:
             vae = kind.from_pretrained(str(path), use_safetensors=True, **common)
         else:
             vae = kind.from_single_file(str(path), config=str(configs), subfolder="vae", **common)
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except Exception as error:  # diffusers raises what it pleases over a file that is another model's
+        if is_out_of_memory(error):
+            raise
         raise CheckpointRefused(f"the VAE '{path.stem}' does not fit this model: {str(error)[:200]}") from error
     whole = not any(parameter.is_meta for parameter in vae.parameters())
     if not whole or _latents(vae) != _latents(own):

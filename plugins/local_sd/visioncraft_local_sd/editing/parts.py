@@ -30,4 +30,4 @@ class Parts:
 
     def words(self) -> Mapping[str, Path]:
         """Every learned word with its file."""
-        return {part.id: Path(part.path) for part in self._collection.parts("embedding")}
+        return {part.id: Path(part.path) for part in self._collection.parts("embedding") if not part.trouble}
