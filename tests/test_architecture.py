@@ -23,12 +23,14 @@ WEB = {"fastapi", "starlette", "fastapi_offline"}
 
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"printing"}),
-    frozenset({"bars", "errors", "ids", "logs", "editing", "models", "files", "running"}),
+    frozenset({"bars", "errors", "ids", "lifeline", "logs", "editing", "models", "files", "running"}),
     frozenset({"types", "shelf", "naming"}),
     frozenset({"contracts"}),
     frozenset({"metadata", "device", "settings", "hookspecs", "wire", "search"}),
+    frozenset({"pixels"}),
     frozenset({"images", "stores", "keys", "spawn", "zipping"}),
     frozenset({"inputs", "isolated", "answers", "builtin", "distributions"}),
+    frozenset({"decoding"}),
     frozenset({"requests"}),
     frozenset({"plugins"}),
     frozenset({"worker", "pools"}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from stepping import Coroutine, Stepper, Waiter, play, running, submit
 from visioncraft.errors import (
     GenerationFailed,
     InsufficientVRAM,
+    InvalidRequest,
     JobCancelled,
     RateLimitExceeded,
     ServiceUnavailable,
@@ -17,6 +19,8 @@ from visioncraft.errors import (
 )
 from visioncraft.images import read_record
 from visioncraft.jobs.job import JobState, Order
+from visioncraft.requests import build_request
+from visioncraft.types import GenerationRequest
 
 
 def test_a_job_ends_with_its_picture_stored_and_the_same_bytes_in_hand() -> None:
@@ -103,6 +107,40 @@ def test_past_its_bound_the_queue_refuses_and_says_when_to_come_back() -> None:
                 await job.wait()
             assert (await submit(runtime, "again")).state is JobState.RUNNING
             assert "one too many" not in generator.taken
+
+    play(scene)
+
+
+def test_a_request_is_made_whole_in_its_place_in_the_queue_and_not_at_all_where_it_is_refused() -> None:
+    async def scene() -> None:
+        async with running(Stepper(), capacity=2) as runtime:
+            await runtime.jobs.pause()
+            request = build_request(
+                runtime.registry.model("stepper"), "a cat", width=8, height=8, num_inference_steps=2
+            )
+            going_on, begun = asyncio.Event(), asyncio.Queue[str]()
+
+            async def whole() -> GenerationRequest:
+                begun.put_nowait("begun")
+                await going_on.wait()
+                return replace(request, prompt="a whole cat")
+
+            async def refused() -> GenerationRequest:
+                raise InvalidRequest("Invalid mask provided", field="mask", issue="not a readable picture")
+
+            waiting = [asyncio.create_task(runtime.jobs.submit(request, complete=whole)) for _ in range(2)]
+            assert [await begun.get() for _ in waiting] == ["begun"] * 2
+            with pytest.raises(RateLimitExceeded):
+                await runtime.jobs.submit(request, complete=whole)
+            assert begun.empty() and runtime.jobs.queued == 2 and runtime.jobs.live() == []
+            going_on.set()
+            jobs = [await task for task in waiting]
+            assert {job.request.prompt for job in jobs} == {"a whole cat"}
+            assert all(job.request.job_id == job.id for job in jobs)
+            await runtime.jobs.cancel(jobs[0].id)
+            with pytest.raises(InvalidRequest):
+                await runtime.jobs.submit(request, complete=refused)
+            assert runtime.jobs.queued == 1, "its place is free again"
 
     play(scene)
 

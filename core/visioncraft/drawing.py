@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pybase64
@@ -13,7 +14,7 @@ import pybase64
 from visioncraft.client import Client
 from visioncraft.errors import ServiceUnavailable, StorageUnavailable, VisionCraftError
 from visioncraft.images import read_record
-from visioncraft.requests import build_request, request_fields
+from visioncraft.requests import plan_request, request_fields
 from visioncraft.settings import Settings
 from visioncraft.types import ImageRecord
 
@@ -103,8 +104,8 @@ async def _drawn_here(settings: Settings, asked: dict[str, Any], bar: bool) -> l
 
 async def _drawn(runtime: Runtime, asked: dict[str, Any], bar: bool) -> list[Drawn]:
     model = runtime.registry.model(asked.pop("model", None))
-    request = build_request(model, known=runtime.registry.available, **asked)
-    job = await runtime.jobs.submit(request)
+    plan = plan_request(model, known=runtime.registry.available, **asked)
+    job = await runtime.jobs.submit(plan.request, complete=partial(plan.complete, runtime.decoders))
     with _watched(model.id) if bar else nullcontext(_nothing) as show:
         watcher = asyncio.create_task(_show_all(runtime.jobs.watch(job), show))
         trouble = await runtime.jobs.outcome(job)

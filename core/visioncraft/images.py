@@ -6,24 +6,22 @@ Pillow and isal wait until a picture needs them, so importing this module costs 
 
 from __future__ import annotations
 
-import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from visioncraft.errors import GenerationFailed, StorageError
 from visioncraft.metadata import SIGNATURE, a1111_parameters, chunk, read_record, read_record_file, with_record
+from visioncraft.pixels import NoPicture, opaque, small, upright
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from PIL import Image
 
     from visioncraft.types import ImageRecord
 
-__all__ = ["decode_png", "encode_png", "read_record", "read_record_file", "webp_thumbnail", "with_record"]
-
-MAX_PIXELS = 2**26
-"""The largest picture that is decoded, in pixels (8192 x 8192): a small file may claim to be a huge one."""
+__all__ = ["as_png", "decode_png", "encode_png", "read_record", "read_record_file", "webp_thumbnail", "with_record"]
 
 _RGB_8BIT = bytes((8, 2, 0, 0, 0))  # bit depth, colour type, compression, filter method, interlace (PNG 11.2.1)
 _EXIF_IFD, _USER_COMMENT = 0x8769, 0x9286  # tags of Exif 2.32, where AUTOMATIC1111's tools look in WebP and JPEG
@@ -55,22 +53,23 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def decode_png(png: bytes) -> NDArray[np.uint8]:
-    """The pixels of a PNG as RGB: shape (height, width, 3), dtype uint8. Transparency is dropped.
+    """The pixels of a PNG as RGB: shape (height, width, 3), dtype uint8. What may be seen through is on white.
 
-    Raises `StorageError` for bytes that are no PNG, a damaged one, or one of more than `MAX_PIXELS` pixels.
+    Raises `StorageError` for bytes that are no PNG, a damaged one, or one of more than `pixels.MAX_PIXELS` pixels.
     """
     import numpy as np
 
-    return np.array(_open_rgb(png), dtype=np.uint8)
+    with _told(png):
+        return np.array(opaque(png), dtype=np.uint8)
 
 
 def webp_thumbnail(png: bytes, side: int = 256) -> bytes:
     """A WebP of at most `side` pixels a side, of the picture's own proportions, never enlarged.
 
-    Raises `StorageError` as `decode_png` does.
+    Raises `StorageError` as `decode_png` does, but that a larger picture has a thumbnail too, where memory suffices.
     """
-    picture = _open_rgb(png)
-    picture.thumbnail((side, side))
+    with _told(png):
+        picture = small(png, side)
     buffer = BytesIO()
     picture.save(buffer, "WEBP", quality=80)
     return buffer.getvalue()
@@ -83,7 +82,8 @@ def converted(png: bytes, kind: str, record: ImageRecord) -> bytes:
     """
     from PIL import Image
 
-    picture, buffer = _open_rgb(png), BytesIO()
+    with _told(png):
+        picture, buffer = opaque(png), BytesIO()
     how: dict[str, Any] = {"lossless": True} if kind == "webp" else {"quality": 95, "subsampling": 0}
     comment = a1111_parameters(record).encode("utf-16-be", "replace")
     exif = Image.Exif()
@@ -94,6 +94,24 @@ def converted(png: bytes, kind: str, record: ImageRecord) -> bytes:
     except (OSError, ValueError) as error:
         raise StorageError(f"{picture.width}x{picture.height} cannot be a {kind}: {error}") from error
     return buffer.getvalue()
+
+
+def as_png(content: bytes) -> tuple[bytes, int, int]:
+    """A PNG, JPEG or WebP file as a PNG that is upright; answers its bytes, width and height.
+
+    Raises `StorageError` for what is no whole picture.
+    """
+    import numpy as np
+
+    try:
+        picture = upright(content)
+    except NoPicture as error:
+        raise StorageError(f"Not a readable picture: {error}") from error
+    if picture.mode == "RGB":
+        return encode_png(np.asarray(picture, dtype=np.uint8)), *picture.size
+    buffer = BytesIO()
+    picture.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue(), *picture.size
 
 
 def _check_pixels(pixels: NDArray[np.uint8]) -> None:
@@ -127,23 +145,12 @@ def _encode_with_pillow(pixels: NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
-def _open_rgb(png: bytes) -> Image.Image:
-    from PIL import Image
-
+@contextmanager
+def _told(png: bytes) -> Iterator[None]:
+    """What is wrong with a PNG as the store's own error."""
     try:
-        with Image.open(BytesIO(png), formats=["PNG"]) as picture:
-            _check_size(picture.width, picture.height)
-            return picture.convert("RGB")
-    except (OSError, SyntaxError, ValueError, zlib.error, Image.DecompressionBombError) as error:
-        raise StorageError(f"Not a readable PNG: {_reason(error)}") from error
-
-
-def _check_size(width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
-        raise ValueError(f"{width}x{height} is more than {MAX_PIXELS} pixels")
-
-
-def _reason(error: Exception) -> str:
-    # Pillow's own sentence for foreign bytes ends in the address of a BytesIO, which helps nobody.
-    text = str(error)
-    return "the bytes are no PNG picture" if text.startswith("cannot identify") else text
+        if not png.startswith(SIGNATURE):
+            raise NoPicture("the bytes are no PNG picture")
+        yield
+    except NoPicture as error:
+        raise StorageError(f"Not a readable PNG: {error}") from error

@@ -1,21 +1,21 @@
 """Pictures at the door: what a client sent becomes an `InputImage`, or is refused by its field.
 
-Nobody behind the door decodes anything foreign: what passes is RGB, upright, of the right size, and encoded anew.
+Nobody behind the door decodes anything foreign: what passes is RGB, upright, of the right size, and encoded anew. A
+server has that done by `decoding`; `look` and `prepare` do it where they are called.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
 
 from visioncraft.editing import InputImage
 from visioncraft.errors import InvalidRequest
-from visioncraft.images import MAX_PIXELS, encode_png
+from visioncraft.images import encode_png
+from visioncraft.pixels import NoPicture, Use, fitted, upright_size
 
 MAX_BYTES = 32 * 2**20
 """The largest file that is taken, in bytes; `server.max_body_bytes` usually ends sooner."""
@@ -23,58 +23,51 @@ MAX_BYTES = 32 * 2**20
 MAX_TEXT = MAX_BYTES * 4 // 3 + 256
 """The longest base64 of it, in characters, with a data URL's head."""
 
-_FORMATS = ("PNG", "JPEG", "WEBP")
 _DATA_URL = re.compile(r"data:(image/[\w.+-]+)?(;[\w-]+=[\w-]+)*;base64,", re.IGNORECASE)
-_ORIENTATION, _TURNED = 0x0112, 5  # EXIF tag; from 5 on width and height change places (Exif 2.32, 4.6.4)
-_decoding = threading.Semaphore(2)  # a picture of MAX_PIXELS takes 200 MB while it is decoded
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A file whose head was read.
+    """A file that a client sent. Nobody has looked into it.
 
     Parameters
     ----------
     field: Where it was sent, for errors.
     data: The file.
-    size: Width and height, upright.
     """
 
     field: str
     data: bytes
-    size: tuple[int, int]
+
+    def as_image(self, width: int, height: int, png: bytes) -> InputImage:
+        """What it has become."""
+        return InputImage(hashlib.sha256(self.data).hexdigest(), width, height, png)
+
+    def refused(self, issue: str) -> InvalidRequest:
+        """What to raise where it is not used."""
+        return _refused(self.field, issue)
 
 
 def read(field: str, sent: str | bytes) -> Sent:
-    """Look at a picture: base64, a `data:` URL, or the file itself. Raises `InvalidRequest` that names the field."""
-    from PIL import Image
-
+    """Take a picture: base64, a `data:` URL, or the file itself. Raises `InvalidRequest` that names the field."""
     data = sent if isinstance(sent, bytes) else _decoded(field, sent)
     if len(data) > MAX_BYTES:
         raise _refused(field, f"at most {MAX_BYTES} bytes")
-    with _readable(field), Image.open(BytesIO(data), formats=_FORMATS) as picture:
-        width, height = picture.size
-        turned = picture.getexif().get(_ORIENTATION, 1) >= _TURNED
-    if width * height > MAX_PIXELS:
-        raise _refused(field, f"{width}x{height} is more than {MAX_PIXELS} pixels; send a smaller picture")
-    return Sent(field, data, (height, width) if turned else (width, height))
+    return Sent(field, data)
 
 
-def prepare(sent: Sent, width: int, height: int, grey: bool = False) -> InputImage:
-    """The picture at the size it is used at; transparency is dropped, colour too where `grey`.
+def look(sent: Sent) -> tuple[int, int]:
+    """Width and height, upright. Raises `InvalidRequest` for what is no picture, or one past the bounds."""
+    with _usable(sent):
+        return upright_size(sent.data)
 
-    Raises `InvalidRequest` for a damaged file.
-    """
+
+def prepare(sent: Sent, width: int, height: int, use: Use = "picture") -> InputImage:
+    """The picture at the size it is used at. Raises as `look` does, and for a damaged one."""
     import numpy as np
-    from PIL import Image, ImageOps
 
-    with _decoding, _readable(sent.field), Image.open(BytesIO(sent.data), formats=_FORMATS) as opened:
-        upright = ImageOps.exif_transpose(opened)
-        picture = (upright.convert("L") if grey else upright).convert("RGB")
-        if picture.size != (width, height):
-            picture = picture.resize((width, height), Image.Resampling.LANCZOS)
-        png = encode_png(np.asarray(picture, dtype=np.uint8))
-    return InputImage(hashlib.sha256(sent.data).hexdigest(), width, height, png)
+    with _usable(sent):
+        return sent.as_image(width, height, encode_png(np.asarray(fitted(sent.data, width, height, use))))
 
 
 def _decoded(field: str, text: str) -> bytes:
@@ -93,15 +86,11 @@ def _decoded(field: str, text: str) -> bytes:
 
 
 @contextmanager
-def _readable(field: str) -> Iterator[None]:
-    """Pillow's many ways to dislike a file become one."""
-    from PIL import Image
-
-    bombs = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+def _usable(sent: Sent) -> Iterator[None]:
     try:
         yield
-    except (OSError, SyntaxError, ValueError, ZeroDivisionError, *bombs) as error:
-        raise _refused(field, f"not a readable {', '.join(_FORMATS[:-1])} or {_FORMATS[-1]} picture") from error
+    except NoPicture as error:
+        raise sent.refused(str(error)) from error
 
 
 def _refused(field: str, issue: str) -> InvalidRequest:

@@ -6,13 +6,15 @@ import math
 import secrets
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, get_args
 
 from visioncraft import inputs
-from visioncraft.editing import Control, Hires, LoRA
+from visioncraft.decoding import Decoders
+from visioncraft.editing import Control, Hires, InputImage, LoRA
 from visioncraft.errors import InvalidRequest
 from visioncraft.models import Ability, Limits, ModelInfo, canonical_id
+from visioncraft.pixels import Use
 from visioncraft.types import ORIGINAL_SEED, GenerationRequest, ImageRecord
 
 MAX_PROMPT_CHARACTERS = 10_000
@@ -23,12 +25,61 @@ MAX_IMAGES = 16
 _STRENGTH, _STRENGTH_OF_A_MASK = 0.8, 1.0  # diffusers' own defaults for img2img and inpainting
 _NEEDS = {"strength": "init_image", "mask": "init_image", "upscale": "upscaler"}
 _BOUNDS = {"num_images": (1, MAX_IMAGES), "clip_skip": (1, 12), "upscale": (1.0, 8.0)}
+_USES: dict[str, Use] = {"init_image": "picture", "mask": "mask", "controlnet": "condition"}
 _CATALOGUE = {"aspect_ratio": "aspect_ratios", "preset_style": "preset_styles", "quality": "quality_levels"}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A request that is right but for its pictures, into which nobody has looked yet.
+
+    Parameters
+    ----------
+    request: What is asked for.
+    pictures: Files by what they are sent for: `init_image`, `mask`, `controlnet`.
+    control: The ControlNet as it was asked for, without its picture.
+    follows: The request's size is yet to be that of the picture to start from.
+    """
+
+    request: GenerationRequest
+    pictures: Mapping[str, inputs.Sent]
+    control: Mapping[str, Any] | None
+    follows: Mapping[str, int] | None
+
+    async def complete(self, decoders: Decoders) -> GenerationRequest:
+        """The request with its pictures, decoded elsewhere. Raises as `Decoders.prepare`."""
+        sized = self._sized(await decoders.look(self.pictures["init_image"])) if self.follows is not None else self
+        width, height = sized.request.width, sized.request.height
+        ready = {name: await decoders.prepare(sent, width, height, _USES[name]) for name, sent in self.pictures.items()}
+        return sized._filled(ready)
+
+    def complete_here(self) -> GenerationRequest:
+        """The request with its pictures, decoded in this process. Raises `InvalidRequest`."""
+        sized = self._sized(inputs.look(self.pictures["init_image"])) if self.follows is not None else self
+        width, height = sized.request.width, sized.request.height
+        return sized._filled(
+            {name: inputs.prepare(sent, width, height, _USES[name]) for name, sent in self.pictures.items()}
+        )
+
+    def _sized(self, size: tuple[int, int]) -> Plan:
+        sides = {**_sized_like(size, self.request.model.limits), **(self.follows or {})}
+        return replace(self, request=replace(self.request, width=sides["width"], height=sides["height"]))
+
+    def _filled(self, ready: Mapping[str, InputImage]) -> GenerationRequest:
+        changes: dict[str, Any] = {name: ready[name] for name in ("init_image", "mask") if name in ready}
+        if self.control is not None:
+            changes["controlnet"] = Control(image=ready["controlnet"], **self.control)
+        return replace(self.request, **changes) if changes else self.request
 
 
 def build_request(
     model: ModelInfo, prompt: str, known: Callable[[], Sequence[ModelInfo]] = tuple, **asked: Any
 ) -> GenerationRequest:
+    """As `plan_request`, with the pictures decoded at once and in this process: for trusted ones."""
+    return plan_request(model, prompt, known, **asked).complete_here()
+
+
+def plan_request(model: ModelInfo, prompt: str, known: Callable[[], Sequence[ModelInfo]] = tuple, **asked: Any) -> Plan:
     """Validate against the model's limits and draw the seed.
 
     Parameters
@@ -51,14 +102,17 @@ def build_request(
         given["leonardo_model"] = canonical_id(given["leonardo_model"])
     if model.kind == "cloud":
         given |= _chosen(model, given)
+    control = _control(given)
     pictures = _taken_pictures(given)
-    if "init_image" in pictures:
-        given = _sized_like(pictures["init_image"].size, model.limits) | given
+    sides: dict[str, int] = {side: given[side] for side in ("width", "height") if side in given}
+    follows = sides if "init_image" in pictures and len(sides) < 2 else None
+    if follows is not None:  # until somebody has looked at the picture, any size that is allowed
+        given = dict(zip(("width", "height"), model.limits.min_resolution, strict=True)) | given
     request = GenerationRequest(prompt=prompt, model=model, **_editing(given, "mask" in pictures))
     _check_limits(request, model.limits)
     if "init_image" in pictures:
         _check_passes("strength", request.num_inference_steps, request.strength)
-    return _with_pictures(request, pictures, asked.get("controlnet"))
+    return Plan(request, pictures, control, follows)
 
 
 def _chosen(model: ModelInfo, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,8 +144,18 @@ def _check_abilities(model: ModelInfo, given: Mapping[str, Any], known: Callable
         raise _invalid("hires", "enlarges what is drawn from text alone; leave out init_image")
 
 
+def _control(given: dict[str, Any]) -> dict[str, Any] | None:
+    """The ControlNet that is asked for, but for its picture. Raises `InvalidRequest`."""
+    if "controlnet" not in given:
+        return None
+    scale = given["controlnet"].get("scale")
+    scale = 1.0 if scale is None else scale
+    _check_range("controlnet.scale", scale, (0, 2))
+    return {"name": given["controlnet"]["name"], "scale": scale}
+
+
 def _taken_pictures(given: dict[str, Any]) -> dict[str, inputs.Sent]:
-    """Take the pictures out of what was asked, looked at but not decoded: the rest may be refused yet."""
+    """Take the pictures out of what was asked, not looked at yet: the rest may be refused."""
     sent = [name for name in ("init_image", "mask") if name in given]
     found: dict[str, inputs.Sent] = {name: inputs.read(name, given.pop(name)) for name in sent}
     if "controlnet" in given:
@@ -121,19 +185,6 @@ def _editing(given: Mapping[str, Any], masked: bool) -> dict[str, Any]:
         made["hires"] = Hires(**{name: value for name, value in given["hires"].items() if value is not None})
         _check_range("hires.scale", made["hires"].scale, (1, 4))
     return made
-
-
-def _with_pictures(
-    request: GenerationRequest, pictures: Mapping[str, inputs.Sent], control: Mapping[str, Any] | None
-) -> GenerationRequest:
-    width, height = request.width, request.height
-    ready = {name: inputs.prepare(sent, width, height, grey=name == "mask") for name, sent in pictures.items()}
-    changes: dict[str, Any] = {name: ready[name] for name in ("init_image", "mask") if name in ready}
-    if control is not None:
-        scale = control.get("scale")
-        changes["controlnet"] = Control(control["name"], ready["controlnet"], 1.0 if scale is None else scale)
-        _check_range("controlnet.scale", changes["controlnet"].scale, (0, 2))
-    return replace(request, **changes) if changes else request
 
 
 def request_fields(record: ImageRecord) -> dict[str, Any]:

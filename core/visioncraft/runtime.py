@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 
 from visioncraft import __version__, builtin
+from visioncraft.decoding import Decoders
 from visioncraft.errors import AuthenticationError
 from visioncraft.jobs.ledger import Ledger
 from visioncraft.jobs.service import JobService
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class Runtime(AbstractAsyncContextManager["Runtime"]):
-    """Plugins, registry, store, keys and jobs of one process.
+    """Plugins, registry, store, keys, decoders and jobs of one process.
 
     Parameters
     ----------
@@ -47,6 +48,7 @@ class Runtime(AbstractAsyncContextManager["Runtime"]):
         self.plugins = manager or discovered(settings)
         self.registry = Registry(settings, self.plugins)
         self.keys = ApiKeys(settings.keys_path)
+        self.decoders = Decoders(settings.pictures)
         self.pool = pool(self.registry) if pool else LocalPool(_homes(self.registry), settings)
         ledger = Ledger(settings.data_path / "jobs.sqlite3" if durable else None)
         self.jobs = JobService(self.registry, self.pool, ledger, settings.jobs)
@@ -60,6 +62,7 @@ class Runtime(AbstractAsyncContextManager["Runtime"]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.decoders.close()
         await self.jobs.close()
         self.registry.store.close()
 

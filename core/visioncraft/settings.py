@@ -59,6 +59,16 @@ class WorkersSettings(PluginSettings):
     idle_unload_s: float = Field(900.0, ge=0)
 
 
+class PicturesSettings(PluginSettings):
+    """`[pictures]`: decoding what others made, in processes of their own."""
+
+    decoders: int = Field(2, ge=1, le=64)
+    memory_limit_mb: int = Field(1024, ge=64)
+    time_limit_s: int = Field(10, ge=1)
+    wait_limit_s: float = Field(10.0, gt=0)
+    idle_s: float = Field(60.0, gt=0)
+
+
 class GenerationSettings(PluginSettings):
     """`[generation]`: which generators must be there, and which one runs a model that several can."""
 
@@ -93,6 +103,7 @@ class Settings(PluginSettings):
     server: ServerSettings = Field(default_factory=ServerSettings)
     jobs: JobsSettings = Field(default_factory=JobsSettings)
     workers: WorkersSettings = Field(default_factory=WorkersSettings)
+    pictures: PicturesSettings = Field(default_factory=PicturesSettings)
     generation: GenerationSettings = Field(default_factory=GenerationSettings)
     storage: StorageSettings = Field(default_factory=StorageSettings)
     plugins: PluginsSettings = Field(default_factory=PluginsSettings)

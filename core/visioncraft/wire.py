@@ -149,7 +149,7 @@ to_worker = msgspec.msgpack.Decoder(ToWorker)
 from_worker = msgspec.msgpack.Decoder(FromWorker)
 
 
-def frame(message: ToWorker | FromWorker) -> bytes:
+def frame(message: msgspec.Struct) -> bytes:
     """A message ready to be sent. Raises `ProtocolError` for one that holds what is no plain data."""
     try:
         body = _encoder.encode(message)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 
 _CLEAN_EVERY_S = 600.0
 _NOBODY = Order()
+
+Complete = Callable[[], Awaitable[GenerationRequest]]
+"""What makes a request whole that is accepted without its pictures."""
 
 
 class JobService:
@@ -76,8 +79,19 @@ class JobService:
             await self._resume(job)
         self._cleaner = asyncio.create_task(self._clean())
 
-    async def submit(self, request: GenerationRequest, order: Order = _NOBODY, wants_png: bool = False) -> Job:
+    async def submit(
+        self,
+        request: GenerationRequest,
+        order: Order = _NOBODY,
+        wants_png: bool = False,
+        complete: Complete | None = None,
+    ) -> Job:
         """Accept a job: when this returns, it survives a crash of anything.
+
+        Parameters
+        ----------
+        complete: Makes the request whole, called once the job has its place in the queue: what takes long is not done
+            for a request that is refused. The place is free again where it raises.
 
         The same `order.key` gives the same job. Raises `RateLimitExceeded` past the queue's bound, `StorageError` where
         the ledger cannot be written or the disk is full, `InvalidRequest` for a key that was used for something else.
@@ -89,7 +103,7 @@ class JobService:
         job_id = new_job_id()
         job = Job(job_id, replace(request, job_id=job_id), order)
         try:
-            await self._accept(job)
+            await self._accept(job, complete)
         except KeyTaken:
             known = await self._under_key(order)
             return self._held(known or job, wants_png)
@@ -220,16 +234,18 @@ class JobService:
         await self._desk.interrupt()
         await self._ledger.close()
 
-    async def _accept(self, job: Job) -> None:
-        # Known before it is committed: whoever finds it in the ledger under the same key must meet this very job.
-        self._desk.live[job.id] = job
+    async def _accept(self, job: Job, complete: Complete | None) -> None:
         self._admitted += 1
         try:
             await self._keeper.check_room()
+            if complete is not None:
+                job.request = replace(await complete(), job_id=job.id)
+            # Known before it is committed: whoever finds it in the ledger under the same key must meet this very job.
+            self._desk.live[job.id] = job
             await self._ledger.add(job)
             self._desk.standstill.look()
         except BaseException:
-            del self._desk.live[job.id]
+            self._desk.live.pop(job.id, None)
             raise
         finally:
             self._admitted -= 1

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import os
-import signal
 import socket
 import sys
 
-_PR_SET_PDEATHSIG = 1  # prctl(2), Linux
+from visioncraft.lifeline import die_with
+
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8  # mallopt(3), glibc
 _NEVER = 2**31 - 1
 
@@ -16,21 +16,13 @@ _NEVER = 2**31 - 1
 def main() -> None:
     """Serve, or say in the first message why not."""
     descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
-    _die_with(parent)
+    die_with(parent)
     _keep_memory()
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a generator prints is no command's output
     connection = socket.socket(fileno=descriptor)
     from visioncraft.worker.session import serve
 
     serve(connection)
-
-
-def _die_with(parent: int) -> None:
-    """Let the kernel end this process with the server, even while native code holds the interpreter."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it was gone before the kernel knew
-        os._exit(1)
 
 
 def _keep_memory() -> None:

@@ -213,7 +213,7 @@ def test_a_model_for_inpainting_draws_what_diffusers_draws(
     import diffusers
 
     images = {"init_image": prepare(read("init_image", encode_png(PIXELS)), SIDE, SIDE)}
-    images["mask"] = prepare(read("mask", encode_png(HOLE)), SIDE, SIDE, grey=True)
+    images["mask"] = prepare(read("mask", encode_png(HOLE)), SIDE, SIDE, "mask")
     asked = {"num_inference_steps": STEPS, "guidance_scale": 5.0, "strength": strength, **SIZE, **images}
     ours = decode_png(local.run(ask(painter, prompt="red apple", **asked), recorder()).png).astype(int)
     pipe = diffusers.StableDiffusionInpaintPipeline.from_pretrained(str(painter), safety_checker=None)

@@ -77,7 +77,7 @@ def test_a_single_file_for_inpainting_reads_a_mask_as_its_folder_does(
     assert read_checkpoint(file).inpaints and read_checkpoint(folder).inpaints
 
     picture = encode_png(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
-    image, mask = (prepare(read(name, picture), 64, 64, grey=name == "mask") for name in ("init_image", "mask"))
+    image, mask = prepare(read("init_image", picture), 64, 64), prepare(read("mask", picture), 64, 64, "mask")
     asked = {"init_image": image, "mask": mask, "strength": 1.0, "sampler": "euler"}
     ours = pixels(local.run(ask(file, **asked), recorder()))
     assert np.abs(ours - pixels(local.run(ask(folder, **asked), recorder()))).max() <= 1

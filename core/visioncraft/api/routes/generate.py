@@ -22,9 +22,9 @@ from visioncraft.errors import InvalidRequest, ModelNotAvailable, ServiceUnavail
 from visioncraft.jobs.job import Job, Order
 from visioncraft.jobs.progress import NoProgress
 from visioncraft.models import ModelInfo
-from visioncraft.requests import build_request
+from visioncraft.requests import Plan, plan_request
 from visioncraft.runtime import Runtime
-from visioncraft.types import GenerationRequest, ImageRecord
+from visioncraft.types import ImageRecord
 
 router = APIRouter(tags=["generation"], route_class=FormRoute)
 
@@ -107,16 +107,18 @@ async def submit(
         fingerprint=hashlib.sha256(body.model_dump_json().encode("utf-8", "replace")).hexdigest() if key else "",
         warnings=(*body.warnings(), *warnings),
     )
-    return await runtime.jobs.submit(await _built(model, body, runtime), order, wants_png)
+    plan = await _planned(model, body, runtime)
+    complete = partial(plan.complete, runtime.decoders) if plan.pictures else None
+    return await runtime.jobs.submit(plan.request, order, wants_png, complete)
 
 
-async def _built(model: ModelInfo, body: GenerateBody, runtime: Runtime) -> GenerationRequest:
-    """The request, validated; in a thread where pictures came with it, which take a while to decode."""
+async def _planned(model: ModelInfo, body: GenerateBody, runtime: Runtime) -> Plan:
+    """The request, validated; in a thread where pictures came with it, whose base64 takes a moment."""
     fields = await resolved(body.model_dump(exclude={"prompt", "model", "priority"}), runtime.registry.store)
     if body.init_image is not None:  # the contract's default size is for pictures that start from noise
         fields |= {side: None for side in ("width", "height") if side not in body.model_fields_set}
-    build = partial(build_request, model, body.prompt, runtime.registry.available, **fields)
-    return await asyncio.to_thread(build) if body.init_image or body.controlnet else build()
+    plan = partial(plan_request, model, body.prompt, runtime.registry.available, **fields)
+    return await asyncio.to_thread(plan) if body.init_image or body.controlnet else plan()
 
 
 def client_of(request: Request) -> str:

@@ -1,0 +1,167 @@
+"""All decoding processes of a server, and those who wait for one."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from concurrent.futures import Future
+from queue import Empty, SimpleQueue
+from threading import Lock, Thread
+from typing import TypeVar
+
+from visioncraft.decoding.process import Decoder
+from visioncraft.decoding.tasks import Answer, Copy, Fit, Look, Looked, Made, Refused, Shrink, Task
+from visioncraft.editing import InputImage
+from visioncraft.errors import RateLimitExceeded, ServiceUnavailable, StorageError
+from visioncraft.inputs import Sent
+from visioncraft.pixels import NoPicture, Use
+from visioncraft.settings import PicturesSettings
+
+_Work = tuple[Task, "Future[Answer]"]
+AnswerT = TypeVar("AnswerT", Looked, Made)
+
+_SHARE_OF_THE_LAST = 0.3  # how much the newest picture counts in what one takes
+_END_LIMIT_S = 5.0
+
+
+class Decoders:
+    """Decodes pictures in a few processes, started when one is needed and ended when none came for a while.
+
+    A thread waits for each process, and nobody else does: requests wait in the event loop, `thumbnail` and `as_png` in
+    the thread that calls them.
+
+    Parameters
+    ----------
+    bounds: `[pictures]`: how many processes, and what one picture may take.
+    """
+
+    def __init__(self, bounds: PicturesSettings) -> None:
+        self._bounds = bounds
+        self._work: SimpleQueue[_Work | None] = SimpleQueue()
+        self._changing = Lock()
+        self._decoders: dict[Thread, Decoder] = {}
+        self._pending = 0  # pictures that wait or are decoded
+        self._usual_s = 0.0  # what one took, of late
+        self._closed = False
+
+    async def look(self, sent: Sent) -> tuple[int, int]:
+        """Width and height of a picture, upright. Raises `InvalidRequest` that names its field; else as `prepare`."""
+        found = await self._for_request(sent, Look(sent.data), Looked)
+        return found.width, found.height
+
+    async def prepare(self, sent: Sent, width: int, height: int, use: Use) -> InputImage:
+        """A picture at the size it is used at.
+
+        Raises `InvalidRequest` that names its field for what is no picture or takes too much to decode, and
+        `RateLimitExceeded` where others have been waiting so long that its turn does not come.
+        """
+        made = await self._for_request(sent, Fit(sent.data, width, height, use), Made)
+        return sent.as_image(width, height, made.data)
+
+    def thumbnail(self, png: bytes, side: int) -> bytes:
+        """A WebP of at most `side` pixels a side. Raises `StorageError` for what is no whole PNG, or takes too much."""
+        return _made(self._submit(Shrink(png, side))).data
+
+    def as_png(self, content: bytes) -> tuple[bytes, int, int]:
+        """A PNG, JPEG or WebP file as an upright PNG, its width and its height. Raises `StorageError`."""
+        made = _made(self._submit(Copy(content)))
+        return made.data, made.width, made.height
+
+    def close(self) -> None:
+        """End every process, and with it what it is at."""
+        with self._changing:
+            self._closed = True
+            decoders = dict(self._decoders)
+        for thread, decoder in decoders.items():
+            self._work.put(None)
+            decoder.end()
+            thread.join(_END_LIMIT_S)
+
+    async def _for_request(self, sent: Sent, task: Task, kind: type[AnswerT]) -> AnswerT:
+        try:
+            answer = await self._turn(task)
+        except NoPicture as error:
+            raise sent.refused(str(error)) from error
+        if not isinstance(answer, kind):
+            raise sent.refused(answer.issue if isinstance(answer, Refused) else "not decoded; send it again")
+        return answer
+
+    async def _turn(self, task: Task) -> Answer:
+        """Wait in the event loop, for a bounded time. Raises `RateLimitExceeded` once that is over, or sure to be."""
+        bound, ahead_s = self._bounds.wait_limit_s, self._pending * self._usual_s / self._bounds.decoders
+        if self._pending >= self._bounds.decoders and ahead_s > bound:
+            raise self._busy(ahead_s)
+        future = self._submit(task)
+        answer = asyncio.wrap_future(future)
+        try:
+            await asyncio.wait({answer}, timeout=bound)
+            if not answer.done() and future.cancel():
+                raise self._busy(bound)
+            return await answer
+        finally:
+            future.cancel()  # where the one who waits was cancelled
+
+    def _busy(self, wait_s: float) -> RateLimitExceeded:
+        return RateLimitExceeded(
+            f"{self._pending} pictures of other requests are being decoded or wait for it; send yours again later",
+            retry_after=max(1, math.ceil(wait_s)),
+        )
+
+    def _submit(self, task: Task) -> Future[Answer]:
+        future: Future[Answer] = Future()
+        with self._changing:
+            if self._closed:
+                raise ServiceUnavailable("The server is ending; ask again when it is back")
+            self._pending += 1
+            if self._pending > len(self._decoders) < self._bounds.decoders:
+                decoder = Decoder(self._bounds)
+                thread = Thread(target=self._serve, args=(decoder,), name="decoding", daemon=True)
+                self._decoders[thread] = decoder
+                thread.start()
+        future.add_done_callback(self._settled)
+        self._work.put((task, future))
+        return future
+
+    def _settled(self, _future: Future[Answer]) -> None:
+        with self._changing:
+            self._pending -= 1
+
+    def _serve(self, decoder: Decoder) -> None:
+        """A thread's life: hand each task to its process, and end that when nothing comes."""
+        try:
+            while True:
+                try:
+                    work = self._work.get(timeout=self._bounds.idle_s if decoder.running else None)
+                except Empty:
+                    decoder.end()
+                    continue
+                if work is None:
+                    return
+                task, future = work
+                if future.set_running_or_notify_cancel():
+                    self._decode(decoder, task, future)
+        finally:
+            decoder.end()
+
+    def _decode(self, decoder: Decoder, task: Task, future: Future[Answer]) -> None:
+        began = time.monotonic()
+        try:
+            answer = decoder.ask(task)
+        except Exception as error:  # it belongs to whoever waits
+            ended = ServiceUnavailable("The server is ending; ask again when it is back")
+            future.set_exception(ended if self._closed else error)
+        else:
+            future.set_result(answer)
+        self._usual_s += _SHARE_OF_THE_LAST * (time.monotonic() - began - self._usual_s)
+
+
+def _made(future: Future[Answer]) -> Made:
+    """What a thread waited for. Raises `StorageError`."""
+    try:
+        answer = future.result()
+    except NoPicture as error:
+        raise StorageError(str(error)) from error
+    if not isinstance(answer, Made):
+        raise StorageError(answer.issue if isinstance(answer, Refused) else "not decoded")
+    return answer
