@@ -15,7 +15,7 @@ _AS_THEY_ARE = (
 
 
 def fields(options: Mapping[str, Any]) -> dict[str, Any]:
-    """What `build_request` takes beside prompt and model. Raises `InvalidRequest` for an option that means nothing."""
+    """What `plan_request` takes beside prompt and model. Raises `InvalidRequest` for an option that means nothing."""
     return {name: options[name] for name in _AS_THEY_ARE} | {
         "num_inference_steps": options["steps"],
         "init_image": file(options["init_image"]),
