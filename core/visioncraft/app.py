@@ -12,6 +12,7 @@ from fastapi_offline import FastAPIOffline
 from visioncraft import __version__
 from visioncraft.answers import one_line
 from visioncraft.api import errors, openapi
+from visioncraft.api.access_log import AccessLog
 from visioncraft.api.guard import (
     DOCS_ASSETS,
     BodyGuard,
@@ -83,7 +84,8 @@ def _guard(app: FastAPI, settings: Settings) -> None:
         allow_origin_regex=origin_pattern(settings.server.cors_origins).pattern,
         allow_methods=["GET", "HEAD", "POST", "PATCH", "DELETE"],
         allow_headers=["*"],
-        expose_headers=["X-Job-Id", "X-Image-Id", "X-Warnings", "Location", "Retry-After", "ETag"],
+        expose_headers=["X-Job-Id", "X-Image-Id", "X-Warnings", "X-Request-Id", "Location", "Retry-After", "ETag"],
         allow_private_network=True,
     )
     app.add_middleware(HostAndOriginGuard, server=settings.server)
+    app.add_middleware(AccessLog)

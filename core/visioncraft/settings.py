@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
@@ -39,6 +39,14 @@ class ServerSettings(PluginSettings):
     allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
     cors_origins: tuple[str, ...] = ("http://localhost", "http://127.0.0.1", "http://[::1]")
     max_body_bytes: int = Field(16 * 2**20, ge=1024)
+
+
+class LogsSettings(PluginSettings):
+    """`[logs]`: what is written down, and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
+    file: str = ""
 
 
 class JobsSettings(PluginSettings):
@@ -101,6 +109,7 @@ class Settings(PluginSettings):
     default_model: str = "auto"
     data_dir: Path = Path("auto")
     server: ServerSettings = Field(default_factory=ServerSettings)
+    logs: LogsSettings = Field(default_factory=LogsSettings)
     jobs: JobsSettings = Field(default_factory=JobsSettings)
     workers: WorkersSettings = Field(default_factory=WorkersSettings)
     pictures: PicturesSettings = Field(default_factory=PicturesSettings)
@@ -125,6 +134,11 @@ class Settings(PluginSettings):
         if str(self.data_dir) == "auto":
             return self._base / "data" if self._file else self._base
         return (self._base / self.data_dir.expanduser()).resolve()
+
+    @property
+    def log_path(self) -> Path | None:
+        """The file that the log goes into as well, where there is one. A relative path counts from the settings."""
+        return (self._base / Path(self.logs.file).expanduser()).resolve() if self.logs.file else None
 
     @property
     def keys_path(self) -> Path:

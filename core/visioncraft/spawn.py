@@ -51,10 +51,12 @@ def birth(python: Path | None, theirs: socket.socket) -> Birth:
 
 def setup(plugin: str, settings: Settings) -> Setup:
     """The first message to a worker of `plugin`."""
+    plain = settings.model_dump(mode="json")
+    plain["logs"]["file"] = str(settings.log_path or "")
     return Setup(
         protocol=PROTOCOL,
         plugin=plugin,
-        settings=settings.model_dump(mode="json"),
+        settings=plain,
         settings_file=str(settings.file) if settings.file else None,
         verbose=logging.getLogger("visioncraft").isEnabledFor(logging.DEBUG),
     )

@@ -30,11 +30,23 @@ def serve(
     configure_logging(state.verbose, server=True)
     signal.signal(signal.SIGTERM, _leave)
     settings = _addressed(state.settings(), {"host": host, "port": port})
+    log_as_set(settings, state.verbose)
     refuse_open_door(settings)
     with suppress(KeyboardInterrupt):  # the server has ended in order by then
         from visioncraft.cli.server import run
 
         run(settings)
+
+
+def log_as_set(settings: Settings, verbose: bool) -> None:
+    """Log as `[logs]` says, from now on. Raises `ConfigurationError` where its file cannot be written."""
+    from visioncraft.errors import ConfigurationError
+
+    logs, file = settings.logs, settings.log_path
+    try:
+        configure_logging(verbose, server=True, level=logs.level, form=logs.format, file=file)
+    except OSError as error:
+        raise ConfigurationError(f"{file} cannot be written: {error.strerror}; choose another logs.file") from error
 
 
 def refuse_open_door(settings: Settings) -> None:

@@ -34,6 +34,7 @@ def run(settings: Settings) -> None:
         config = uvicorn.Config(
             create_app(settings, runtime),
             log_config=None,
+            access_log=False,  # `api/access_log.py` says more
             ws="websockets-sansio",
             server_header=False,
             timeout_graceful_shutdown=_GRACE_S,

@@ -10,6 +10,7 @@ from functools import partial
 
 from visioncraft.errors import GenerationFailed, JobCancelled, StorageError, VisionCraftError, WorkerLost
 from visioncraft.ids import new_image_id
+from visioncraft.jobs import journal
 from visioncraft.jobs.drawing import Drawing
 from visioncraft.jobs.events import Event, EventHub
 from visioncraft.jobs.job import Job, JobState
@@ -142,6 +143,7 @@ class Dispatcher:
         by its id. What cannot be written down is said too; the job stays in memory until it can.
         """
         job.end(outcome)
+        journal.ended(job)
         put = asyncio.create_task(self._ledger.put(job))
         if job.record is None:
             await asyncio.wait([put])
@@ -180,6 +182,7 @@ class Dispatcher:
             job = lane.next()
             job.start()
             job.image_id = job.image_id or new_image_id()
+            journal.started(job)
             self._tell(job, "running")
             self._tasks[job] = asyncio.create_task(self._work(lane, job), name=job.id)
             self._tell_waiting(lane)

@@ -60,6 +60,7 @@ class Job:
     record: The first picture, once the job has ended well.
     records: All pictures stored so far, in their order.
     hands: How many of its pictures are being drawn now.
+    cancelled_by: Who or what asked to cancel it, for the log.
     again: An earlier server has begun it, and may have stored pictures of it.
     """
 
@@ -80,6 +81,7 @@ class Job:
     again: bool = False
     error: VisionCraftError | None = None
     cancel_requested: bool = False
+    cancelled_by: str = ""
     waiting_for_png: int = 0
     png: bytes | None = None
     _ended: asyncio.Event = field(default_factory=asyncio.Event)

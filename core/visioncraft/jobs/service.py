@@ -18,6 +18,7 @@ from visioncraft.errors import (
     VisionCraftError,
 )
 from visioncraft.ids import new_job_id
+from visioncraft.jobs import journal
 from visioncraft.jobs.dispatcher import Dispatcher
 from visioncraft.jobs.events import Event, EventHub
 from visioncraft.jobs.job import Job, JobState, Order
@@ -75,7 +76,9 @@ class JobService:
         """Go on where an earlier server was: what it left queued or running is queued again."""
         self._desk.paused = await self._ledger.paused()
         await self._forget()
-        for job in await self._ledger.unfinished():
+        left = await self._ledger.unfinished()
+        journal.resumed(left)
+        for job in left:
             await self._resume(job)
         self._cleaner = asyncio.create_task(self._clean())
 
@@ -107,6 +110,7 @@ class JobService:
         except KeyTaken:
             known = await self._under_key(order)
             return self._held(known or job, wants_png)
+        journal.accepted(job)
         self._held(job, wants_png)
         self._desk.enqueue(lane, job)
         return job
@@ -123,9 +127,10 @@ class JobService:
         found = [self._desk.live.get(job.id, job) for job in await self._ledger.latest(limit, state)]
         return [job for job in found if state in (None, job.state)]
 
-    async def cancel(self, job_id: str) -> Job:
+    async def cancel(self, job_id: str, why: str = "") -> Job:
         """Cancel a queued job at once, a running one within one step; an ended one stays as it is."""
         job = await self.get(job_id)
+        job.cancelled_by = job.cancelled_by or why
         await self._desk.stop(job)
         return job
 
@@ -146,7 +151,7 @@ class JobService:
     async def hung_up(self, job: Job) -> None:
         """The client that waits for a job has left: nobody wants it, unless it has a key to come back with."""
         if job.order.key is None and job.waiting_for_png <= 1:
-            await self.cancel(job.id)
+            await self.cancel(job.id, "its client hung up")
 
     async def picture(self, job: Job) -> bytes:
         """The PNG of a job that succeeded. Raises `NotFound` where it was deleted since."""

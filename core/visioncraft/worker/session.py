@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
@@ -177,7 +178,7 @@ def serve(connection: socket.socket) -> None:
     """Load the plugin that the server names, answer what it offers, then work for one of its generators."""
     link = Link(connection)
     setup: Setup = link.receive()
-    configure_logging(setup.verbose, server=True)
+    _log_as(setup)
     try:
         generators, hello = load(setup)
     except VisionCraftError as error:
@@ -189,3 +190,14 @@ def serve(connection: socket.socket) -> None:
     except EOFError:  # the server only wanted to know
         return
     Session(link, generators[order.generator], order.heartbeat_s).run()
+
+
+def _log_as(setup: Setup) -> None:
+    """Log as the server does, into the same file."""
+    configure_logging(setup.verbose, server=True)
+    logs = setup.settings.get("logs", {})  # not validated yet: a server of another version is told so later
+    file = Path(logs["file"]) if logs.get("file") else None
+    try:
+        configure_logging(setup.verbose, True, logs.get("level"), logs.get("format", "text"), file)
+    except OSError as error:
+        log.warning("%s cannot be written by a worker: %s", file, error.strerror)

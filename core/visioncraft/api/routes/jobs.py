@@ -92,7 +92,7 @@ async def watch_job(
 @router.delete("/jobs/{job_id}", responses=responses(404))
 async def cancel_job(job: JobDep, runtime: RuntimeDep) -> JobAnswer:
     """Cancel a job: at once while it waits, within one step while it draws. An ended job stays as it is."""
-    return job_answer(await runtime.jobs.cancel(job.id), runtime)
+    return job_answer(await runtime.jobs.cancel(job.id, "a client asked to"), runtime)
 
 
 @router.get("/queue", responses=responses())
