@@ -23,7 +23,7 @@ WEB = {"fastapi", "starlette", "fastapi_offline"}
 
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"printing"}),
-    frozenset({"bars", "errors", "ids", "lifeline", "logs", "editing", "models", "files", "running"}),
+    frozenset({"bars", "errors", "ids", "lifeline", "logs", "openmp", "editing", "models", "files", "running"}),
     frozenset({"types", "shelf", "naming"}),
     frozenset({"contracts"}),
     frozenset({"metadata", "device", "settings", "hookspecs", "wire", "search"}),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from visioncraft import device
-from visioncraft.device import probe_device
+from visioncraft.device import has_bf16, probe_device
 
 GB = 2**30
 
@@ -118,3 +119,11 @@ def test_without_a_driver_library_the_real_nvml_means_cpu(monkeypatch: pytest.Mo
     found = probe_device()
     assert found.device == "cpu"
     assert found.device_name not in ("", "CPU")
+
+
+def test_a_processor_that_multiplies_bf16_is_known_by_its_flags(tmp_path: Path) -> None:
+    for name, flags in (("zen5", "flags : fpu avx512_bf16 sse"), ("haswell", "flags : fpu avx2 sse")):
+        (tmp_path / name).write_text(flags)
+    assert has_bf16(tmp_path / "zen5")
+    assert not has_bf16(tmp_path / "haswell")
+    assert not has_bf16(tmp_path / "no linux")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from visioncraft.contracts import EVERYTHING, Generator, ImageStore, KeyCheck, ModelKeeper, Progress
-    from visioncraft.device import free_memory_gb, probe_device
+    from visioncraft.device import free_memory_gb, has_bf16, probe_device
     from visioncraft.drawing import replay
     from visioncraft.editing import Control, Hires, InputImage, LoRA
     from visioncraft.errors import (
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         model_id_of,
     )
     from visioncraft.naming import ByName, ids_for, name_key
+    from visioncraft.openmp import with_patient_threads
     from visioncraft.search import search_terms
     from visioncraft.settings import PluginSettings, Settings
     from visioncraft.shelf import Shelf
@@ -74,7 +75,7 @@ PLUGIN_API = "1.0"
 """The plugin API's version: the core's own without its last number. A plugin depends on `visioncraft>=1.0,<2`."""
 
 _HOMES = {
-    "device": ("free_memory_gb", "probe_device"),
+    "device": ("free_memory_gb", "has_bf16", "probe_device"),
     "drawing": ("replay",),
     "editing": ("Control", "Hires", "InputImage", "LoRA"),
     "errors": (
@@ -101,6 +102,7 @@ _HOMES = {
     "keys": ("ApiKeys",),
     "metadata": ("png_chunks",),
     "naming": ("ByName", "ids_for", "name_key"),
+    "openmp": ("with_patient_threads",),
     "search": ("search_terms",),
     "settings": ("PluginSettings", "Settings"),
     "shelf": ("Shelf",),
@@ -190,6 +192,7 @@ __all__ = [
     "encode_png",
     "find_below",
     "free_memory_gb",
+    "has_bf16",
     "hookimpl",
     "ids_for",
     "image_filename",
@@ -210,6 +213,7 @@ __all__ = [
     "state_of",
     "tag_key",
     "webp_thumbnail",
+    "with_patient_threads",
     "with_record",
     "zipped",
 ]

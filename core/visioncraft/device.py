@@ -17,6 +17,7 @@ from visioncraft.types import DeviceInfo
 
 _GB = 2**30
 _ASK_AGAIN_S = 60.0
+_BF16 = frozenset({"avx512_bf16", "amx_bf16"})  # flags in /proc/cpuinfo of processors that multiply bf16
 
 
 def probe_device(cpu_only: bool = False) -> DeviceInfo:
@@ -39,6 +40,18 @@ def free_memory_gb() -> float:
     import psutil
 
     return float(min(psutil.virtual_memory().available, _cgroup_free()) / _GB)
+
+
+def has_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether this processor has instructions that multiply bf16; where Linux does not say so, it does not count.
+
+    Elsewhere libraries emulate bf16: slower than fp32, and rounding in ways that depend on how much is computed at
+    once.
+    """
+    try:
+        return not _BF16.isdisjoint(cpuinfo.read_text("ascii", "replace").split())
+    except OSError:
+        return False
 
 
 def _cgroup_free() -> float:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from visioncraft.openmp import with_patient_threads
 from visioncraft.settings import Settings
 from visioncraft.wire import PROTOCOL, Setup
 
@@ -46,7 +47,8 @@ def birth(python: Path | None, theirs: socket.socket) -> Birth:
     command = [str(python or sys.executable), "-u", "-P", "-m", "visioncraft.worker", str(descriptor), str(os.getpid())]
     unwanted = _SECRETS | _OWN if python else _SECRETS
     environment = {name: value for name, value in os.environ.items() if name not in unwanted}
-    return Birth(command, {"pass_fds": (descriptor,), "start_new_session": True, "env": environment})
+    options = {"pass_fds": (descriptor,), "start_new_session": True, "env": with_patient_threads(environment)}
+    return Birth(command, options)
 
 
 def setup(plugin: str, settings: Settings) -> Setup:

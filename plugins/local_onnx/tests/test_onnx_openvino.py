@@ -11,8 +11,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from visioncraft_local_onnx.sessions import has_bf16
-
 HERE = Path(__file__).parent
 OPENVINO = Path(sys.prefix) / "openvino"
 FILES = ("scripts/openvino_pictures.py", "test_contract.py", "test_onnx_trouble.py", "test_onnx_drawing.py")
@@ -25,11 +23,3 @@ def test_openvino_keeps_the_contract_the_pictures_and_the_errors() -> None:
     environment = os.environ | {"PYTHONPATH": str(OPENVINO)}
     outcome = subprocess.run(command, cwd=HERE.parents[2], env=environment, capture_output=True, text=True)
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
-
-
-def test_a_processor_that_multiplies_bf16_is_known_by_its_flags(tmp_path: Path) -> None:
-    for name, flags in (("zen5", "flags : fpu avx512_bf16 sse"), ("haswell", "flags : fpu avx2 sse")):
-        (tmp_path / name).write_text(flags)
-    assert has_bf16(tmp_path / "zen5")
-    assert not has_bf16(tmp_path / "haswell")
-    assert not has_bf16(tmp_path / "no linux")

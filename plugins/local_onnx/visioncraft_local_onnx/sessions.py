@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import onnxruntime
-from visioncraft import ServiceUnavailable, probe_device
+from visioncraft import ServiceUnavailable, has_bf16, probe_device
 
 from visioncraft_local_onnx.folder import ModelRefused, files_of
 from visioncraft_local_onnx.settings import OpenVINOPrecision, ProviderName
@@ -34,9 +34,6 @@ _PROVIDERS: Mapping[ProviderName, tuple[str, str]] = {  # what ONNX Runtime call
 }
 _HOST = frozenset({"cpu", "openvino", "coreml"})
 """Providers that read their inputs from main memory."""
-
-_BF16 = frozenset({"avx512_bf16", "amx_bf16"})
-"""Flags in `/proc/cpuinfo` of processors that multiply bf16."""
 
 _COPY = "model.onnx"
 _INLINE_LIMIT = 1024  # bytes: larger weights of an optimised graph lie beside it, since a graph holds 2 GB at most
@@ -190,14 +187,6 @@ class Session:
             return value
         device = "dml" if self.provider == "directml" else "cuda"
         return onnxruntime.OrtValue.ortvalue_from_numpy(value, device, 0)
-
-
-def has_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether this processor multiplies bf16; where Linux does not say so, it does not count."""
-    try:
-        return not _BF16.isdisjoint(cpuinfo.read_text("ascii", "replace").split())
-    except OSError:
-        return False
 
 
 def usable_cores() -> int:

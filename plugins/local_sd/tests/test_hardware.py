@@ -1,4 +1,4 @@
-"""Devices and precision: what torch can use, what to install where it cannot, and which arithmetic a CPU prefers."""
+"""Devices and precision: what torch can use, what to install where it cannot, and which arithmetic a CPU draws in."""
 
 from __future__ import annotations
 
@@ -107,66 +107,47 @@ def test_status_says_cpu_for_a_cpu_build_though_the_machine_has_a_gpu(monkeypatc
 
 
 @pytest.mark.parametrize(
-    ("times", "chosen"),
+    ("multiplies", "dtype", "drawn"),
     [
-        ([1.0, 0.5, 1.0, 0.5], "bf16"),
-        ([1.0, 2.0, 1.0, 0.5], "fp32 (vae bf16)"),
-        ([1.0, 0.95, 1.0, 1.5], "fp32"),
+        (True, "auto", "bf16"),
+        (True, "bf16", "bf16"),
+        (True, "fp32", "fp32"),
+        (False, "auto", "fp32"),
+        (False, "bf16", "fp32"),
     ],
 )
-def test_each_component_takes_the_arithmetic_that_was_faster_and_the_picture_says_which(
+def test_bf16_is_for_processors_that_multiply_it_and_one_that_does_not_says_that_it_was_asked_in_vain(
     generator_for: Make,
     sd1: Path,
     ask: Any,
     recorder: Any,
     monkeypatch: pytest.MonkeyPatch,
-    times: list[float],
-    chosen: str,
+    caplog: pytest.LogCaptureFixture,
+    multiplies: bool,
+    dtype: str,
+    drawn: str,
 ) -> None:
-    measured = iter(times)
-    monkeypatch.setattr(precision, "has_fast_bf16", lambda: True)
-    monkeypatch.setattr(precision, "_best_time", lambda module, probe: next(measured))
-    image = generator_for(dtype="auto").run(ask(sd1), recorder())
-    assert image.facts["dtype"] == chosen
-    assert next(measured, None) is None
-
-
-@pytest.mark.parametrize("family", ["sd1", "sdxl"])
-def test_the_measurement_runs_both_arithmetics_on_the_real_weights(
-    generator_for: Make, family: str, request: pytest.FixtureRequest, ask: Any, recorder: Any, monkeypatch: Any
-) -> None:
-    import torch
-
-    seen: list[tuple[str, torch.dtype]] = []
-    timed = precision._best_time
-
-    def spy(module: Any, probe: Any) -> float:
-        seen.append((type(module).__name__, module.dtype))
-        return timed(module, probe)
-
-    monkeypatch.setattr(precision, "has_fast_bf16", lambda: True)
-    monkeypatch.setattr(precision, "_best_time", spy)
-    image = generator_for(dtype="auto").run(ask(request.getfixturevalue(family)), recorder())
-    parts = ("UNet2DConditionModel", "AutoencoderKL")
-    assert seen == [(part, dtype) for part in parts for dtype in (torch.float32, torch.bfloat16)]
-    assert str(image.facts["dtype"]).startswith(("fp32", "bf16"))
-
-
-def test_without_bf16_kernels_nothing_is_timed(
-    generator_for: Make, sd1: Path, ask: Any, recorder: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(precision, "has_fast_bf16", lambda: False)
-    monkeypatch.setattr(precision, "_best_time", lambda module, probe: pytest.fail("timed"))
-    assert generator_for(dtype="auto").run(ask(sd1), recorder()).facts["dtype"] == "fp32"
+    monkeypatch.setattr(precision, "has_bf16", lambda: multiplies)
+    image = generator_for(dtype=dtype).run(ask(sd1), recorder())
+    assert image.facts["dtype"] == drawn
+    in_vain = dtype == "bf16" != drawn
+    assert image.warnings == ((precision.EMULATED,) if in_vain else ())
+    assert (precision.EMULATED in caplog.text) == in_vain
 
 
 @pytest.mark.parametrize("family", ["sd1", "sdxl"])
 def test_a_picture_in_bf16_is_the_picture_in_fp32_but_for_rounding(
-    generator_for: Make, family: str, request: pytest.FixtureRequest, ask: Any, recorder: Any
+    generator_for: Make,
+    family: str,
+    request: pytest.FixtureRequest,
+    ask: Any,
+    recorder: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     import numpy as np
     from visioncraft import decode_png
 
+    monkeypatch.setattr(precision, "has_bf16", lambda: True)
     folder = request.getfixturevalue(family)
     exact, rounded = (
         decode_png(generator_for(dtype=dtype).run(ask(folder, num_inference_steps=6), recorder()).png).astype(int)
@@ -178,6 +159,6 @@ def test_a_picture_in_bf16_is_the_picture_in_fp32_but_for_rounding(
 def test_half_precision_meant_for_a_gpu_is_not_used_on_the_cpu_that_stands_in(
     generator_for: Make, sd1: Path, ask: Any, recorder: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(precision, "has_fast_bf16", lambda: False)
+    monkeypatch.setattr(precision, "has_bf16", lambda: False)
     local = generator_for(device="auto", dtype="fp16")
     assert local.run(ask(sd1), recorder()).facts["dtype"] == "fp32"

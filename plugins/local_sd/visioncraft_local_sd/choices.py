@@ -1,6 +1,6 @@
 """What was measured once and holds until the machine, torch or the checkpoint changes, kept in one small file.
 
-A seed draws the same picture after a restart only if the precision is the same, and no load measures twice.
+No start measures twice.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _log = logging.getLogger("visioncraft.local_sd")
 
 
 class Choices:
-    """What was measured of one checkpoint on this machine: precisions, and how many rows share a denoiser call.
+    """What was measured of one checkpoint on this machine: how many rows share a denoiser call.
 
     Parameters
     ----------

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import sys
+import time
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
@@ -14,7 +17,6 @@ from visioncraft import (
     GeneratedImage,
     GenerationRequest,
     Generator,
-    InsufficientVRAM,
     ModelInfo,
     ModelNotAvailable,
     NotFound,
@@ -37,8 +39,12 @@ from visioncraft_local_sd.memory import (
     footprint,
     free_gb,
     give_back,
+    insufficient,
     is_out_of_memory,
+    peak_gb,
+    reset_peak,
 )
+from visioncraft_local_sd.precision import EMULATED, precision_on_cpu
 from visioncraft_local_sd.safety import CheckpointRefused
 from visioncraft_local_sd.samplers import check_sampler
 from visioncraft_local_sd.settings import LocalSDSettings
@@ -47,7 +53,7 @@ if TYPE_CHECKING:
     from visioncraft_local_sd.pipeline import LoadedModel
 
 _log = logging.getLogger("visioncraft.local_sd")
-_BYTES = {"fp16": 2, "bf16": 2, "fp32": 4, "auto": 4}
+_BYTES = {"fp16": 2, "bf16": 2, "fp32": 4}
 _NATIVE = {"sd1": 512, "sd2": 768, "sdxl": 1024}  # the side a family was trained at, for which a mode is chosen
 T = TypeVar("T")
 
@@ -59,7 +65,7 @@ class LocalSD(Generator):
     ----------
     settings: The plugin's table.
     data_path: The server's data folder; `models` in it is the default folder of models, and `precision.json` keeps
-        what was measured, `compiled` what was compiled.
+        how many rows share a denoiser call, `compiled` what was compiled.
     """
 
     name: ClassVar[str] = "local_sd"
@@ -100,7 +106,7 @@ class LocalSD(Generator):
             name=self.name,
             loaded_models=self._shelf.ids(),
             device=describe_device(self._settings.device, self._device),
-            facts={"memory_used_by_models": round(self._shelf.resident_gb(), 2)},
+            facts={"memory_used_by_models": round(self._shelf.resident_gb(), 2)} | self._engine.threads_in_use(),
         )
 
     def pull(self, model_id: str, progress: Progress) -> ModelInfo | StoredModel:
@@ -142,7 +148,7 @@ class LocalSD(Generator):
 
         from visioncraft_local_sd.loading import engine_name
 
-        _reset_peak(loaded.device)
+        reset_peak(loaded.device)
         pixels, sampler = loaded.draw(request, progress)
         facts = {"sampler": sampler, "dtype": loaded.precision, "engine": engine_name(), "memory_mode": loaded.mode}
         if vae := self._library.vae(request.model):
@@ -153,8 +159,9 @@ class LocalSD(Generator):
             width=width,
             height=height,
             seed=request.seed,
-            vram_used=_peak_gb(loaded.device),
+            vram_used=peak_gb(loaded.device),
             facts=facts,
+            warnings=(EMULATED,) if self._lacks_bf16(loaded.device) else (),
         )
 
     def _held(self, model: ModelInfo, progress: Progress) -> AbstractContextManager[LoadedModel]:
@@ -166,26 +173,30 @@ class LocalSD(Generator):
         return self._library.state(model), vae and self._collection.state("vae")
 
     def _load(self, model: ModelInfo, progress: Progress) -> LoadedModel:
-        progress.stage("loading")
         try:
-            return self._loaded(model)
+            return self._loaded(model, progress)
         except (CheckpointRefused, NotFound) as refused:
             available = [info.id for info in self.models() if info.available]
             raise ModelNotAvailable(model.id, available, model.suggestion or str(refused)) from refused
 
-    def _loaded(self, model: ModelInfo) -> LoadedModel:
-        checkpoint = self._library.checkpoint(model)
+    def _loaded(self, model: ModelInfo, progress: Progress) -> LoadedModel:
+        began, checkpoint = time.perf_counter(), self._library.checkpoint(model)
         if vae := self._library.vae(model):
             checkpoint = replace(checkpoint, vae=Path(self._collection.part("vae", vae).path))
+        _log.info("loading %s, once: it stays in memory for further pictures", model.id)
+        if "torch" not in sys.modules:
+            progress.stage("starting torch")
+            import_module("visioncraft_local_sd.loading")
+        progress.stage("loading")
         device = self._device = choose_device(self._settings.device)
         self._engine.lingers = device == "cuda"
         dtype = self._dtype(device)
-        text = 4 if device == "cpu" else _BYTES[dtype]
-        decoder = 4 if dtype == "fp16" and checkpoint.upcasts_vae else _BYTES[dtype]
-        estimate = footprint(checkpoint, device, _BYTES[dtype], decoder, text)
+        estimate = self._footprint(checkpoint, device, dtype)
         mode = self._choose_mode(estimate, _NATIVE[checkpoint.family])
-        _log.info("loading %s on %s, memory mode %s", model.id, device, mode)
-        return self._guarded(lambda: self._open(checkpoint, device, dtype, mode, estimate), estimate)
+        loaded = self._guarded(lambda: self._open(checkpoint, device, dtype, mode, estimate), estimate)
+        seconds = time.perf_counter() - began
+        _log.info("loaded %s in %.1f s: on %s in %s, memory mode %s", model.id, seconds, device, loaded.precision, mode)
+        return loaded
 
     def _open(
         self, checkpoint: Checkpoint, device: str, dtype: str, mode: MemoryMode, estimate: Footprint
@@ -195,20 +206,31 @@ class LocalSD(Generator):
         from visioncraft_local_sd.loading import load_pipeline
         from visioncraft_local_sd.preview import PreviewChoice
 
-        roomy = free_gb(device) > 1.6 * estimate.resident_gb("full")
         choices = Choices(self._measured, checkpoint, device)
         preview = PreviewChoice(self._settings.preview, self._settings.preview_every, self._library.models_dir)
         parts = Parts(self._collection)
         compiling = CompileChoice(self._settings.compile, self._compiled)
         return load_pipeline(
-            checkpoint, self._engine, device, dtype, mode, estimate, roomy, choices, preview, parts, compiling
+            checkpoint, self._engine, device, dtype, mode, estimate, choices, preview, parts, compiling
         )
 
     def _dtype(self, device: str) -> str:
         chosen = self._settings.dtype
         if device == "cuda":
             return "fp16" if chosen == "auto" else chosen
-        return "auto" if chosen == "fp16" else chosen  # fp16 was meant for a GPU that is not there
+        if self._lacks_bf16(device):
+            _log.warning("%s", EMULATED)
+        return "fp32" if chosen == "fp32" else precision_on_cpu()  # fp16 was meant for a GPU that is not there
+
+    def _lacks_bf16(self, device: str) -> bool:
+        """Whether settings ask for bf16 that this device has not."""
+        return self._settings.dtype == "bf16" and device == "cpu" and precision_on_cpu() != "bf16"
+
+    def _footprint(self, checkpoint: Checkpoint, device: str, dtype: str) -> Footprint:
+        """What a checkpoint takes. A CPU's weights are read in fp32, and count so unless settings ask for bf16."""
+        bytes_each = 4 if device == "cpu" and self._settings.dtype == "auto" else _BYTES[dtype]
+        decoder = 4 if dtype == "fp16" and checkpoint.upcasts_vae else bytes_each
+        return footprint(checkpoint, device, bytes_each, decoder, 4 if device == "cpu" else bytes_each)
 
     def _choose_mode(self, estimate: Footprint, side: int) -> MemoryMode:
         """The fastest mode that fits, after idle models have left. Raises `InsufficientVRAM` where none does."""
@@ -225,7 +247,7 @@ class LocalSD(Generator):
             if fits(mode):
                 return mode
         available = min(free_gb(device), budget - self._shelf.resident_gb())
-        raise _insufficient(available, estimate.required_gb(side, side, modes[-1]), device)
+        raise insufficient(available, estimate.required_gb(side, side, modes[-1]), device)
 
     def _modes(self, device: str) -> Sequence[MemoryMode]:
         chosen = self._settings.memory_mode
@@ -248,7 +270,7 @@ class LocalSD(Generator):
             loaded.use_slices()
         if working() > free_gb(device):
             resident = loaded.resident_gb
-            raise _insufficient(free_gb(device) + resident, working() + resident, device)
+            raise insufficient(free_gb(device) + resident, working() + resident, device)
 
     def _guarded(
         self,
@@ -273,25 +295,4 @@ class LocalSD(Generator):
         mode: MemoryMode = loaded.mode if loaded is not None else "full"
         width, height = request.hires_size if request is not None else (512, 512)
         available = free_gb(estimate.device) + (loaded.resident_gb if loaded is not None else 0.0)
-        raise _insufficient(available, estimate.required_gb(width, height, mode), estimate.device)
-
-
-def _insufficient(available: float, required: float, device: str) -> InsufficientVRAM:
-    if device == "cuda":
-        return InsufficientVRAM(available, required)
-    return InsufficientVRAM(available, required, "Not enough memory for requested resolution")
-
-
-def _reset_peak(device: str) -> None:
-    if device == "cuda":
-        import torch
-
-        torch.cuda.reset_peak_memory_stats()
-
-
-def _peak_gb(device: str) -> float:
-    if device != "cuda":
-        return 0.0
-    import torch
-
-    return round(torch.cuda.max_memory_allocated() / 2**30, 2)
+        raise insufficient(available, estimate.required_gb(width, height, mode), estimate.device)

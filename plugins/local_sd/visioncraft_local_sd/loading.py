@@ -24,7 +24,6 @@ from visioncraft_local_sd.engine.decoding import slice_vae
 from visioncraft_local_sd.engine.engine import Engine
 from visioncraft_local_sd.memory import Footprint, MemoryMode, is_out_of_memory
 from visioncraft_local_sd.pipeline import DTYPES, LoadedModel
-from visioncraft_local_sd.precision import settle_on_cpu
 from visioncraft_local_sd.preview import PreviewChoice
 from visioncraft_local_sd.safety import CheckpointRefused
 from visioncraft_local_sd.tokenizer import clip_tokenizer
@@ -44,7 +43,6 @@ def load_pipeline(
     dtype: str,
     mode: MemoryMode,
     footprint: Footprint,
-    roomy: bool,
     choices: Choices,
     preview: PreviewChoice,
     parts: Parts,
@@ -54,8 +52,8 @@ def load_pipeline(
 
     Parameters
     ----------
-    dtype: `fp16`, `bf16` or `fp32`; on a CPU also `auto`, which measures.
-    roomy, choices: See `precision.settle_on_cpu`.
+    dtype: `fp16`, `bf16` or `fp32`. On a CPU it is the denoiser's and the VAE's; text encoders stay in fp32.
+    choices: Where it is kept what is measured while it draws.
     preview: What settings want shown.
     parts: Finds what else it can draw with.
     compiling: What settings say of compiling the denoiser.
@@ -69,7 +67,8 @@ def load_pipeline(
 
     def settle() -> LoadedModel:
         if device == "cpu":
-            settle_on_cpu(pipe, dtype, roomy, choices)
+            pipe.unet.to(DTYPES[dtype])
+            pipe.vae.to(DTYPES[dtype])
         elif dtype == "fp16" and checkpoint.family == "sdxl" and pipe.vae.config.get("force_upcast"):
             pipe.vae.to(torch.float32)
         _place(pipe, device, mode)

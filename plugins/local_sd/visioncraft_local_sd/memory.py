@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from visioncraft import free_memory_gb
+from visioncraft import InsufficientVRAM, free_memory_gb
 
 from visioncraft_local_sd.checkpoints import Checkpoint
 
@@ -102,6 +102,30 @@ def free_gb(device: str) -> float:
         common = (part for part in held if part["segment_pool_id"] == (0, 0))  # others belong to recorded calls
         return float(free + sum(part["total_size"] - part["allocated_size"] for part in common)) / GB
     return free_memory_gb()
+
+
+def insufficient(available: float, required: float, device: str) -> InsufficientVRAM:
+    """The error for a device that has not as many GB as are required."""
+    if device == "cuda":
+        return InsufficientVRAM(available, required)
+    return InsufficientVRAM(available, required, "Not enough memory for requested resolution")
+
+
+def reset_peak(device: str) -> None:
+    """Let `peak_gb` count from now on."""
+    if device == "cuda":
+        import torch
+
+        torch.cuda.reset_peak_memory_stats()
+
+
+def peak_gb(device: str) -> float:
+    """The most device memory that was taken at once, in GB; 0 where there is no such device."""
+    if device != "cuda":
+        return 0.0
+    import torch
+
+    return round(torch.cuda.max_memory_allocated() / GB, 2)
 
 
 def budget_gb(device: str, setting: float) -> float:

@@ -72,7 +72,7 @@ class LoadedModel:
         self._loras = LoRAs(pipe, partial(parts.find, "lora"))
         self._upscalers = Upscalers(partial(parts.find, "upscaler"), device)
         settle = torch.cuda.synchronize if device == "cuda" else None
-        bounds = Bounds(choices, self.precision, self._room, settle)
+        bounds = Bounds(choices, self.precision, self._room, settle, engine.settled_threads)
         stays = mode in ("full", "slicing")  # elsewhere layers come and go
         self._network = compiling.network(pipe.unet, device, self._room) if stays else None
         find = partial(parts.find, "controlnet")

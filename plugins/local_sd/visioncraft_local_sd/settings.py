@@ -43,11 +43,12 @@ class LocalSDSettings(PluginSettings):
     Parameters
     ----------
     device: `auto` takes a CUDA device that the installed torch can use, else the CPU.
-    dtype: `auto` is fp16 on CUDA; on a CPU a short measurement at load chooses between fp32 and bf16, for the denoiser
-        and for the VAE separately.
+    dtype: `auto` is fp16 on CUDA; on a CPU bf16 where the processor has instructions for it, else fp32. bf16 that it
+        has none for is not used: pictures are drawn in fp32, and say so.
     concurrency: How many pictures are drawn at once; those of one model and size share each call of the denoiser.
-    threads: Processor threads that a CPU computes with; 0 leaves it to torch, which takes one for each core. Fewer than
-        there are cores draw faster where other programs compute on them: threads wait for the one that has no core.
+    threads: Processor threads that a CPU computes with; 0 has the number found while pictures are drawn, between 1 and
+        one for each core: fewer draw faster where other programs compute, since threads wait for the one that has no
+        core. `OMP_NUM_THREADS` in the environment counts as a number here.
     memory_budget_gb: GB (2**30 bytes) that loaded models may take together; 0 means 90 % of the device's memory on
         CUDA and 70 % of the machine's on a CPU.
     memory_mode: `auto` takes the fastest mode that fits the free memory when a model loads: `full`, `slicing` (the VAE

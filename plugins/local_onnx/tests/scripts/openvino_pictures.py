@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 from comparing import mean_difference
+from visioncraft import has_bf16
 from visioncraft_local_onnx.generator import LocalOnnx
-from visioncraft_local_onnx.sessions import Runtime, has_bf16
+from visioncraft_local_onnx.sessions import Runtime
 from visioncraft_local_sd.generator import LocalSD
 
 Make = Callable[..., LocalOnnx]

@@ -8,6 +8,7 @@ higher resolution are further code in it, or a `sampling.Start`.
     engine.py        the thread, whose turn it is, who shares a call
     denoiser.py      one call of the denoiser for many
     bounds.py        how many rows a call may have
+    threads.py       how many processor threads compute
     pace.py          how far Python is ahead of a GPU
     sampling.py      one request's state: its sampler, noise, guidance, step
     conditioning.py  from texts to what the denoiser is told, remembered

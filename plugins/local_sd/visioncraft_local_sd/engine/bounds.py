@@ -26,6 +26,7 @@ class _Size:
     settled: bool = False
     proven: int = 0  # rows that memory sufficed for
     times: dict[int, list[float]] = field(default_factory=dict)  # seconds a row, by rows
+    threads: int = 0  # that these times were measured with
 
 
 class Bounds:
@@ -37,6 +38,8 @@ class Bounds:
     precision: The denoiser's: another one has other bounds.
     room: For how many rows of a latent's height and width memory suffices now.
     settle: Waits for what the device is computing; None where calls return when they are done.
+    threads: How many processor threads compute, None while that is being tried out: times are compared only where the
+        number is the same.
     """
 
     def __init__(
@@ -45,9 +48,10 @@ class Bounds:
         precision: str,
         room: Callable[[int, int], int],
         settle: Callable[[], None] | None = None,
+        threads: Callable[[], int | None] = lambda: 0,
     ) -> None:
         self._choices, self._precision = choices, precision
-        self._room, self._settle = room, settle or (lambda: None)
+        self._room, self._settle, self._threads = room, settle or (lambda: None), threads
         self._sizes: dict[tuple[int, int], _Size] = {}
 
     def rows(self, height: int, width: int) -> int:
@@ -87,6 +91,12 @@ class Bounds:
         return known
 
     def _learn(self, size: _Size, rows: int, seconds: float) -> None:
+        threads = self._threads()
+        if threads is None:
+            return
+        if size.threads not in (0, threads):
+            size.rows, size.times = _FIRST, {}  # begun anew
+        size.threads = threads
         if rows != size.rows:
             return
         times = size.times.setdefault(rows, [])

@@ -8,11 +8,15 @@ to plan the convolutions of SD 1.5 on an H100. On a CPU it ends, and gives back 
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Generator, Hashable, Sequence
 from itertools import accumulate
 from typing import Any, Generic, Protocol, TypeVar, cast
+
+from visioncraft_local_sd.engine.threads import Threads
 
 _LINGER_S = 600.0
 
@@ -87,16 +91,20 @@ class Engine:
 
     Parameters
     ----------
-    threads: Processor threads that torch computes with; 0 for as many as it takes by itself.
+    threads: Processor threads that a CPU computes with; 0 to find the number while computing, unless `OMP_NUM_THREADS`
+        names one.
     """
 
     def __init__(self, threads: int = 0) -> None:
-        self._threads = threads
+        self._asked = threads
+        self.threads: Threads | None = None
+        """How many are in use; None until there was something to compute."""
+        self._in_use = 0  # as torch was told in the thread that computes
         self._lock = threading.Lock()
         self._came = threading.Condition(self._lock)
         self._running = self._closed = False
         self.lingers = False
-        """Whether the thread waits for more when its work is done."""
+        """Whether the thread waits for more when its work is done, as it does where a GPU computes."""
         self._arrived: deque[_Task[Any]] = deque()
         self._waiting: OrderedDict[Hashable, list[_Waiting]] = OrderedDict()  # the key whose turn is next first
 
@@ -115,6 +123,15 @@ class Engine:
         """Have a plain function computed, between two steps of whatever else goes on."""
         return self.run(_once(function))
 
+    def threads_in_use(self) -> dict[str, int]:
+        """For a status: how many processor threads compute and how many there are, once a CPU computes."""
+        threads = self.threads
+        return {} if threads is None or self.lingers else {"threads": threads.count, "most_threads": threads.most}
+
+    def settled_threads(self) -> int | None:
+        """How many processor threads compute; None while other numbers are tried."""
+        return self.threads.settled if self.threads is not None else 0
+
     def close(self) -> None:
         """Let the thread end when its work is done; whoever comes later starts another one."""
         with self._lock:
@@ -124,8 +141,11 @@ class Engine:
     def _compute(self) -> None:
         import torch
 
-        if self._threads:
-            torch.set_num_threads(self._threads)
+        if self.threads is None:
+            chosen = self._asked == 0 and "OMP_NUM_THREADS" not in os.environ
+            self.threads = Threads(self._asked or torch.get_num_threads(), chosen)
+        self._in_use = 0
+        self._use(self.threads.count)
         with torch.inference_mode():
             while self._turn() or self._more():
                 pass
@@ -161,7 +181,7 @@ class Engine:
         """One call for all of them; where that fails, each on its own."""
         calls = [call for _, call in turns]
         try:
-            answers = calls[0].together(calls)
+            answers = self._timed(calls)
         except Exception as error:
             if len(turns) == 1:
                 self._go_on(turns[0][0], error=error)
@@ -173,6 +193,25 @@ class Engine:
             return
         for turn in turns:  # out here the error is gone, and with it the frames that held its tensors
             self._share([turn])
+
+    def _timed(self, calls: Sequence[Shareable]) -> Sequence[Any]:
+        """One call for all of them, with as many threads as are fastest."""
+        if self.threads is None or self.lingers:
+            return calls[0].together(calls)
+        kind = (calls[0].key, sum(call.weight for call in calls))
+        self._use(self.threads.of(kind))
+        began = time.perf_counter()
+        answers = calls[0].together(calls)
+        self.threads.took(kind, time.perf_counter() - began)
+        self._use(self.threads.count)
+        return answers
+
+    def _use(self, threads: int) -> None:
+        import torch
+
+        if threads != self._in_use:
+            torch.set_num_threads(threads)
+            self._in_use = threads
 
     def _go_on(self, task: _Task[Any], answer: Any = None, error: Exception | None = None) -> None:
         call = task.go_on(answer, error)
