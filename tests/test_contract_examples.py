@@ -1,4 +1,4 @@
-"""The contract's own examples, unchanged, against the server on the port they name, with the embedded model."""
+"""The contract's own examples, unchanged but for the port, against the server with the embedded model."""
 
 from __future__ import annotations
 
@@ -13,13 +13,11 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from harness import ROOT, Server
+from harness import ROOT, Server, addressed
 from markdown_it import MarkdownIt
 from PIL import Image
 from playwright.sync_api import Browser
 from standin import StandIn
-
-pytestmark = pytest.mark.usefixtures("real")
 
 
 def examples(language: str) -> list[str]:
@@ -32,23 +30,23 @@ def test_the_contract_has_the_examples_that_run_here() -> None:
     assert [len(examples(language)) for language in ("bash", "python", "javascript")] == [2, 1, 1]
 
 
-def curl(example: str) -> bytes:
-    outcome = subprocess.run(["bash", "-c", example], capture_output=True, timeout=280)
+def curl(example: str, server: Server) -> bytes:
+    outcome = subprocess.run(["bash", "-c", addressed(example, server)], capture_output=True)
     assert outcome.returncode == 0, outcome.stderr
     return outcome.stdout
 
 
-def test_the_first_curl_example_draws_a_picture() -> None:
-    document = json.loads(curl(examples("bash")[0]))
+def test_the_first_curl_example_draws_a_picture(real: Server) -> None:
+    document = json.loads(curl(examples("bash")[0], real))
     picture = Image.open(io.BytesIO(base64.b64decode(document["image"], validate=True)))
     assert (picture.format, picture.size) == ("PNG", (512, 512))
     assert len(picture.getcolors(512 * 512) or []) > 1000, "a drawing has more colours"
     assert document["parameters"]["prompt"] == "A serene mountain landscape at sunrise"
 
 
-def test_the_leonardo_example_draws_a_picture_of_the_asked_shape(leonardo: StandIn) -> None:
+def test_the_leonardo_example_draws_a_picture_of_the_asked_shape(real: Server, leonardo: StandIn) -> None:
     before = len(leonardo.orders)
-    document = json.loads(curl(examples("bash")[1]))
+    document = json.loads(curl(examples("bash")[1], real))
     picture = Image.open(io.BytesIO(base64.b64decode(document["image"], validate=True)))
     assert (picture.format, picture.size, document["model"]) == ("PNG", (1344, 768), "leonardo-api")
     assert document["parameters"]["prompt"] == "A futuristic city with flying cars"
@@ -57,19 +55,19 @@ def test_the_leonardo_example_draws_a_picture_of_the_asked_shape(leonardo: Stand
     assert sent["styleUUID"] == "a5632c7c-ddbb-4e2f-ba34-8456ab3ac436", "cinematic"
 
 
-def test_the_python_example_saves_its_picture(tmp_path: Path) -> None:
-    outcome = subprocess.run(
-        [sys.executable, "-c", examples("python")[0]], cwd=tmp_path, capture_output=True, text=True, timeout=280
-    )
+def test_the_python_example_saves_its_picture(real: Server, tmp_path: Path) -> None:
+    script = addressed(examples("python")[0], real)
+    outcome = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
     assert outcome.returncode == 0, outcome.stderr
     assert outcome.stdout.startswith("Generated in ")
     assert Image.open(tmp_path / "generated_image.png").size == (768, 768)
 
 
 @pytest.fixture
-def script_page() -> Iterator[str]:
+def script_page(real: Server) -> Iterator[str]:
     """A page on another port of localhost whose only script is the contract's example; answers its URL."""
-    document = f"<!doctype html><body><script>{examples('javascript')[0]}</script></body>".encode()
+    script = addressed(examples("javascript")[0], real)
+    document = f"<!doctype html><body><script>{script}</script></body>".encode()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -89,7 +87,7 @@ def test_the_javascript_example_shows_its_picture_in_a_browser(browser: Browser,
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text))
     page.goto(script_page)
-    page.locator("body > img").wait_for(timeout=280_000)
+    page.locator("body > img").wait_for(timeout=0)  # pytest's timeout ends what never comes
     size = page.locator("body > img").evaluate("async img => { await img.decode(); return img.naturalWidth }")
     page.close()
     assert size == 512

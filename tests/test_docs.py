@@ -1,4 +1,4 @@
-"""Every command and snippet that the documentation shows is run, unchanged, in the order of its page."""
+"""Every command and snippet that the documentation shows is run, in the order of its page, with another port alone."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from harness import ROOT, House, Server, free_port, listening
+from harness import ROOT, House, Server, addressed, free_port, listening
 from markdown_it import MarkdownIt
 from packaging_kit import LIGHT
 from PIL import Image
 from standin import KEY, StandIn
+from visioncraft.testing import PATIENCE_S
 
 PAGES = ("README.md", "docs/api.md", "docs/editing.md", "docs/onnx.md")
 SHOWN = ("toml", "text", "")
@@ -61,9 +62,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(desk: Path, script: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """Run a block in bash, where the first command that fails ends it."""
-    return subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script], cwd=desk, env=env, capture_output=True, text=True, timeout=240
-    )
+    return subprocess.run(["bash", "-euo", "pipefail", "-c", script], cwd=desk, env=env, capture_output=True, text=True)
 
 
 def environment(desk: Path, **further: str) -> dict[str, str]:
@@ -86,27 +85,29 @@ def is_plain(block: Block) -> bool:
 
 @pytest.mark.parametrize("block", [b for page in PAGES for b in blocks(page) if is_plain(b)], ids=lambda b: b.text[:40])
 def test_a_shell_block_runs_as_it_stands(block: Block, desk: Path, real: Server, leonardo: StandIn) -> None:
-    outcome = run(desk, block.text, environment(desk, **with_leonardo(leonardo)))
+    outcome = run(
+        desk, addressed(block.text, real), environment(desk, **with_leonardo(leonardo), VISIONCRAFT_URL=real.url)
+    )
     assert outcome.returncode == 0, outcome.stderr
     assert '"error":{' not in outcome.stdout
 
 
 def test_the_first_curl_of_the_readme_leaves_a_picture(desk: Path, real: Server) -> None:
     block = block_with('"prompt": "red apple"')
-    assert run(desk, block.text, environment(desk)).returncode == 0
+    assert run(desk, addressed(block.text, real), environment(desk)).returncode == 0
     assert Image.open(desk / "apple.png").size == (512, 512)
 
 
 def test_the_python_block_leaves_a_picture(desk: Path, real: Server) -> None:
-    script = block_with("import requests").text
-    subprocess.run([sys.executable, "-c", script], cwd=desk, check=True, timeout=240)
+    script = addressed(block_with("import requests").text, real)
+    subprocess.run([sys.executable, "-c", script], cwd=desk, check=True)
     assert Image.open(desk / "star.png").size == (512, 512)
 
 
 def test_the_python_block_on_editing_draws_over_a_picture(desk: Path, real: Server) -> None:
     Image.new("RGB", (256, 256), "red").save(desk / "apple.png")
     (block,) = [block for block in blocks("docs/editing.md") if block.language == "python"]
-    subprocess.run([sys.executable, "-c", block.text], cwd=desk, check=True, timeout=240)
+    subprocess.run([sys.executable, "-c", addressed(block.text, real)], cwd=desk, check=True)
     assert Image.open(desk / "green-too.png").size == (256, 256)
 
 
@@ -118,17 +119,16 @@ def test_every_make_target_that_is_named_exists(target: str) -> None:
 
 @pytest.mark.parametrize("words", ["VISIONCRAFT_SERVER__PORT=8001", "--host 0.0.0.0"])
 def test_a_serve_command_serves(words: str, desk: Path) -> None:
-    script = block_with(words).text
-    port = 8001 if "8001" in script else free_port()
-    assert not listening(port), f"port {port} is taken"
-    env = environment(desk, **({} if "8001" in script else {"VISIONCRAFT_SERVER__PORT": str(port)}))
+    port = free_port()
+    script = block_with(words).text.replace("8001", str(port))
+    env = environment(desk, **({} if str(port) in script else {"VISIONCRAFT_SERVER__PORT": str(port)}))
     process = subprocess.Popen(["bash", "-c", f"exec env {script}"], cwd=desk, env=env, stderr=subprocess.PIPE)
     try:
         while not listening(port):
             assert process.poll() is None, process.stderr and process.stderr.read().decode()
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(PATIENCE_S)
 
 
 def test_a_pull_without_network_says_so_in_one_line(desk: Path) -> None:

@@ -17,6 +17,7 @@ from packaging_kit import OFFLINE, Wheelhouse, house_of
 from PIL import Image
 from visioncraft import contracts, hookspecs, testing
 from visioncraft.settings import PluginsSettings
+from visioncraft.testing import PATIENCE_S
 
 PAGE = (ROOT / "docs" / "plugins.md").read_text("utf-8")
 EXAMPLES = ROOT / "examples"
@@ -39,7 +40,12 @@ def run(desk: Path, script: str) -> subprocess.CompletedProcess[str]:
     env = house_of(desk, python, []).environment() | OFFLINE
     env["PATH"] = f"{python.parent}{os.pathsep}{os.environ['PATH']}"
     return subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script], cwd=desk, env=env, capture_output=True, text=True, timeout=280
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=desk,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
     )
 
 

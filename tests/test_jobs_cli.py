@@ -8,6 +8,7 @@ from itertools import count
 
 import pytest
 from harness import Server
+from visioncraft.testing import PATIENCE_S
 
 _gates = count()
 
@@ -39,7 +40,7 @@ def test_one_job_is_watched_until_its_picture(fake: Server, gate: str) -> None:
         text=True,
     )
     fake.permit(gate, 15)
-    out, _ = watcher.communicate(timeout=60)
+    out, _ = watcher.communicate(timeout=PATIENCE_S)
     image = fake.ended(job)["image"]["id"]
     assert watcher.returncode == 0 and out.startswith(f"{job}: {image} drawn by fake")
     assert jobs(fake, "watch", job).stdout == out

@@ -19,6 +19,7 @@ import psutil
 import pytest
 from harness import House, Server, fake_house, served
 from visioncraft import read_record_file
+from visioncraft.testing import PATIENCE_S
 
 KILLS = int(os.environ.get("VISIONCRAFT_KILLS", "6"))
 LONGEST_S = 0.4  # until a kill
@@ -64,7 +65,7 @@ def live_and_die(house: House, keys: Iterator[str], accepted: dict[str, str | No
                 for _ in range(6):
                     key = next(keys)
                     accepted[key] = ask(server, key)
-        server.process.wait(30)
+        server.process.wait(PATIENCE_S)
 
 
 def intact(database: Path) -> bool:

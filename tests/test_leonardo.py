@@ -17,6 +17,7 @@ from harness import House, Server, error_of, free_port, served
 from PIL import Image
 from standin import KEY, StandIn
 from standin_http import standing_in
+from visioncraft.testing import PATIENCE_S
 
 CANARY_END = KEY[-4:]
 KILLS = int(os.environ.get("VISIONCRAFT_LEONARDO_KILLS", "1"))
@@ -154,7 +155,7 @@ def test_a_cancelled_job_is_deleted_at_leonardo(cloud: Server, standin: StandIn)
     standin.release.clear()
     standin.fault("generation", "hold", prompt="to be cancelled")
     job = cloud.submit("to be cancelled", model="leonardo-api")
-    assert standin.held.wait(60)
+    assert standin.held.wait(PATIENCE_S)
     assert cloud.get(f"/jobs/{job}").json()["stage"] == "pending"
     cloud.delete(f"/jobs/{job}")
     standin.release.set()
@@ -185,7 +186,7 @@ def test_an_order_is_not_made_again_by_a_client_that_hangs_up(cloud: Server, sta
     standin.fault("order", "hold", prompt="hung up")
     with pytest.raises(httpx.TimeoutException):
         httpx.post(f"{cloud.url}/generate", json={"prompt": "hung up", "model": "leonardo-api"}, timeout=0.5)
-    assert standin.held.wait(60)
+    assert standin.held.wait(PATIENCE_S)
     standin.release.set()
     while not (made := standin.of("hung up")) or made[0]["id"] not in standin.deleted:
         assert cloud.get("/health").status_code == 200
@@ -203,9 +204,9 @@ def test_a_killed_server_goes_on_with_what_it_ordered_and_orders_nothing_twice(t
             upstream.fault(route, "hold", prompt=prompt)
             with served(house) as server:
                 job = server.submit(prompt, model="leonardo-api")
-                assert upstream.held.wait(60), "the order never got there"
+                assert upstream.held.wait(PATIENCE_S), "the order never got there"
                 server.process.kill()
-                server.process.wait(30)
+                server.process.wait(PATIENCE_S)
                 upstream.release.set()
             with served(house) as server:
                 done = server.ended(job)
@@ -219,9 +220,9 @@ def test_a_server_that_ends_in_order_leaves_the_order_upstream_and_polls_it_late
         upstream.fault("generation", "hold", prompt="left waiting")
         with served(house) as server:
             job = server.submit("left waiting", model="leonardo-api")
-            assert upstream.held.wait(60)
+            assert upstream.held.wait(PATIENCE_S)
             server.process.terminate()
-            server.process.wait(30)
+            server.process.wait(PATIENCE_S)
             upstream.release.set()
         with served(house) as server:
             assert server.ended(job)["status"] == "succeeded"

@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 from harness import Server, error_of, fake_house, refused, served
+from visioncraft.testing import PATIENCE_S
 
 _gates = count()
 SIZE = {"width": 64, "height": 64}
@@ -103,7 +104,7 @@ def test_an_idle_worker_leaves_memory_and_comes_back_when_it_is_needed(tmp_path:
     with served(house) as server:
         assert server.draw("first", **SIZE).status_code == 200
         gone = psutil.Process(server.process.pid).children()
-        psutil.wait_procs(gone, timeout=60)
+        psutil.wait_procs(gone, timeout=PATIENCE_S)
         assert not any(process.is_running() for process in gone)
         assert server.draw("second", **SIZE).status_code == 200
 
@@ -115,8 +116,8 @@ def test_the_server_takes_its_workers_along_whatever_ends_it(tmp_path: Path, gat
         server.until(server.submit(f"gated {gate}", **SIZE), "running")
         worker = worker_of(server)
         server.process.send_signal(how)
-        server.process.wait(30)
-        assert psutil.wait_procs([worker], timeout=30)[1] == []
+        server.process.wait(PATIENCE_S)
+        assert psutil.wait_procs([worker], timeout=PATIENCE_S)[1] == []
 
 
 def test_jobs_outlive_a_killed_server(tmp_path: Path, gate: str) -> None:
@@ -126,7 +127,7 @@ def test_jobs_outlive_a_killed_server(tmp_path: Path, gate: str) -> None:
         server.permit(gate, 5)
         server.reached(gate, 5)
         server.process.kill()
-        server.process.wait(30)
+        server.process.wait(PATIENCE_S)
     with served(house) as server:
         server.permit(gate, 60)
         ended = [server.ended(job) for job in jobs]

@@ -10,6 +10,7 @@ from contextlib import suppress
 import pytest
 from toy import COMMAND, House
 from visioncraft import decode_png, read_record
+from visioncraft.testing import PATIENCE_S
 
 
 def test_generate_writes_the_gallerys_own_bytes_and_says_what_drew_them(house: House) -> None:
@@ -85,6 +86,6 @@ def test_ctrl_c_cancels_a_picture_and_keeps_nothing(house: House) -> None:
         with suppress(BrokenPipeError), gate.open("w") as steps:
             while True:  # let it take steps until it has ended
                 steps.write("one\n")
-        _, said = drawing.communicate(timeout=60)
+        _, said = drawing.communicate(timeout=PATIENCE_S)
     assert drawing.returncode == 130 and "Cancelled" in said and "Traceback" not in said
     assert not list(house.folder.glob("*.png"))

@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from visioncraft.testing import House
+from visioncraft.testing import PATIENCE_S, House
 
 CORE = Path(__file__).parents[1]
 TOY = """
@@ -203,7 +203,7 @@ def test_a_new_plugin_passes_its_own_tests_mypy_and_ruff_at_once(house: House, k
         "ruff format --check .",
     ):
         command = [sys.executable, "-m", *tool.split()]
-        done = subprocess.run(command, cwd=folder, env=clean, capture_output=True, text=True, timeout=240)
+        done = subprocess.run(command, cwd=folder, env=clean, capture_output=True, text=True, timeout=PATIENCE_S)
         assert done.returncode == 0, f"{tool}:\n{done.stdout}{done.stderr}"
     project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
     assert project["entry-points"]["visioncraft"] == {"my_own": "visioncraft_my_own.plugin"}

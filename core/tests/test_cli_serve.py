@@ -16,6 +16,7 @@ from typing import IO, NamedTuple
 
 import httpx
 import pytest
+from visioncraft.testing import PATIENCE_S
 
 COMMAND = Path(sys.executable).with_name("visioncraft")
 
@@ -48,7 +49,7 @@ class Server(NamedTuple):
     def end(self, number: signal.Signals) -> tuple[int, str]:
         """Its exit code and what else it said."""
         self.process.send_signal(number)
-        _, said = self.process.communicate(timeout=60)
+        _, said = self.process.communicate(timeout=PATIENCE_S)
         return self.process.returncode, said
 
 
@@ -96,7 +97,7 @@ def refused(folder: Path, *options: str, **more: str) -> str:
     """The line a server that does not start ends with."""
     command = [str(COMMAND), "serve", *options]
     done = subprocess.run(
-        command, cwd=folder, env=environment(folder, **more), capture_output=True, text=True, timeout=60
+        command, cwd=folder, env=environment(folder, **more), capture_output=True, text=True, timeout=PATIENCE_S
     )
     assert done.returncode == 1 and "Traceback" not in done.stderr, done
     return done.stderr.splitlines()[-1]
@@ -115,7 +116,7 @@ def test_ending_interrupts_the_picture_and_its_client_hears_that_it_goes_on_late
     os.mkfifo(tmp_path / "steps")
     with ThreadPoolExecutor(2) as threads, serving(tmp_path) as server:
         body = {"prompt": "a red apple", "model": "endless"}
-        asked = threads.submit(httpx.post, f"{server.url}/generate", json=body, timeout=60)
+        asked = threads.submit(httpx.post, f"{server.url}/generate", json=body, timeout=PATIENCE_S)
         with (tmp_path / "drawing").open() as drawing:
             assert drawing.read() == "yes"
         threads.submit(take_steps, (tmp_path / "steps").open("w"))

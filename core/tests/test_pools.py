@@ -23,6 +23,7 @@ ENGINE = """
 import os, sys, threading
 from pathlib import Path
 from visioncraft import BackendStatus, GeneratedImage, Generator, InsufficientVRAM, ModelInfo, hookimpl
+from visioncraft.testing import PATIENCE_S
 
 class Engine(Generator):
     name = "pool_engine"
@@ -50,7 +51,7 @@ class Engine(Generator):
         if request.prompt == "die":
             os._exit(7)
         if request.prompt == "meet":
-            self.meeting.wait(30)
+            self.meeting.wait(PATIENCE_S)
         progress.stage("drawing")
         for step in range(1, 10**9 if request.prompt == "for ever" else 4):
             progress.step(step, 3, b"preview" if step == 2 else None)

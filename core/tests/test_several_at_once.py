@@ -13,6 +13,7 @@ from visioncraft.errors import InsufficientVRAM, JobCancelled, WorkerLost
 from visioncraft.jobs.job import Job, JobState
 from visioncraft.runtime import Runtime
 from visioncraft.stores import MemoryStore
+from visioncraft.testing import PATIENCE_S
 from visioncraft.types import GeneratedImage, GenerationRequest, ImageRecord
 
 
@@ -32,7 +33,7 @@ class Painter(Stepper):
 
     def run(self, request: GenerationRequest, progress: Progress) -> GeneratedImage:
         self.drawn.append(request.seed)
-        self._crowd.wait(30)
+        self._crowd.wait(PATIENCE_S)
         if request.seed in self.bad:
             self.failed.set()
             raise self.bad.pop(request.seed)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from harness import House
+from visioncraft.testing import PATIENCE_S
 
 _MOUNT = 'mount -t tmpfs -o "size=$2" tmpfs "$1" && echo mounted && exec cat'
 
@@ -47,7 +48,9 @@ class Disk:
         """`visioncraft <arguments>` where the disk is seen."""
         command = [*self.prefix, house.cli, *arguments]
         environment = house.environment()
-        return subprocess.run(command, env=environment, cwd=house.folder, capture_output=True, text=True, timeout=120)
+        return subprocess.run(
+            command, env=environment, cwd=house.folder, capture_output=True, text=True, timeout=PATIENCE_S
+        )
 
     def _shell(self, script: str) -> None:
         subprocess.run([*self.prefix, "sh", "-c", script, "sh", str(self.folder)], check=True)

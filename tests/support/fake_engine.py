@@ -35,7 +35,7 @@ from visioncraft import (
     encode_png,
     hookimpl,
 )
-from visioncraft.testing import one_colour
+from visioncraft.testing import PATIENCE_S, one_colour
 
 SECRET = "hunter2-in-the-exception"
 """What the raising prompt puts into its exception; no answer may show it."""
@@ -78,7 +78,7 @@ class Gates:
 
     def pass_one(self, name: str) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: self._permits[name] > 0, timeout=60)
+            self._changed.wait_for(lambda: self._permits[name] > 0, timeout=PATIENCE_S)
             self._permits[name] -= 1
             self.steps[name] += 1
             self._changed.notify_all()
@@ -91,7 +91,7 @@ class Gates:
 
     def reached(self, name: str, step: int) -> bool:
         with self._changed:
-            return self._changed.wait_for(lambda: self.steps[name] >= step, timeout=60)
+            return self._changed.wait_for(lambda: self.steps[name] >= step, timeout=PATIENCE_S)
 
 
 gates = Gates()
@@ -145,7 +145,7 @@ class FakeEngine(Generator):
         return replace(image, warnings=(gate,)) if kind == "warns" else image
 
     def _tell(self, path: str, body: object = None) -> Any:
-        return httpx.post(f"{self._server}/{path}", json=body, timeout=90).raise_for_status().json()
+        return httpx.post(f"{self._server}/{path}", json=body, timeout=PATIENCE_S).raise_for_status().json()
 
 
 class FakeCloud(Generator):

@@ -10,11 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from visioncraft.testing import House, free_port, listening
+from visioncraft.testing import PATIENCE_S, House, free_port, listening
 from visioncraft.testing import Server as AnyServer
 from visioncraft.testing import served as served_by
 
-__all__ = ["FAKES", "ROOT", "SUPPORT", "House", "Server", "error_of", "fake_house", "free_port", "listening", "served"]
+__all__ = [
+    "FAKES",
+    "ROOT",
+    "SUPPORT",
+    "House",
+    "Server",
+    "addressed",
+    "error_of",
+    "fake_house",
+    "free_port",
+    "listening",
+    "served",
+]
 
 SUPPORT = Path(__file__).parent
 ROOT = SUPPORT.parent.parent
@@ -37,7 +49,7 @@ class Server(AnyServer):
         self, method: str, target: str, body: Any = None, headers: Mapping[str, str] | None = None
     ) -> tuple[int, bytes]:
         """A request whose target no client library tidies up."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
         connection.request(method, target, body, dict(headers or {}))
         answer: HTTPResponse = connection.getresponse()
         with answer:
@@ -51,6 +63,11 @@ def fake_house(folder: Path) -> House:
     house = House(folder, {"plugins": {"enabled": list(FAKES)}, "jobs": {"capacity": 4}}, path=[SUPPORT])
     house.install("visioncraft-fake-engine", "fake_engine")
     return house
+
+
+def addressed(text: str, server: AnyServer) -> str:
+    """An example with this server in place of the one it names, on a port that may be another program's here."""
+    return text.replace("localhost:8000", f"localhost:{server.port}")
 
 
 @contextmanager

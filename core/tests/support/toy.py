@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from visioncraft.testing import PATIENCE_S
+
 COMMAND = Path(sys.executable).with_name("visioncraft")
 
 TOY = """
@@ -114,7 +116,7 @@ class House:
             input=text,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE_S,
         )
 
     def refusal(self, *arguments: str) -> str:

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from visioncraft.testing.contract import overridden
     from visioncraft.testing.fakes import FakeGenerator, Recorder, one_colour
     from visioncraft.testing.generators import GeneratorContract
-    from visioncraft.testing.serving import House, Server, free_port, listening, served
+    from visioncraft.testing.serving import PATIENCE_S, House, Server, free_port, listening, served
     from visioncraft.testing.stores import ImageStoreContract, a_picture
 
 _HOME_OF = {
+    "PATIENCE_S": "visioncraft.testing.serving",
     "FakeGenerator": "visioncraft.testing.fakes",
     "GeneratorContract": "visioncraft.testing.generators",
     "House": "visioncraft.testing.serving",
@@ -34,6 +35,7 @@ _HOME_OF = {
 }
 
 __all__ = [
+    "PATIENCE_S",
     "FakeGenerator",
     "GeneratorContract",
     "House",

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,10 @@ from typing import Any
 import httpx
 from httpx_sse import connect_sse
 
+PATIENCE_S = 600.0
+"""How long tests wait for what surely comes, in seconds: machines may be slow and busy. Nothing is measured by it."""
+
+_LOOK_S = 0.05  # between two looks whether a server answers
 CLI = shutil.which("visioncraft", path=str(Path(sys.executable).parent)) or "visioncraft"
 
 
@@ -102,7 +106,7 @@ class House:
             input=text,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE_S,
         )
 
 
@@ -193,7 +197,7 @@ def served(house: House, port: int | None = None) -> Iterator[Server]:
             stderr=subprocess.STDOUT,
         )
     headers = {"Authorization": f"Bearer {token}"} if (token := house.env.get("VISIONCRAFT_TOKEN")) else {}
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=280, headers=headers) as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_S, headers=headers) as client:
         try:
             server = Server(house, port, process, log, client)
             _wait_until_ready(server)
@@ -201,7 +205,7 @@ def served(house: House, port: int | None = None) -> Iterator[Server]:
             alive = process.poll() is None
         finally:
             process.terminate()
-            status = process.wait(30)
+            status = process.wait(PATIENCE_S)
         assert status == 0 or not alive, f"asked to end, the server left with {status}:\n{log.read_text('utf-8')}"
 
 
@@ -223,8 +227,9 @@ def _wait_until_ready(server: Server) -> None:
         try:
             if server.get("/health").status_code == 200:
                 return
-        except httpx.TransportError:
-            continue
+        except httpx.TransportError:  # a loop without a pause would take the processor from the server that starts
+            with suppress(subprocess.TimeoutExpired):
+                server.process.wait(_LOOK_S)
     raise AssertionError(f"the server ended with {server.process.returncode}:\n{server.log.read_text('utf-8')}")
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from standin import KEY, StandIn
 from visioncraft.ids import new_job_id
+from visioncraft.testing import PATIENCE_S
 from visioncraft_leonardo.ledger import Ledger, State
 
 DRIVER = Path(__file__).parent / "support" / "driver.py"
@@ -44,7 +45,7 @@ def killed(settings: Path, standin: StandIn, job_id: str, prompt: str) -> None:
     standin.held.clear()
     standin.release.clear()
     process = start(settings, job_id, prompt)
-    assert standin.held.wait(60), "the process never got there"
+    assert standin.held.wait(PATIENCE_S), "the process never got there"
     process.kill()
     process.communicate()
     standin.release.set()
@@ -52,7 +53,7 @@ def killed(settings: Path, standin: StandIn, job_id: str, prompt: str) -> None:
 
 def run_again(settings: Path, job_id: str, prompt: str) -> dict[str, Any]:
     process = start(settings, job_id, prompt)
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=PATIENCE_S)
     answer: dict[str, Any] = json.loads(said)
     return answer
 

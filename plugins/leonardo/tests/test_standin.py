@@ -16,6 +16,7 @@ from leonardo_ai_sdk import LeonardoAiSDK
 from leonardo_ai_sdk.models import errors
 from rules import OTHER_MODEL
 from standin import KEY, USER, StandIn
+from visioncraft.testing import PATIENCE_S
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
@@ -73,7 +74,7 @@ def test_the_official_javascript_client_agrees(standin: StandIn) -> None:
         env={**os.environ, "NODE_PATH": str(modules)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_S,
     )
     assert outcome.returncode == 0, f"{outcome.stderr}\nscripts/install-leonardo-client.sh puts the client in place"
     said = json.loads(outcome.stdout)

@@ -16,6 +16,7 @@ import psutil
 import pytest
 import torch
 from visioncraft import decode_png
+from visioncraft.testing import PATIENCE_S
 from visioncraft_local_sd.compiling.graphs import Graphs
 from visioncraft_local_sd.compiling.jobs import Compiler
 from visioncraft_local_sd.compiling.network import CompileChoice, Network
@@ -159,7 +160,7 @@ def test_the_compiler_ends_with_a_process_that_is_killed(sdxl: Path, tmp_path: P
     child = started(parent.pid)
     parent.kill()
     parent.wait()
-    gone, _ = psutil.wait_procs([child], timeout=60)
+    gone, _ = psutil.wait_procs([child], timeout=PATIENCE_S)
     assert gone == [child]
     assert not (tmp_path / "compiled").exists()
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from visioncraft import ConfigurationError, Limits, Settings
+from visioncraft.testing import PATIENCE_S
 from visioncraft_local_sd.checkpoints import _DATA, Checkpoint
 from visioncraft_local_sd.generator import LocalSD
 from visioncraft_local_sd.settings import LocalSDSettings
@@ -143,7 +144,7 @@ def test_listing_and_status_import_no_torch(tmp_path: Path) -> None:
         "local.models(); local.status(); local.unload(local.models()[0]); local.close()\n"
         "assert not {'torch', 'diffusers', 'transformers'} & set(sys.modules), 'heavy'\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE_S)
     assert (done.returncode, done.stderr) == (0, "")
 
 
