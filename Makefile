@@ -91,6 +91,7 @@ $(BIN)/python:
 
 # pip first: an old one resolves for minutes. setuptools and wheel, so that no build fetches its own.
 $(RUN): requirements.txt constraints.txt $(PROJECTS) | $(BIN)/python
+	@echo "Installing the server and its plugins into $(VENV): about 1.4 GB, which takes some minutes"
 	$(BIN)/python -m pip install --quiet -c constraints.txt pip setuptools wheel
 	$(INSTALL) -r requirements.txt
 	@# Alone: torchvision, which it asks for and no upscaler uses, has no wheel for torch without CUDA on PyPI.
