@@ -120,8 +120,7 @@ class Dispatcher:
     def position(self, job: Job) -> int:
         """A job's place in its queue, 1 being next; 0 for one that runs or ended."""
         lane = self._lanes.get(self._name_of(job)) if job.state is JobState.QUEUED else None
-        order = lane.order() if lane else []
-        return order.index(job) + 1 if job in order else 0
+        return lane.places().get(job, (0, 0.0))[0] if lane else 0
 
     def left_s(self, job: Job) -> float | None:
         """About how long until its picture is there, in seconds; None once it ended or while the queue stands still."""
@@ -217,7 +216,7 @@ class Dispatcher:
         if self.closing:
             raise asyncio.CancelledError
         known = asyncio.create_task(self._written(job))
-        report, share_out = self._progressed, partial(self._pump, lane)
+        report, share_out = partial(self._progressed, lane), partial(self._pump, lane)
         drawing = Drawing(job, lane.generator, self._pool, self._keeper, self.standstill, known, report, share_out)
         self._drawings[job] = drawing
         try:
@@ -254,7 +253,8 @@ class Dispatcher:
         """Where a running job stands is in the ledger. Raises `JobCancelled` where it was cancelled before."""
         await self.standstill.insist(partial(self._ledger.put, job), job)
 
-    def _progressed(self, job: Job, preview: bytes | None) -> None:
+    def _progressed(self, lane: Lane, job: Job, preview: bytes | None) -> None:
+        lane.note(job)
         self._tell(job, "step")
         if preview is not None and self.events.watched(job.id):
             self._tell(job, "preview", preview)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heapreplace
-from itertools import count
+from itertools import accumulate, count
 
 from visioncraft.jobs.job import Job
+from visioncraft.jobs.pace import Pace
 
 _FIRST_GUESS_S = 5.0  # for 20 steps at 512x512
 _STANDARD_WORK = 20 * 512 * 512
@@ -29,10 +30,12 @@ class Lane:
     generator: str
     concurrency: int
     waiting: list[Job] = field(default_factory=list)
-    running: dict[Job, float] = field(default_factory=dict)
+    running: dict[Job, Pace] = field(default_factory=dict)
     _served: dict[str, int] = field(default_factory=dict)
     _turns: Iterator[int] = field(default_factory=lambda: count(1))
     _seconds_per_work: float = _FIRST_GUESS_S / _STANDARD_WORK
+    _state: tuple[object, ...] = ()
+    _places: dict[Job, tuple[int, float]] = field(default_factory=dict)
 
     @property
     def free(self) -> bool:
@@ -76,8 +79,25 @@ class Lane:
         waits = {other.order.client for other in self.waiting}
         self._served = {client: turn for client, turn in self._served.items() if client in waits}
         self._served[job.order.client] = next(self._turns)
-        self.running[job] = time.monotonic()
+        self.running[job] = Pace(time.monotonic())
         return job
+
+    def places(self) -> Mapping[Job, tuple[int, float]]:
+        """Of each waiting job its place, 1 being next, and the work until its picture is there.
+
+        Worked out once for each state of the queue: a list of all jobs asks for every one of them.
+        """
+        state = (tuple(self.waiting), tuple(self._served.items()))
+        if state != self._state:
+            order = self.order()
+            works = accumulate(_work(job) for job in order)
+            self._state, self._places = state, dict(zip(order, enumerate(works, 1), strict=True))
+        return self._places
+
+    def note(self, job: Job) -> None:
+        """A running job has told where it is."""
+        if job in self.running:
+            self.running[job].note(job.stage, job.step, time.monotonic())
 
     def leave(self, job: Job) -> None:
         """A job runs no longer."""
@@ -85,21 +105,15 @@ class Lane:
 
     def learn(self, job: Job) -> None:
         """Learn from a running job that has just drawn its picture."""
-        rate = (time.monotonic() - self.running[job]) / _work(job)
+        rate = self.running[job].spent(time.monotonic()) / _work(job)
         self._seconds_per_work += _NEWEST_WEIGHS * (rate - self._seconds_per_work)
 
     def left_s(self, job: Job) -> float:
         """About how long until this job's picture is there, in seconds, from what earlier ones took."""
         if job in self.running:
-            whole = self._seconds_per_work * _work(job)
-            if job.step:  # its own pace is the better guide
-                whole = (time.monotonic() - self.running[job]) * job.steps / job.step
-            return max(0.0, whole - (time.monotonic() - self.running[job]))
-        ahead = 0.0
-        for other in self.order():
-            ahead += self._seconds_per_work * _work(other)
-            if other is job:
-                break
+            return self.running[job].left(job.steps, self._seconds_per_work * _work(job), time.monotonic())
+        _, work = self.places().get(job, (0, 0.0))
+        ahead = self._seconds_per_work * work
         return (ahead + sum(self.left_s(other) for other in self.running)) / max(1, self.concurrency)
 
     def wait_s(self) -> float:
