@@ -47,7 +47,7 @@ if TYPE_CHECKING:
         model_folder,
         model_id_of,
     )
-    from visioncraft.naming import ByName, ids_for, name_key
+    from visioncraft.naming import ByName, NamedFile, ids_for, name_key, named_files
     from visioncraft.openmp import with_patient_threads
     from visioncraft.search import search_terms
     from visioncraft.settings import PluginSettings, Settings
@@ -101,7 +101,7 @@ _HOMES = {
     "images": ("decode_png", "encode_png", "read_record", "read_record_file", "webp_thumbnail", "with_record"),
     "keys": ("ApiKeys",),
     "metadata": ("png_chunks",),
-    "naming": ("ByName", "ids_for", "name_key"),
+    "naming": ("ByName", "NamedFile", "ids_for", "name_key", "named_files"),
     "openmp": ("with_patient_threads",),
     "search": ("search_terms",),
     "settings": ("PluginSettings", "Settings"),
@@ -170,6 +170,7 @@ __all__ = [
     "ModelInfo",
     "ModelKeeper",
     "ModelNotAvailable",
+    "NamedFile",
     "NotFound",
     "Page",
     "PluginError",
@@ -201,6 +202,7 @@ __all__ = [
     "model_folder",
     "model_id_of",
     "name_key",
+    "named_files",
     "new_image_id",
     "page_of",
     "png_chunks",

@@ -7,13 +7,18 @@ programs, settings and people name a checkpoint as its file is named.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import PurePosixPath
 from typing import Generic, Protocol, TypeVar
 
+from visioncraft.files import FoundFile
 from visioncraft.models import canonical_id, model_id_of
 
 _DIGITS = 6  # of a hash, in ids that nothing else tells apart
+_ENDINGS = frozenset({".safetensors", ".ckpt", ".bin", ".pt", ".pth", ".pkl", ".pickle"})
 
 
 class Named(Protocol):
@@ -55,6 +60,23 @@ class ByName(Generic[N]):
         return next((found[key] for found, key in spelled if key in found), None)
 
 
+@dataclass(frozen=True, slots=True)
+class NamedFile:
+    """A file or folder with its names.
+
+    Parameters
+    ----------
+    file: What was found.
+    id: No other of those found with it has this one.
+    aliases: Its own name first, with the folders it lies in and without its ending; then its whole name, and its name
+        alone where no other file is called so.
+    """
+
+    file: FoundFile
+    id: str
+    aliases: tuple[str, ...]
+
+
 def name_key(name: str) -> str:
     """The loosest spelling that names are compared in: `Dream_Shaper 8`, `dream-shaper.8` have one."""
     return canonical_id(model_id_of(name))
@@ -75,6 +97,20 @@ def ids_for(names: Sequence[str]) -> list[str]:
     return ids
 
 
+def named_files(found: Sequence[FoundFile]) -> list[NamedFile]:
+    """Give names to what was found below one folder."""
+    plain = [_without_ending(each.name) for each in found]
+    first = {name: number for number, name in reversed(list(enumerate(plain)))}
+    own = [name if first[name] == number else found[number].name for number, name in enumerate(plain)]
+    alone = Counter(name.rpartition("/")[2] for name in plain)
+    named = []
+    for each, name, short, model_id in zip(found, own, plain, ids_for(own), strict=True):
+        last = short.rpartition("/")[2]
+        aliases = dict.fromkeys([name, each.name, *([last] if alone[last] == 1 else [])])
+        named.append(NamedFile(each, model_id, tuple(aliases)))
+    return named
+
+
 def _candidates(name: str) -> Iterable[str]:
     plain, digest = model_id_of(name), sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
     yield plain
@@ -93,3 +129,8 @@ def _spelled(things: Sequence[N], spelling: Callable[[str], str]) -> dict[str, N
 def _former_id(name: str) -> str:
     """The id that a file had before ids kept letters that are not Latin."""
     return canonical_id(re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-.") or "model")
+
+
+def _without_ending(name: str) -> str:
+    ending = PurePosixPath(name).suffix
+    return name.removesuffix(ending) if ending.lower() in _ENDINGS else name

@@ -8,11 +8,14 @@ the weights they share, as `vae/decoder.onnx` and `vae/encoder.onnx`: a graph ma
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
+
+from visioncraft import check_regular, is_bystander, read_bounded
 
 Family = Literal["sd1", "sd2", "sdxl"]
 
@@ -28,6 +31,7 @@ NOTE = "export.json"
 """What `visioncraft models export` notes of an export: the model it was made of, and its precision."""
 
 _MAX_JSON = 2**20
+_WIDTHS = "block_out_channels"
 _MAX_SCANNED = 64 * 2**20  # bytes of a graph that are looked through for the names of its weights
 
 
@@ -94,7 +98,17 @@ def read_folder(path: Path) -> OnnxFolder:
     """Look at a folder. Raises `ModelRefused` that names what is missing or damaged."""
     if not path.is_dir():
         raise ModelRefused(f"{path} is no folder")
-    index = read_json(path / "model_index.json") if (path / "model_index.json").is_file() else {}
+    try:
+        return _read(path)
+    except ModelRefused:
+        raise
+    except Exception as error:  # whatever somebody wrote into a file: it is that model's trouble alone
+        said = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+        raise ModelRefused(f"{path.name} is not what it looks like ({said}); export it again") from error
+
+
+def _read(path: Path) -> OnnxFolder:
+    index = _stated(path / "model_index.json")
     xl = "XL" in str(index.get("_class_name", "")) or (path / "text_encoder_2").is_dir()
     parts = [part for part in _PLACES if xl or part != "text_encoder_2"]
     found = {part: _graph(path, part) for part in parts}
@@ -116,12 +130,12 @@ def read_json(path: Path) -> dict[str, Any]:
     """A small JSON object. Raises `ModelRefused`."""
     shown = f"{path.parent.name}/{path.name}"
     try:
-        if path.stat().st_size > _MAX_JSON:
-            raise ModelRefused(f"{shown} is too large for a configuration")
-        content = json.loads(path.read_text("utf-8"))
+        content = json.loads(read_bounded(path, _MAX_JSON).decode("utf-8"))
     except FileNotFoundError:
         raise ModelRefused(f"{shown} is missing; export the model again") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise ModelRefused(f"{shown} cannot be read: {error.strerror}; export the model again") from error
+    except (ValueError, RecursionError) as error:
         raise ModelRefused(f"{shown} is not readable JSON; export the model again") from error
     if not isinstance(content, dict):
         raise ModelRefused(f"{shown} is not a JSON object; export the model again")
@@ -134,12 +148,26 @@ def files_of(graph: Path) -> list[Path]:
 
 
 def _graph(folder: Path, part: str) -> Path | None:
-    return next((folder / place for place in _PLACES[part] if (folder / place).is_file()), None)
+    graph = next((folder / place for place in _PLACES[part] if os.path.lexists(folder / place)), None)
+    if graph is not None:
+        try:
+            check_regular(graph)
+        except OSError as error:
+            raise ModelRefused(f"{graph.parent.name}/{graph.name} cannot be read: {error.strerror}") from error
+    return graph
 
 
 def _config(folder: Path, part: str) -> dict[str, Any]:
-    path = folder / part / "config.json"
-    return read_json(path) if path.is_file() else {}
+    config = _stated(folder / part / "config.json")
+    widths = config.get(_WIDTHS)
+    if widths is not None and not (isinstance(widths, list) and widths and all(type(each) is int for each in widths)):
+        raise ModelRefused(f"{part}/config.json: '{_WIDTHS}' is no list of numbers; export the model again")
+    return config
+
+
+def _stated(path: Path) -> dict[str, Any]:
+    """What a configuration says, where there is one."""
+    return read_json(path) if os.path.lexists(path) else {}
 
 
 @lru_cache(maxsize=256)
@@ -148,8 +176,9 @@ def _named(graph: Path, mtime_ns: int) -> tuple[str, ...]:
     if graph.stat().st_size > _MAX_SCANNED:
         return ()
     content = graph.read_bytes()
-    beside = (file.name for file in graph.parent.iterdir() if file.is_file() and file != graph)
-    return tuple(sorted(name for name in beside if name.encode() in content))
+    beside = (each.name for each in graph.parent.iterdir() if each != graph and not is_bystander(each.name))
+    named = (name for name in beside if os.fsencode(name) in content)
+    return tuple(sorted(name for name in named if (graph.parent / name).is_file()))
 
 
 def _size(graph: Path) -> float:

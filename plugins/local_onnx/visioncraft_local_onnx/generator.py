@@ -146,7 +146,7 @@ class LocalOnnx(Generator):
         return GeneratedImage(encode_png(pixels), width, height, request.seed, facts=facts)
 
     def _held(self, model: ModelInfo, progress: Progress) -> AbstractContextManager[OnnxModel]:
-        return self._shelf.hold(model.id, lambda: self._load(model, progress))
+        return self._shelf.hold(model.id, lambda: self._load(model, progress), self._library.state(model))
 
     def _load(self, model: ModelInfo, progress: Progress) -> OnnxModel:
         progress.stage("loading")

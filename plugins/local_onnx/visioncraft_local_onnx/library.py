@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from visioncraft import Ability, Limits, ModelInfo, canonical_id, model_id_of
+from visioncraft import Ability, ByName, Limits, ModelInfo, canonical_id, find_below, named_files, state_of
 
 from visioncraft_local_onnx.folder import ModelRefused, OnnxFolder, read_folder
 from visioncraft_local_onnx.settings import LocalOnnxSettings
@@ -20,6 +20,7 @@ _FACTS = {  # what people read of a family: memory, max_resolution, description
     "sd2": ("5-7GB", (1024, 1024), "A Stable Diffusion 2.x model, exported to ONNX"),
     "sdxl": ("8-12GB", (2048, 2048), "A Stable Diffusion XL model, exported to ONNX"),
 }
+_PARTS = ("model_index.json", "unet", "text_encoder", "scheduler")  # what a folder of a model has, or most of it
 _log = logging.getLogger("visioncraft.local_onnx")
 
 
@@ -39,11 +40,18 @@ class Library:
         self._warned: set[str] = set()
 
     def models(self) -> list[ModelInfo]:
-        """Every model, also those that cannot draw; a model that settings name hides others of its id."""
+        """Every model, also those that cannot draw; a model that settings name hides others of its name."""
+        named, files = list(self._named()), list(self._in_folder())
+        known = ByName(files)
+        hidden = {id(known.get(info.id)) for info in named}
         found: dict[str, ModelInfo] = {}
-        for info in (*self._named(), *self._in_folder()):
+        for info in (*named, *(info for info in files if id(info) not in hidden)):
             found.setdefault(canonical_id(info.id), info)
         return list(found.values())
+
+    def state(self, model: ModelInfo) -> Hashable:
+        """Another one whenever a model's files are others; None where there are none."""
+        return None if model.source is None else state_of(Path(model.source).expanduser())
 
     def folder(self, model: ModelInfo) -> OnnxFolder:
         """The checked folder behind a model, this plugin's or another's. Raises `ModelRefused`."""
@@ -57,25 +65,36 @@ class Library:
             yield replace(info, name=entry.name or info.name, description=entry.description or info.description)
 
     def _in_folder(self) -> Iterator[ModelInfo]:
-        try:
-            entries = sorted(self.models_dir.iterdir())
-        except OSError:  # the folder appears with the first model
-            return
-        for path in entries:
-            if path.is_dir() and not path.name.startswith("."):
-                yield self._describe(path, model_id_of(path.name), path.name)
+        for each in named_files(list(find_below(self.models_dir, _is_model))):
+            name, trouble = each.aliases[0], each.file.trouble
+            if trouble:  # its place may be no text, which nothing could be sent with
+                refused = self._refused(ModelInfo(each.id, name, ENGINE), f"{name} {trouble}")
+                yield replace(refused, aliases=each.aliases)
+            else:
+                yield replace(self._describe(each.file.path, each.id, name), aliases=each.aliases)
 
     def _describe(self, path: Path, model_id: str, name: str) -> ModelInfo:
         info = ModelInfo(id=model_id, name=name, engine=ENGINE, source=str(path))
         try:
             folder = read_folder(path)
         except ModelRefused as refused:
-            if str(path) not in self._warned:
-                self._warned.add(str(path))
-                _log.warning("model '%s' is not available: %s", model_id, refused)
-            return replace(info, available=False, suggestion=str(refused))
+            return self._refused(info, str(refused))
         memory, resolution, description = _FACTS[folder.family]
         steps = (1, 50) if folder.scheduler.get("_class_name") == "LCMScheduler" else Limits().steps
         limits = Limits(steps=steps, size_multiple=folder.size_multiple, max_resolution=resolution)
         edits: frozenset[Ability] = frozenset({"init_image", "mask"}) if "vae_encoder" in folder.graphs else frozenset()
         return replace(info, vram_required=memory, description=description, limits=limits, abilities=edits)
+
+    def _refused(self, info: ModelInfo, reason: str) -> ModelInfo:
+        if (warning := f"{info.id} {reason}") not in self._warned:
+            self._warned.add(warning)
+            _log.warning("model '%s' is not available: %s", info.id, reason)
+        return replace(info, available=False, suggestion=reason)
+
+
+def _is_model(path: Path, folder: bool) -> bool:
+    """Whether a folder is a model, or was meant to be one; others may hold models."""
+    if not folder:
+        return False
+    inside = list(path.iterdir())
+    return any(each.name in _PARTS for each in inside) or not any(each.is_dir() for each in inside)

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import onnxruntime
-from visioncraft import ServiceUnavailable, has_bf16, probe_device
+from visioncraft import ServiceUnavailable, has_bf16, probe_device, state_of
 
 from visioncraft_local_onnx.folder import ModelRefused, files_of
 from visioncraft_local_onnx.settings import OpenVINOPrecision, ProviderName
@@ -139,8 +139,8 @@ class Runtime:
         """The folder of this graph's optimised copy, under a name that changes with whatever it was made from."""
         if self.cache is None or self.providers[0] != "cpu":  # other providers compile parts that cannot be saved
             return None
-        stats = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files_of(graph)]
-        made_from = (stats, onnxruntime.__version__, probe_device(cpu_only=True).device_name)
+        files = [(str(file), state_of(file)) for file in files_of(graph)]
+        made_from = (files, onnxruntime.__version__, probe_device(cpu_only=True).device_name)
         return self.cache / hashlib.sha256(repr(made_from).encode()).hexdigest()[:32]
 
 

@@ -18,6 +18,7 @@ from visioncraft import (
     ByName,
     InvalidRequest,
     ModelInfo,
+    NamedFile,
     NotFound,
     Progress,
     StorageError,
@@ -26,12 +27,12 @@ from visioncraft import (
     find_below,
     is_bystander,
     model_id_of,
+    named_files,
     state_of,
 )
 
 from visioncraft_local_sd.kinds import FOLDERS, Kind, Recognised, recognise
 from visioncraft_local_sd.library import SD15, SD15_REPOSITORIES, Library
-from visioncraft_local_sd.names import NamedFile, named_files
 from visioncraft_local_sd.safety import PICKLES, CheckpointRefused
 
 _CHUNK = 4 * 2**20
@@ -203,7 +204,7 @@ def _looked_at(kind: Kind, named: NamedFile) -> StoredModel:
 
 
 def _file_name(kind: Kind, name: str) -> str:
-    """What a file that is brought in is called: by its id, but a textual inversion by its own name, a word in prompts."""
+    """What a file that is brought in is called: its id; but a textual inversion keeps its name, a word in prompts."""
     own = kind == "embedding" and _PLAIN.fullmatch(name) and not is_bystander(name)
     return name if own else model_id_of(name)
 

@@ -11,10 +11,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import get_args
 
-from visioncraft import Ability, ByName, FoundFile, Limits, ModelInfo, canonical_id, find_below, state_of
+from visioncraft import (
+    Ability,
+    ByName,
+    FoundFile,
+    Limits,
+    ModelInfo,
+    canonical_id,
+    find_below,
+    named_files,
+    state_of,
+)
 
 from visioncraft_local_sd.checkpoints import Checkpoint, read_checkpoint
-from visioncraft_local_sd.names import named_files
 from visioncraft_local_sd.safety import PICKLES, CheckpointRefused
 from visioncraft_local_sd.settings import LocalSDSettings, ModelEntry
 
