@@ -40,7 +40,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"status", "client"}),
     frozenset({"drawing"}),
     frozenset({"api"}),
-    frozenset({"app"}),
+    frozenset({"app", "serving"}),
     frozenset({"cli"}),
     frozenset({"testing"}),
 )

@@ -13,16 +13,11 @@ from visioncraft import __version__
 from visioncraft.answers import one_line
 from visioncraft.api import errors, openapi
 from visioncraft.api.access_log import AccessLog
-from visioncraft.api.guard import (
-    DOCS_ASSETS,
-    BodyGuard,
-    CrashGuard,
-    DocsPolicy,
-    HostAndOriginGuard,
-    TokenGuard,
-    origin_pattern,
-)
+from visioncraft.api.bodies import BodyGuard
+from visioncraft.api.guard import DOCS_ASSETS, CrashGuard, DocsPolicy, HostAndOriginGuard, TokenGuard
+from visioncraft.api.headers import SafeHeaders
 from visioncraft.api.methods import HeadAnswers
+from visioncraft.api.origins import origin_pattern
 from visioncraft.api.routes import gallery, generate, images, jobs, system
 from visioncraft.runtime import Runtime
 from visioncraft.settings import Settings
@@ -74,18 +69,20 @@ def _mount_plugins(app: FastAPI, house: Runtime) -> None:
 
 def _guard(app: FastAPI, settings: Settings) -> None:
     """Middleware, the innermost first: what is refused for its Host or Origin is refused before anything else."""
+    server = settings.server
     app.add_middleware(HeadAnswers)
-    app.add_middleware(BodyGuard, limit=settings.server.max_body_bytes)
+    app.add_middleware(BodyGuard, limit=server.max_body_bytes, total=server.body_memory_bytes)
     app.add_middleware(DocsPolicy)
     app.add_middleware(CrashGuard)
     app.add_middleware(TokenGuard, token=settings.token.get_secret_value() if settings.token else None)
     app.add_middleware(
         CORSMiddleware,
-        allow_origin_regex=origin_pattern(settings.server.cors_origins).pattern,
+        allow_origin_regex=origin_pattern(server.cors_origins).pattern,
         allow_methods=["GET", "HEAD", "POST", "PATCH", "DELETE"],
         allow_headers=["*"],
         expose_headers=["X-Job-Id", "X-Image-Id", "X-Warnings", "X-Request-Id", "Location", "Retry-After", "ETag"],
         allow_private_network=True,
     )
-    app.add_middleware(HostAndOriginGuard, server=settings.server)
+    app.add_middleware(HostAndOriginGuard, server=server)
+    app.add_middleware(SafeHeaders, origins=server.cors_origins)
     app.add_middleware(AccessLog)

@@ -48,6 +48,12 @@ class AuthenticationError(VisionCraftError):
     code = "AUTHENTICATION_ERROR"
 
 
+class RequestTimeout(VisionCraftError):
+    """The client took too long to send its request."""
+
+    code = "REQUEST_TIMEOUT"
+
+
 class Forbidden(VisionCraftError):
     """The request came through a Host or from an Origin that this server does not serve."""
 
@@ -116,6 +122,19 @@ class ServiceUnavailable(VisionCraftError):
     """Something this needs is not there now: a backend, a worker, a service."""
 
     code = "SERVICE_UNAVAILABLE"
+
+
+class Overloaded(ServiceUnavailable):
+    """There are too many clients at once.
+
+    Parameters
+    ----------
+    retry_after: Seconds until another try is worth it.
+    """
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.retry_after = retry_after
 
 
 class StorageError(ServiceUnavailable):

@@ -39,6 +39,13 @@ class ServerSettings(PluginSettings):
     allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
     cors_origins: tuple[str, ...] = ("http://localhost", "http://127.0.0.1", "http://[::1]")
     max_body_bytes: int = Field(16 * 2**20, ge=1024)
+    body_memory_bytes: int = Field(64 * 2**20, ge=1024)
+    max_message_bytes: int = Field(4096, ge=128)
+    max_connections: int = Field(2048, ge=1)
+    head_timeout_s: float = Field(10.0, gt=0)
+    body_timeout_s: float = Field(30.0, gt=0)
+    write_timeout_s: float = Field(60.0, gt=0)
+    keep_alive_s: int = Field(5, ge=1)
 
 
 class LogsSettings(PluginSettings):

@@ -24,6 +24,7 @@ STATUS: Mapping[str, int] = {
     "NOT_FOUND": 404,
     "MODEL_NOT_AVAILABLE": 404,
     "METHOD_NOT_ALLOWED": 405,
+    "REQUEST_TIMEOUT": 408,
     "CANCELLED": 409,
     "RATE_LIMIT_EXCEEDED": 429,
     "INTERNAL_ERROR": 500,
@@ -33,7 +34,13 @@ STATUS: Mapping[str, int] = {
 }
 """The one table: error code to status."""
 
-_OF_STATUS = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 401: "AUTHENTICATION_ERROR", 403: "FORBIDDEN"}
+_OF_STATUS = {
+    401: "AUTHENTICATION_ERROR",
+    403: "FORBIDDEN",
+    404: "NOT_FOUND",
+    405: "METHOD_NOT_ALLOWED",
+    503: "SERVICE_UNAVAILABLE",
+}
 
 
 def envelope(error: errors.VisionCraftError) -> dict[str, Any]:
@@ -50,12 +57,17 @@ def envelope(error: errors.VisionCraftError) -> dict[str, Any]:
 
 def error_response(error: errors.VisionCraftError) -> Response:
     """The envelope with its status and headers."""
+    return _respond(STATUS.get(error.code, 500), envelope(error), error_headers(error))
+
+
+def error_headers(error: errors.VisionCraftError) -> dict[str, str]:
+    """The headers that an error's answer needs beside its envelope."""
     headers = {}
-    if isinstance(error, errors.RateLimitExceeded):
+    if isinstance(error, errors.RateLimitExceeded | errors.Overloaded):
         headers["Retry-After"] = str(math.ceil(error.retry_after))
     if isinstance(error, errors.AuthenticationError):
         headers["WWW-Authenticate"] = "Bearer"
-    return _respond(STATUS.get(error.code, 500), envelope(error), headers)
+    return headers
 
 
 def install(app: FastAPI) -> None:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import logging
-import re
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from visioncraft.api.errors import error_response
-from visioncraft.errors import AuthenticationError, Forbidden, InvalidRequest, VisionCraftError
+from visioncraft.api.origins import origin_pattern
+from visioncraft.errors import AuthenticationError, Forbidden, VisionCraftError
 from visioncraft.settings import ServerSettings
 
 log = logging.getLogger(__name__)
@@ -28,14 +27,6 @@ _DOCS_POLICY = (
 
 DOCS_ASSETS = "/docs-assets"
 """Where the scripts and styles of `/docs` and `/redoc` are; open like the pages themselves."""
-
-
-def origin_pattern(origins: tuple[str, ...]) -> re.Pattern[str]:
-    """Matches the allowed origins; one without a port stands for all its ports, `*` for every origin."""
-    if "*" in origins:
-        return re.compile(".*")
-    alternatives = [re.escape(o) + ("" if urlsplit(o).port else r"(:\d{1,5})?") for o in origins]
-    return re.compile("|".join(alternatives) or r"(?!)")
 
 
 class HostAndOriginGuard:
@@ -145,43 +136,6 @@ class DocsPolicy:
 
         ours = scope["type"] == "http" and scope["path"] in ("/docs", "/redoc")
         await self._app(scope, receive, kept_here if ours else send)
-
-
-class BodyGuard:
-    """Refuses bodies past `server.max_body_bytes`: by their announced length, and while they are read."""
-
-    def __init__(self, app: ASGIApp, limit: int) -> None:
-        self._app = app
-        self._limit = limit
-        self._bound = f"at most {limit} bytes"
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on, or answer 400."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        announced = Headers(scope=scope).get("content-length", "0")
-        if announced.isdigit() and int(announced) > self._limit:
-            await self._refuse(scope, receive, send)
-            return
-        await self._app(scope, self._counted(receive), send)
-
-    def _counted(self, receive: Receive) -> Receive:
-        read = 0
-
-        async def counted() -> Message:
-            nonlocal read
-            message = await receive()
-            read += len(message.get("body", b""))
-            if read > self._limit:
-                raise HTTPException(400, self._bound)
-            return message
-
-        return counted
-
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        error = InvalidRequest("Invalid body provided", field="body", issue=self._bound)
-        await error_response(error)(scope, receive, send)
 
 
 def _is_open(path: str) -> bool:

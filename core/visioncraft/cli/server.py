@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import os
@@ -19,24 +20,36 @@ from visioncraft.client import url_for
 from visioncraft.errors import ConfigurationError
 from visioncraft.running import announced
 from visioncraft.runtime import Runtime
+from visioncraft.serving.accepting import Acceptor
+from visioncraft.serving.connections import Connections
+from visioncraft.serving.descriptors import room_for_clients
+from visioncraft.serving.http import HTTPConnection
+from visioncraft.serving.memory import give_back_what_is_large
+from visioncraft.serving.websocket import WebSocketConnection
 from visioncraft.settings import Settings
 
 log = logging.getLogger(__name__)
 
 _LAST_WORDS_S = 1.0  # for threads that are about to end
+_TICKS_A_SECOND = 10  # of uvicorn's main loop
 _GRACE_S = 5  # for answers on their way when the server is told to end
 
 
 def run(settings: Settings) -> None:
     """Serve until told to end. Raises `ConfigurationError` for a taken port and for settings that cannot be served."""
+    give_back_what_is_large()
     with bound_socket(settings.server.host.strip("[]"), settings.server.port) as listener:
         runtime = Runtime(settings, durable=True)
         config = uvicorn.Config(
             create_app(settings, runtime),
             log_config=None,
             access_log=False,  # `api/access_log.py` says more
-            ws="websockets-sansio",
+            http=HTTPConnection,
+            ws=WebSocketConnection,
+            ws_max_size=settings.server.max_message_bytes,
+            proxy_headers=False,
             server_header=False,
+            timeout_keep_alive=settings.server.keep_alive_s,
             timeout_graceful_shutdown=_GRACE_S,
         )
         try:
@@ -86,15 +99,26 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._runtime = runtime
         self._said = ExitStack()  # what others are told while this serves
+        limits = runtime.settings.server
+        self._connections = Connections(room_for_clients(limits.max_connections), limits)
+        self.server_state = self._connections
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start listening, then say so."""
-        await super().startup(sockets)
+        await super().startup([])
         gc.freeze()  # what is loaded by now stays: looking for garbage in it would delay answers by milliseconds
+        for listener in sockets or ():
+            self.servers.append(Acceptor(listener, self._connection, self._connections))  # type: ignore[arg-type]
         if sockets and not self.should_exit:
             url = url_of(sockets[0])
             self._said.enter_context(announced(self._runtime.settings.data_path, url))
             typer.echo(greeting(self._runtime, url), err=True)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look at the connections once a second; whether to end."""
+        if counter % _TICKS_A_SECOND == 0:
+            self._connections.sweep(asyncio.get_running_loop().time())
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no more requests, cancel what is drawn so that those who wait for it get an answer, then end."""
@@ -103,6 +127,9 @@ class _Server(uvicorn.Server):
             server.close()
         await self._runtime.jobs.close()
         await super().shutdown(sockets)
+
+    def _connection(self) -> HTTPConnection:
+        return HTTPConnection(self.config, self._connections, self.lifespan.state)
 
 
 def url_of(listener: socket.socket) -> str:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Annotated, Any
 
+import anyio
 import pybase64
 from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, Response, WebSocket, WebSocketDisconnect
 from fastapi.sse import EventSourceResponse, ServerSentEvent
@@ -126,12 +127,27 @@ async def watch_all(socket: WebSocket) -> None:
     """Every change of every job as JSON: first where those stand that wait or run, then what happens."""
     runtime: Runtime = socket.app.state.runtime
     await socket.accept()
-    with suppress(WebSocketDisconnect), runtime.jobs.events.listen() as stream:
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_cancel_when_gone, socket, tasks.cancel_scope)
+        with suppress(WebSocketDisconnect):
+            await _tell_all(socket, runtime)
+        tasks.cancel_scope.cancel()
+
+
+async def _tell_all(socket: WebSocket, runtime: Runtime) -> None:
+    with runtime.jobs.events.listen() as stream:
         for job in runtime.jobs.live():
             await socket.send_text(_told(runtime.jobs.snapshot(job)).model_dump_json(exclude_none=True))
         async for event in stream:
             await socket.send_text(_told(event).model_dump_json(exclude_none=True))
-        await socket.close()
+    await socket.close()
+
+
+async def _cancel_when_gone(socket: WebSocket, telling: anyio.CancelScope) -> None:
+    """Read, and pass over what is said, until the client has gone: nothing else tells it on a server without jobs."""
+    while (await socket.receive())["type"] != "websocket.disconnect":
+        pass
+    telling.cancel()
 
 
 def job_answer(job: Job, runtime: Runtime) -> JobAnswer:
