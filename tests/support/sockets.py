@@ -50,9 +50,8 @@ def crowd(server: Server, count: int, said: bytes = b"") -> Iterator[list[socket
         yield clients
 
 
-def until_closed(client: socket.socket) -> Answer:
-    """Everything that comes until the server closes the connection."""
-    said = b""
+def until_closed(client: socket.socket, said: bytes = b"") -> Answer:
+    """Everything that comes, after `said`, until the server closes the connection."""
     try:
         while part := client.recv(65536):
             said += part
