@@ -181,7 +181,7 @@ def test_check_spends_nothing_and_says_so(house: House) -> None:
 
 def test_check_of_a_broken_plugin_says_what_is_wrong_with_it(house: House) -> None:
     house.install("visioncraft-toy", "toy", "import nothing_of_that_name")
-    assert "(visioncraft-toy 1.2.3) is failed: import raised ModuleNotFoundError" in refusal(house, "check", "toy")
+    assert "(visioncraft-toy 1.2.3) has failed: import raised ModuleNotFoundError" in refusal(house, "check", "toy")
 
 
 @pytest.fixture(scope="module")

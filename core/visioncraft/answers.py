@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from concurrent.futures import Future
+from typing import Any, TypeVar
 
 from visioncraft.contracts import Generator, ImageStore, KeyCheck
 from visioncraft.errors import PluginError, VisionCraftError
 from visioncraft.models import ModelInfo
 
+T = TypeVar("T")
+
 
 class Misbehaviour(PluginError):
     """What the manager itself found wrong, told as it is."""
+
+
+class Overdue(Misbehaviour):
+    """A plugin that did not answer in time."""
 
 
 def checked_answer(hook: str, answer: Any) -> list[Any]:
@@ -43,7 +51,7 @@ def one_line(error: BaseException) -> str:
 
 
 def within(seconds: float, call: Callable[[], Any], what: str) -> Any:
-    """Run `call` in a thread of its own; past `seconds` it is left behind and `PluginError` is raised.
+    """Run `call` in a thread of its own; past `seconds` it is left behind and `Overdue` is raised.
 
     What a plugin raises to end the process (`SystemExit`) ends its own call only.
     """
@@ -60,9 +68,43 @@ def within(seconds: float, call: Callable[[], Any], what: str) -> Any:
     thread.start()
     thread.join(seconds)
     if thread.is_alive():
-        raise Misbehaviour(f"{what} did not answer within {seconds:g} s")
+        raise Overdue(f"{what} did not answer within {seconds:g} s")
     if failure and not isinstance(failure[0], Exception):
         raise Misbehaviour(f"{what} raised {one_line(failure[0])}")
     if failure:
         raise failure[0]
     return outcome[0]
+
+
+class Aside:
+    """Asks plugins' plain functions in threads that nobody has to wait for, neither a caller nor the process' end.
+
+    One that hangs takes one thread, however often it is asked: who asks meanwhile waits for the same answer.
+    """
+
+    def __init__(self) -> None:
+        self._running: dict[str, Future[Any]] = {}
+
+    async def ask(self, name: str, call: Callable[[], T]) -> T:
+        """What `call` answers. Raises what it raises, `Misbehaviour` for what is raised to end the process.
+
+        Args:
+            name: Calls of one name are the same.
+            call: What to ask.
+        """
+        running = self._running.get(name)
+        if running is None or running.done():
+            running = self._running[name] = Future()
+            running.set_running_or_notify_cancel()  # from now on it cannot be cancelled
+            threading.Thread(target=_settle, args=(running, name, call), name=f"ask-{name}", daemon=True).start()
+        answer: T = await asyncio.wrap_future(running)
+        return answer
+
+
+def _settle(answer: Future[Any], name: str, call: Callable[[], Any]) -> None:
+    try:
+        answer.set_result(call())
+    except Exception as error:
+        answer.set_exception(error)
+    except BaseException as error:
+        answer.set_exception(Misbehaviour(f"{name} raised {one_line(error)}"))

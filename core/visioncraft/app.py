@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
+from starlette.routing import BaseRoute, Match
 
 from visioncraft import __version__
 from visioncraft.answers import one_line
@@ -19,8 +24,11 @@ from visioncraft.api.headers import SafeHeaders
 from visioncraft.api.methods import HeadAnswers
 from visioncraft.api.origins import origin_pattern
 from visioncraft.api.routes import gallery, generate, images, jobs, system
+from visioncraft.plugins import PluginInfo
 from visioncraft.runtime import Runtime
 from visioncraft.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
@@ -62,9 +70,29 @@ def _mount_plugins(app: FastAPI, house: Runtime) -> None:
     for info, routers in house.plugins.collect("visioncraft_routers"):
         try:
             for router in routers:
+                _leave_out_taken(router, app, info)
                 app.include_router(router, tags=[info.name])
         except Exception as error:
             house.plugins.fail(info, f"a router of it cannot be mounted: {one_line(error)}", error)
+
+
+def _leave_out_taken(router: APIRouter, app: FastAPI, info: PluginInfo) -> None:
+    """Leave out a plugin's routes that an earlier one answers: they would never be asked, yet stand in /docs."""
+    left_out = []
+    for route in [each for each in router.routes if isinstance(each, APIRoute)]:
+        asked = {"type": "http", "path": re.sub("{.*?}", "0", route.path)}
+        taken = [m for m in route.methods or () if any(_answers(each, asked | {"method": m}) for each in app.routes)]
+        if taken:
+            router.routes.remove(route)
+            left_out.append(f"{taken[0]} {route.path}")
+    if left_out:
+        said = f"its {', '.join(left_out)} is left out: an earlier route answers there"
+        info.blame(said)
+        log.error("%s: %s", info.origin, said)
+
+
+def _answers(route: BaseRoute, scope: dict[str, Any]) -> bool:
+    return route.matches(scope)[0] is Match.FULL
 
 
 def _guard(app: FastAPI, settings: Settings) -> None:

@@ -13,6 +13,8 @@ from packaging.version import InvalidVersion
 from visioncraft import PLUGIN_API, __version__
 
 CORE = "visioncraft"
+OURS = frozenset(f"visioncraft-{name}" for name in ("gallery-fs", "leonardo", "local-onnx", "local-sd", "mini"))
+"""The distributions that load in safe mode; every other plugin is somebody else's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,10 @@ def drawn_here(settings: Settings, asked: Mapping[str, Any], bar: bool = False) 
 
     Raises what drawing raises.
     """
-    return asyncio.run(_drawn_here(settings, dict(asked), bar))
+    from visioncraft.runtime import Runtime  # plugins and jobs, which a server in another process has
+
+    runtime = Runtime(settings)  # made before the loop runs, which would hold Ctrl-C back
+    return asyncio.run(_drawn_here(runtime, dict(asked), bar))
 
 
 def drawn_there(server: Client, asked: Mapping[str, Any], bar: bool = False) -> list[Drawn]:
@@ -95,10 +98,8 @@ def drawn_there(server: Client, asked: Mapping[str, Any], bar: bool = False) -> 
     return [Drawn(_record_of(png), png) for png in files]
 
 
-async def _drawn_here(settings: Settings, asked: dict[str, Any], bar: bool) -> list[Drawn]:
-    from visioncraft.runtime import Runtime  # plugins and jobs, which a server in another process has
-
-    async with Runtime(settings) as runtime:
+async def _drawn_here(runtime: Runtime, asked: dict[str, Any], bar: bool) -> list[Drawn]:
+    async with runtime:
         return await _drawn(runtime, asked, bar)
 
 

@@ -1,24 +1,27 @@
 """The plugin manager: discover, block, isolate, collect, describe.
 
 Five rules hold (DESIGN 2): a disabled plugin's code is never imported; every plugin loads and answers under its own
-guard; all are described, the broken ones with their reason; no two may offer the same name; a backend that settings
-select and that failed stops the start.
+guard; all are described, the broken ones with their reason; no two may offer the same name (`claims.py`); a backend
+that settings select and that failed stops the start.
+
+A plugin's code, its import too, runs in threads. Python hands signals to the main thread alone, which only waits, so
+no plugin can take the signal that asks this process to end for an error of its own.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import pluggy
 
 from visioncraft import PLUGIN_API, hookspecs
-from visioncraft.answers import Misbehaviour, checked_answer, one_line, within
-from visioncraft.distributions import incompatibility
+from visioncraft.answers import Misbehaviour, Overdue, checked_answer, one_line, within
+from visioncraft.distributions import CORE, OURS, incompatibility
 from visioncraft.errors import ConfigurationError, PluginError
 from visioncraft.isolated import IsolatedPlugin
 from visioncraft.settings import Settings
@@ -26,9 +29,6 @@ from visioncraft.settings import Settings
 log = logging.getLogger(__name__)
 
 PluginState = Literal["active", "disabled", "failed", "incompatible"]
-
-OURS = frozenset(f"visioncraft-{name}" for name in ("gallery-fs", "leonardo", "local-onnx", "local-sd", "mini"))
-"""The distributions that load in safe mode; every other plugin is somebody else's."""
 
 
 @dataclass(slots=True)
@@ -56,6 +56,42 @@ class PluginInfo:
         """The plugin with its distribution, for messages."""
         return f"plugin '{self.name}' ({self.distribution} {self.version})"
 
+    @property
+    def ours(self) -> bool:
+        """Whether it is VisionCraft's own."""
+        return self.distribution == CORE or self.distribution in OURS
+
+    @property
+    def standing(self) -> str:
+        """How it is, for messages: "has failed: …"."""
+        verb = {"active": "is in trouble", "failed": "has failed"}.get(self.status, f"is {self.status}")
+        return f"{verb}: {self.error}"
+
+    @property
+    def way_out(self) -> str:
+        """How to go on without it, for messages."""
+        return f"`visioncraft plugins disable {self.name}` or `--safe-mode` leaves it out"
+
+    @property
+    def overdue(self) -> str:
+        """What is said of an import that does not end."""
+        return f"its import did not end in time (plugins.import_timeout_s); {self.way_out}"
+
+    def blame(self, said: str, before: str = "") -> None:
+        """Add to what is wrong with it, in place of what was said of the same matter before; nothing for no more."""
+        others = (self.error or "").replace(before, "").strip("; ") if before else self.error
+        self.error = "; ".join(filter(None, (others, said))) or None
+
+
+class Probe(Protocol):
+    """Looks at other people's plugins before their code is let into this process; `probing.Probe` is the one."""
+
+    def look(self, found: Sequence[tuple[EntryPoint, PluginInfo]]) -> Mapping[str, str]:
+        """Why a plugin must not be imported here, by its name; nothing for those that may."""
+
+    def passed(self, point: EntryPoint) -> None:
+        """Note that a plugin has been imported here too."""
+
 
 class PluginManager:
     """Loads plugins and asks them, one by one.
@@ -71,24 +107,22 @@ class PluginManager:
         self._pluggy = pluggy.PluginManager(hookspecs.PROJECT)
         self._pluggy.add_hookspecs(hookspecs)
 
-    def discover(self, found: Iterable[EntryPoint] | None = None) -> None:
-        """Load every entry point of the group `visioncraft` that settings do not block, each in its own guard."""
-        points = entry_points(group=hookspecs.PROJECT) if found is None else found
+    def discover(self, found: Iterable[EntryPoint] | None = None, probe: Probe | None = None) -> None:
+        """Load every entry point of the group `visioncraft` that settings do not block, each in its own guard.
+
+        Args:
+            found: The entry points; by default those of all installed distributions.
+            probe: Looks at other people's plugins first. A process that is there for one plugin alone needs none.
+        """
         self._discover_isolated()
-        for point in sorted(points, key=lambda p: (p.name, p.dist.name if p.dist else "")):
-            info = _describe_point(point)
-            if self.settings.interpreter(point.name):
-                continue  # the one of its own environment serves
-            if point.name in self.plugins:
-                self._report_twin(info)
-                continue
-            self.plugins[point.name] = info
-            if reason := self._blocked(point.name, info.distribution):
-                info.status, info.error = "disabled", reason
-            elif point.dist and (reason := incompatibility(point.dist)):
-                info.status, info.error = "incompatible", reason
-            else:
-                self._load(point, info)
+        admitted = list(self._admitted(entry_points(group=hookspecs.PROJECT) if found is None else found))
+        foreign = [(point, info) for point, info in admitted if not info.ours]
+        reasons = probe.look(foreign) if probe and foreign else {}
+        for point, info in admitted:
+            if reason := reasons.get(info.name):
+                self.fail(info, reason)
+            elif self._load(point, info) and probe and not info.ours:
+                probe.passed(point)
 
     def register(self, plugin: object, name: str, distribution: str = "visioncraft", version: str = "") -> None:
         """Add a plugin object by hand: the core's own, and those of tests."""
@@ -149,9 +183,7 @@ class PluginManager:
                 f"pip install visioncraft-{name.replace('_', '-')}, or choose one of: {known}"
             )
         if info.status != "active":
-            raise ConfigurationError(
-                f"{setting} selects '{name}', which is {info.status}: {info.error}; mend it, or change {setting}"
-            )
+            raise ConfigurationError(f"{setting} selects '{name}', which {info.standing}; mend it, or change {setting}")
         return info
 
     def _discover_isolated(self) -> None:
@@ -161,7 +193,7 @@ class PluginManager:
             if python is None:
                 continue
             info = self.plugins[name] = PluginInfo(name, str(python), "")
-            if reason := self._blocked(name, "an environment of its own"):
+            if reason := self._blocked(info):
                 info.status, info.error = "disabled", reason
                 continue
             try:
@@ -172,23 +204,47 @@ class PluginManager:
             info.distribution, info.version = plugin.hello.distribution, plugin.hello.version
             self._register(plugin, info)
 
-    def _blocked(self, name: str, distribution: str) -> str | None:
-        allowed = self.settings.plugins.enabled
-        if name in self.settings.plugins.disabled:
-            return "named in plugins.disabled"
-        if self.settings.plugins.safe_mode and distribution not in OURS:
-            return "safe mode: only VisionCraft's own plugins load"
-        return "not named in plugins.enabled" if allowed and name not in allowed else None
+    def _admitted(self, points: Iterable[EntryPoint]) -> Iterator[tuple[EntryPoint, PluginInfo]]:
+        """The entry points to load; the others are listed with what keeps them from it.
 
-    def _load(self, point: EntryPoint, info: PluginInfo) -> None:
+        Of two with one name VisionCraft's own comes first, then the one whose distribution does.
+        """
+        described = [(point, _describe_point(point)) for point in points]
+        for point, info in sorted(described, key=lambda pair: (pair[1].name, not pair[1].ours, pair[1].distribution)):
+            if self.settings.interpreter(point.name):
+                continue  # the one of its own environment serves
+            if point.name in self.plugins:
+                self._report_twin(info)
+                continue
+            self.plugins[point.name] = info
+            if reason := self._blocked(info):
+                info.status, info.error = "disabled", reason
+            elif point.dist and (reason := incompatibility(point.dist)):
+                info.status, info.error = "incompatible", reason
+            else:
+                yield point, info
+
+    def _blocked(self, info: PluginInfo) -> str | None:
+        allowed = self.settings.plugins.enabled
+        if info.name in self.settings.plugins.disabled:
+            return "named in plugins.disabled"
+        if self.settings.plugins.safe_mode and not info.ours:
+            return "safe mode: only VisionCraft's own plugins load"
+        return "not named in plugins.enabled" if allowed and info.name not in allowed else None
+
+    def _load(self, point: EntryPoint, info: PluginInfo) -> bool:
+        """Import a plugin and register it; answers whether it serves now."""
         try:
-            plugin = point.load()
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # a plugin that calls sys.exit() at import must not end the server
+            plugin = within(self.settings.plugins.import_timeout_s, point.load, "import")
+        except Overdue as error:
+            self.fail(info, info.overdue, error)
+        except Misbehaviour as error:
+            self.fail(info, error.message, error)
+        except Exception as error:
             self.fail(info, f"import raised {one_line(error)}", error)
-            return
-        self._register(plugin, info)
+        else:
+            self._register(plugin, info)
+        return info.status == "active"
 
     def _register(self, plugin: object, info: PluginInfo) -> None:
         try:
@@ -205,24 +261,6 @@ class PluginManager:
         first = self.plugins[info.name]
         self.plugins[f"{info.name} ({info.distribution})"] = info
         self.fail(info, f"'{info.name}' is also the name of {first.origin}; uninstall one of the two")
-
-
-def claim(owners: dict[str, PluginInfo], info: PluginInfo, kind: str, name: str, key: str) -> bool:
-    """Give a name to a plugin unless another one holds it; the second one hears why, with both distributions named."""
-    holder = owners.setdefault(key, info)
-    if holder is info:
-        return True
-    clash = f"{kind} '{name}' is offered by {info.origin} and by {holder.origin}; disable one of the two"
-    if info.error != clash:
-        info.error = clash
-        log.error("%s", clash)
-    return False
-
-
-def rightful_first(answers: Iterable[tuple[PluginInfo, list[Any]]]) -> list[tuple[PluginInfo, Any]]:
-    """Flatten answers so that a backend named like its own plugin comes before one that borrowed the name."""
-    pairs = [(info, entry) for info, entries in answers for entry in entries]
-    return sorted(pairs, key=lambda pair: getattr(pair[1], "name", None) != pair[0].name)
 
 
 def _describe_point(point: EntryPoint) -> PluginInfo:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import NoReturn
 
 from visioncraft.answers import one_line, within
+from visioncraft.claims import Claims, every
 from visioncraft.contracts import Generator, ImageStore
 from visioncraft.errors import ConfigurationError, ModelNotAvailable
 from visioncraft.models import ModelInfo, canonical_id
 from visioncraft.naming import ByName
-from visioncraft.plugins import PluginInfo, PluginManager, claim, rightful_first
+from visioncraft.plugins import PluginInfo, PluginManager
 from visioncraft.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -36,6 +38,8 @@ class Registry:
         self.settings = settings
         self._manager = manager
         self.generators = self._collect_generators()
+        self._own: ByName[ModelInfo] = ByName(())
+        self._model_ids = Claims[ModelInfo]("model", lambda model: model.id, self._key)
         self._models: dict[str, ModelInfo] = {}
         self._by_name: ByName[ModelInfo] = ByName(())
         self._warned: set[str] = set()
@@ -45,14 +49,23 @@ class Registry:
 
     def refresh(self) -> None:
         """Ask for the models again: weights come and go while the server runs."""
-        owners: dict[str, PluginInfo] = {}
-        models: dict[str, ModelInfo] = {}
-        for info, model in self._offered_models():
-            key = canonical_id(model.id)
-            if claim(owners, info, "model", model.id, key):
-                models[key] = model
-        self._models, self._by_name = models, ByName(models.values())
+        offered = list(self._offered_models())
+        self._own = ByName([model for info, model in offered if info.ours])
+        settled = self._model_ids.settle((info, self._without_ours(info, model)) for info, model in offered)
+        self._models = {key: model for key, (_, model) in settled.items()}
+        self._by_name = ByName(self._models.values())
         self._warn_of_unknown_tables()
+
+    def _key(self, name: str) -> str:
+        """What is one id in any spelling; every name of a model of VisionCraft's own is that model's."""
+        own = self._own.get(name)
+        return canonical_id(own.id if own else name)
+
+    def _without_ours(self, info: PluginInfo, model: ModelInfo) -> ModelInfo:
+        """A model without the aliases that mean one of VisionCraft's own; they are theirs."""
+        if info.ours or not any(map(self._own.get, model.aliases)):
+            return model
+        return replace(model, aliases=tuple(name for name in model.aliases if self._own.get(name) is None))
 
     def known(self, name: str) -> ModelInfo | None:
         """The model of a name, its id or another one, whether or not it can draw; None where there is none."""
@@ -112,15 +125,20 @@ class Registry:
         raise ModelNotAvailable(wanted, [model.id for model in self.available()], suggestion)
 
     def _runners(self, model: ModelInfo) -> list[Generator]:
-        """The generators that run it: those of `generation.backends` first, then those of its first engine."""
+        """The generators that run it: those of `generation.backends` first, then those of its first engine.
+
+        Of several for one engine VisionCraft's own comes first, then the one that has the engine's name: a plugin that
+        is installed later takes no model over without a word in the settings.
+        """
         order = {name: rank for rank, name in enumerate(self.settings.generation.backends)}
         engines = (model.engine, *model.also)
-        ranks = {
-            g.name: min((rank for rank, engine in enumerate(engines) if engine in {g.name, *g.engines}), default=None)
-            for g in self.generators.values()
-        }
-        fits = [(order.get(name, len(order)), rank, name) for name, rank in ranks.items() if rank is not None]
-        return [self.generators[name] for _, _, name in sorted(fits)]
+        fits = []
+        for name, generator in self.generators.items():
+            rank = next((rank for rank, engine in enumerate(engines) if engine in {name, *generator.engines}), None)
+            if rank is not None:
+                stranger = not self._generator_owners[name].ours, name != engines[rank]
+                fits.append((order.get(name, len(order)), rank, stranger, name))
+        return [self.generators[name] for *_, name in sorted(fits)]
 
     def _offered_models(self) -> Iterator[tuple[PluginInfo, ModelInfo]]:
         for name, generator in list(self.generators.items()):
@@ -154,11 +172,10 @@ class Registry:
                     log.warning("%s: no model is called so, and nothing in it counts; known: %s", key, known or "none")
 
     def _collect_generators(self) -> dict[str, Generator]:
-        self._generator_owners: dict[str, PluginInfo] = {}
-        generators: dict[str, Generator] = {}
-        for info, generator in rightful_first(self._manager.collect("visioncraft_generators")):
-            if claim(self._generator_owners, info, "generator", generator.name, generator.name):
-                generators[generator.name] = generator
+        offered = every(self._manager.collect("visioncraft_generators"))
+        settled = Claims[Generator]("generator", lambda generator: generator.name).settle(offered)
+        self._generator_owners = {name: info for name, (info, _) in settled.items()}
+        generators = {name: generator for name, (_, generator) in settled.items()}
         for name in self.settings.generation.backends:
             if name not in generators:
                 self._manager.require(name, "generation.backends")
@@ -166,11 +183,9 @@ class Registry:
         return generators
 
     def _select_store(self) -> ImageStore:
-        owners: dict[str, PluginInfo] = {}
-        stores: dict[str, ImageStore] = {}
-        for info, store in rightful_first(self._manager.collect("visioncraft_stores")):
-            if claim(owners, info, "store", store.name, store.name):
-                stores[store.name] = store
+        offered = every(self._manager.collect("visioncraft_stores"))
+        settled = Claims[ImageStore]("store", lambda store: store.name).settle(offered)
+        stores = {name: store for name, (_, store) in settled.items()}
         wanted = self.settings.storage.backend
         if wanted == "auto":
             return self._first_store(stores)

@@ -9,6 +9,9 @@ from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 
 from visioncraft import __version__, builtin
+from visioncraft.answers import Aside
+from visioncraft.claims import Claims, every
+from visioncraft.contracts import KeyCheck
 from visioncraft.decoding import Decoders
 from visioncraft.errors import AuthenticationError
 from visioncraft.jobs.ledger import Ledger
@@ -18,6 +21,7 @@ from visioncraft.plugins import PluginManager
 from visioncraft.pools import WorkerPool
 from visioncraft.pools.local import LocalPool
 from visioncraft.pools.processes import Home
+from visioncraft.probing import Probe
 from visioncraft.registry import Registry
 from visioncraft.settings import Settings
 
@@ -82,22 +86,30 @@ async def keep_key(plugins: PluginManager, keys: ApiKeys, service: str, key: str
 
 
 async def _accepted(plugins: PluginManager, service: str, key: str) -> bool:
-    answers = await asyncio.to_thread(plugins.collect, "visioncraft_key_checks")
-    for check in (check for _, checks in answers for check in checks if check.service == service):
-        try:
-            await asyncio.wait_for(check.ask(key), plugins.settings.plugins.hook_timeout_s)
-        except AuthenticationError:
-            raise
-        except Exception as error:  # what went wrong stays unsaid: only its kind is sure to hold no secret
-            log.warning("%s: the key is kept unchecked (%s)", service, type(error).__name__)
-            return False
-        return True
-    return False
+    offered = every(await Aside().ask(service, lambda: plugins.collect("visioncraft_key_checks")))
+    asked = Claims[KeyCheck]("key check", lambda check: check.service).settle(offered).get(service)
+    if asked is None:
+        return False
+    info, check = asked
+    try:
+        await asyncio.wait_for(check.ask(key), plugins.settings.plugins.hook_timeout_s)
+    except AuthenticationError:
+        raise
+    except Exception as error:  # what went wrong stays unsaid: only its kind is sure to hold no secret
+        log.warning("%s could not be asked whether the key is good; it is kept, and the first picture tells", service)
+        log.debug("%s raised %s", info.origin, type(error).__name__)
+        return False
+    return True
 
 
-def discovered(settings: Settings) -> PluginManager:
-    """A manager with the core's own plugin and all installed ones."""
+def discovered(settings: Settings, tell: Callable[[str], None] = log.warning) -> PluginManager:
+    """A manager with the core's own plugin and all installed ones.
+
+    Args:
+        settings: Say which plugins may load.
+        tell: Says which plugin is waited for, where one takes long.
+    """
     manager = PluginManager(settings)
     manager.register(builtin, "memory", version=__version__)
-    manager.discover()
+    manager.discover(probe=Probe(settings, tell))
     return manager

@@ -102,6 +102,7 @@ class PluginsSettings(PluginSettings):
     disabled: tuple[str, ...] = ()
     enabled: tuple[str, ...] = ()
     safe_mode: bool = False
+    import_timeout_s: float = Field(20.0, gt=0)
     hook_timeout_s: float = Field(10.0, gt=0)
     status_timeout_s: float = Field(2.0, gt=0)
     config: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)

@@ -1,9 +1,10 @@
-"""Starting a worker process: the socket it inherits, and what it is told first."""
+"""Processes of our own: what a worker inherits and is told first, and how one ended."""
 
 from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import sys
 from dataclasses import dataclass
@@ -62,3 +63,8 @@ def setup(plugin: str, settings: Settings) -> Setup:
         settings_file=str(settings.file) if settings.file else None,
         verbose=logging.getLogger("visioncraft").isEnabledFor(logging.DEBUG),
     )
+
+
+def obituary(code: int) -> str:
+    """How a process ended, from its `returncode`."""
+    return f"ended with exit code {code}" if code >= 0 else f"was ended by {signal.Signals(-code).name}"

@@ -9,6 +9,7 @@ import platform
 from collections.abc import Awaitable
 from typing import Any
 
+from visioncraft.answers import Aside
 from visioncraft.device import probe_device
 from visioncraft.pools import WorkerPool
 from visioncraft.runtime import Runtime
@@ -48,7 +49,7 @@ async def system_status(runtime: Runtime) -> dict[str, Any]:
             "queue_paused": runtime.jobs.paused,
             "queue_trouble": runtime.jobs.trouble,
             "storage": runtime.registry.store.name,
-            "backends": {status.name: dict(status.facts) for status in [*own, *others] if status.facts},
+            "backends": {status.name: dict(status.facts) for status in [*others, *own] if status.facts},
         },
     }
 
@@ -78,7 +79,7 @@ async def _one(pool: WorkerPool, generator: str, limit: float) -> BackendStatus 
 
 
 async def _plugins(runtime: Runtime) -> list[BackendStatus]:
-    answers = await asyncio.to_thread(runtime.plugins.collect_one, "visioncraft_status")
+    answers = await Aside().ask("plugins", lambda: runtime.plugins.collect_one("visioncraft_status"))
     limit = runtime.settings.plugins.status_timeout_s
     settled = await asyncio.gather(*(_settle(answer, limit) for _, answer in answers))
     return [status for status in settled if status is not None]

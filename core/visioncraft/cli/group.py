@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from typer.core import TyperCommand, TyperGroup
@@ -28,9 +29,10 @@ class PluginCommand(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """Find the plugin's command and run it."""
-        command = plugin_commands(ctx.obj).get(str(self.name))
+        manager = _manager(ctx.obj)
+        command = commands_of(manager).get(str(self.name))
         if command is None:
-            raise _missing(str(self.name), ctx.obj)
+            raise _missing(str(self.name), manager)
         return command.main(args=ctx.args, prog_name=ctx.command_path)
 
 
@@ -57,36 +59,36 @@ class PluginGroup(TyperGroup):
         # The root's callback has not run yet: click looks a command up before it.
         verbose = bool(ctx.params.get("verbose"))
         configure_logging(verbose)
-        for name in plugin_commands(State(ctx.params.get("settings"), verbose, bool(ctx.params.get("safe_mode")))):
+        state = State(ctx.params.get("settings"), verbose, bool(ctx.params.get("safe_mode")))
+        for name in commands_of(_manager(state)):
             self.commands.setdefault(name, PluginCommand(name))
 
 
-def plugin_commands(state: State) -> dict[str, Any]:
-    """All plugins' commands by name, of two with one name the first."""
+@cache
+def _manager(state: State) -> PluginManager:
+    """The plugins, found once for one call of the command line: looking at a slow one takes its time."""
     from visioncraft.runtime import discovered
 
-    return commands_of(discovered(state.settings()))
+    return discovered(state.settings())
 
 
 def commands_of(manager: PluginManager) -> dict[str, Any]:
-    """The commands that this manager's plugins bring; a name offered twice is an error in the second one's entry."""
-    from visioncraft.plugins import PluginInfo, claim
+    """The commands that this manager's plugins bring, by name. The core's own names are the core's."""
+    from visioncraft.claims import Claims, every
+    from visioncraft.cli import app
+    from visioncraft.cli.plugins.finding import BUILT_IN
 
-    owners: dict[str, PluginInfo] = {}
-    found: dict[str, Any] = {}
-    for info, commands in manager.collect("visioncraft_commands"):
-        for command in commands:
-            if claim(owners, info, "command", command.name, command.name):
-                found[command.name] = command
-    return found
+    core = manager.plugins[BUILT_IN]
+    offered = [(core, own) for own in (*app.registered_commands, *app.registered_groups)]
+    offered += every(manager.collect("visioncraft_commands"))
+    settled = Claims[Any]("command", lambda command: str(command.name)).settle(offered)
+    return {name: command for name, (info, command) in settled.items() if info is not core}
 
 
-def _missing(name: str, state: State) -> Exception:
+def _missing(name: str, manager: PluginManager) -> Exception:
     from visioncraft.errors import PluginError
-    from visioncraft.runtime import discovered
 
-    manager = discovered(state.settings())
     plugin = manager.plugins.get("gallery_fs") if name == _GALLERY else None
     if plugin is not None:
-        return PluginError(f"`visioncraft {name}` needs {plugin.origin}, which is {plugin.status}: {plugin.error}")
+        return PluginError(f"`visioncraft {name}` needs {plugin.origin}, which {plugin.standing}")
     return PluginError(f"`visioncraft {name}` comes from a gallery plugin: pip install visioncraft-gallery-fs")

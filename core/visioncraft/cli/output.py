@@ -24,6 +24,7 @@ def describe(error: BaseException) -> str:
 
 def _next_steps(error: VisionCraftError) -> list[str]:
     steps = [str(error.details[key]) for key in ("issue", "api_error") if error.details.get(key)]
+    steps = [said for said in steps if said not in error.message]
     if error.details.get("suggestion"):
         steps.append(f"next: {error.details['suggestion']}")
     # An error that a server answered has them among its details.

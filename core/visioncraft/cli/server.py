@@ -39,20 +39,20 @@ def run(settings: Settings) -> None:
     """Serve until told to end. Raises `ConfigurationError` for a taken port and for settings that cannot be served."""
     give_back_what_is_large()
     with bound_socket(settings.server.host.strip("[]"), settings.server.port) as listener:
-        runtime = Runtime(settings, durable=True)
-        config = uvicorn.Config(
-            create_app(settings, runtime),
-            log_config=None,
-            access_log=False,  # `api/access_log.py` says more
-            http=HTTPConnection,
-            ws=WebSocketConnection,
-            ws_max_size=settings.server.max_message_bytes,
-            proxy_headers=False,
-            server_header=False,
-            timeout_keep_alive=settings.server.keep_alive_s,
-            timeout_graceful_shutdown=_GRACE_S,
-        )
         try:
+            runtime = Runtime(settings, durable=True)
+            config = uvicorn.Config(
+                create_app(settings, runtime),
+                log_config=None,
+                access_log=False,  # `api/access_log.py` says more
+                http=HTTPConnection,
+                ws=WebSocketConnection,
+                ws_max_size=settings.server.max_message_bytes,
+                proxy_headers=False,
+                server_header=False,
+                timeout_keep_alive=settings.server.keep_alive_s,
+                timeout_graceful_shutdown=_GRACE_S,
+            )
             _Server(config, runtime).run(sockets=[listener])
         finally:
             if not isinstance(sys.exception(), Exception):  # an error has to be shown first

@@ -11,7 +11,7 @@ from visioncraft.cli.output import print_json, print_table
 from visioncraft.cli.state import State
 
 if TYPE_CHECKING:
-    from visioncraft.settings import Settings
+    from visioncraft.runtime import Runtime
 
 
 def status(
@@ -21,18 +21,19 @@ def status(
     import asyncio
 
     state: State = ctx.obj
-    facts = asyncio.run(_ask(state.settings()))
+    from visioncraft.runtime import Runtime
+
+    facts = asyncio.run(_ask(Runtime(state.settings())))  # made before the loop runs, which would hold Ctrl-C back
     if as_json:
         print_json(facts)
     else:
         print_table(("Fact", "Value"), _rows(facts))
 
 
-async def _ask(settings: Settings) -> dict[str, Any]:
-    from visioncraft.runtime import Runtime
+async def _ask(runtime: Runtime) -> dict[str, Any]:
     from visioncraft.status import system_status
 
-    async with Runtime(settings) as runtime:
+    async with runtime:
         return await system_status(runtime)
 
 

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
+from visioncraft.answers import Aside
 from visioncraft.contracts import Generator, Progress, checked
 from visioncraft.errors import JobCancelled, VisionCraftError
 from visioncraft.models import ModelInfo
@@ -27,6 +28,7 @@ class InProcessPool:
     def __init__(self, generators: Mapping[str, Generator]) -> None:
         self._generators = generators
         self._threads: dict[str, ThreadPoolExecutor] = {}
+        self._aside = Aside()
 
     async def run(self, generator: str, request: GenerationRequest, progress: Progress) -> GeneratedImage:
         """Draw one picture."""
@@ -38,7 +40,7 @@ class InProcessPool:
 
     async def status(self, generator: str) -> BackendStatus:
         """What the generator says of itself."""
-        return await asyncio.to_thread(self._generators[generator].status)
+        return await self._aside.ask(generator, self._generators[generator].status)
 
     async def close(self) -> None:
         """Wait for running threads, then close their generators."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import count
 
+from visioncraft.answers import Aside
 from visioncraft.contracts import Generator, Progress
 from visioncraft.models import ModelInfo
 from visioncraft.pools.worker import WorkerProcess
@@ -45,6 +46,7 @@ class ProcessPool:
         self._starting = {name: asyncio.Lock() for name in homes}
         self._calls = count(1)
         self._closed = False
+        self._aside = Aside()
 
     async def run(self, generator: str, request: GenerationRequest, progress: Progress) -> GeneratedImage:
         """Draw one picture in the generator's worker."""
@@ -62,7 +64,7 @@ class ProcessPool:
         worker = self._workers.get(generator)
         if worker is not None and worker.usable:
             return worker.status
-        return await asyncio.to_thread(self._homes[generator].generator.status)
+        return await self._aside.ask(generator, self._homes[generator].generator.status)
 
     async def close(self) -> None:
         """End every worker."""

@@ -14,9 +14,9 @@ from typing import Any
 import psutil
 
 from visioncraft.contracts import Progress
-from visioncraft.errors import JobCancelled, ProtocolError, VisionCraftError, WorkerLost, from_plain
+from visioncraft.errors import JobCancelled, PluginError, ProtocolError, VisionCraftError, WorkerLost, from_plain
 from visioncraft.settings import Settings, WorkersSettings
-from visioncraft.spawn import birth, setup
+from visioncraft.spawn import birth, obituary, setup
 from visioncraft.types import BackendStatus
 from visioncraft.wire import (
     Beat,
@@ -79,6 +79,12 @@ class WorkerProcess:
         try:
             async with asyncio.timeout(_START_LIMIT_S):
                 await worker._greet(plugin, generator, settings)
+        except TimeoutError:
+            worker._kill()
+            raise PluginError(
+                f"plugin '{plugin}' was not ready in its worker within {_START_LIMIT_S:g} s: it is imported and asked "
+                f"there anew; `visioncraft plugins check {plugin}` tries it"
+            ) from None
         except BaseException:
             worker._kill()
             raise
@@ -185,10 +191,8 @@ class WorkerProcess:
         code = self._process.returncode
         if code is None:
             return "closed its connection"
-        if code >= 0:
-            return f"ended with exit code {code}"
         hint = ", as the system does when memory runs out" if code == -signal.SIGKILL else ""
-        return f"was ended by {signal.Signals(-code).name}{hint}"
+        return obituary(code) + hint
 
     def _lose(self, reason: str) -> None:
         self.usable = False

@@ -34,7 +34,7 @@ def hold(state: State, name: str) -> None:
     ask_everything(manager)
     info = manager.plugins[name]
     if info.status != "active" or info.error:
-        raise PluginError(f"{info.origin} is {info.status}: {info.error}")
+        raise PluginError(f"{info.origin} {info.standing}")
     for problem in problems:
         typer.echo(f"! {problem}")
     _need_pytest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
@@ -41,7 +42,7 @@ def quietly_discovered(state: State) -> PluginManager:
     settings = state.settings()
     if not state.verbose:
         logging.disable(logging.ERROR)
-    return discovered(settings)
+    return discovered(settings, tell=partial(typer.echo, err=True))
 
 
 def ask_everything(manager: PluginManager) -> tuple[ConfigurationError | None, Iterable[str]]:
