@@ -96,3 +96,17 @@ def test_the_command_line_tells_them_on_stderr(fake: Server, capsys: pytest.Capt
     assert "Warning: of ink" in done.stderr.splitlines() and "Warning" not in done.stdout
     print_warnings(["\x1b[2Jgone\u202e"])
     assert capsys.readouterr().err == "Warning: \\x1b[2Jgone\\u202e\n"
+
+
+def test_what_a_gallery_is_asked_wrongly_is_told_beside_what_it_shows(fake: Server) -> None:
+    shown = fake.draw("to look for", **SIZE).headers["x-image-id"]
+    page = fake.get("/gallery?image_data=false&favorite=true&search=apple").json()
+    assert page["warnings"] == [
+        "'favorite' is not a field here; did you mean favourite?",
+        "'search' is not a field here; q is",
+    ]
+    assert "warnings" not in fake.get("/gallery?image_data=false&tag=&limit=1").json()
+    assert "favourite" in fake.get("/gallery/export?favorite=true&q=nothing").headers["x-warnings"]
+    marked = fake.client.patch(f"/images/{shown}", json={"favorite": True, "rating": 3}).json()
+    assert (marked["favourite"], marked["rating"]) == (False, 3) and "favourite" in marked["warnings"][0]
+    assert "warnings" not in fake.client.patch(f"/images/{shown}", json={"favourite": True}).json()

@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 PREFERRED_DEFAULTS = ("stable-diffusion-1.5", "visioncraft-mini")
 """What `default_model = "auto"` means, the first available one winning; after these, any local model."""
 
+_IN_TROUBLE = ("failed", "incompatible")
+
 
 class Registry:
     """Everything that draws and stores, under unambiguous names.
@@ -119,10 +121,22 @@ class Registry:
         suggestion = known.suggestion if known else None
         if known is not None and known.available:
             suggestion = f"install a generator that runs the engine '{known.engine}'"
+        suggestion = self._failure(known) or suggestion
         if name is None and wanted == "auto":  # nothing can draw: any model that can be had is a way out
             ways = [model.suggestion for model in self.models() if model.suggestion]
             suggestion = next(iter(ways), "pip install visioncraft-mini brings a small model")
         raise ModelNotAvailable(wanted, [model.id for model in self.available()], suggestion)
+
+    def _failure(self, known: ModelInfo | None) -> str | None:
+        """That the plugin which would draw a model is in trouble, where that is so or, of an unknown model, may be."""
+        troubled = {info.name: info for info in self._manager.plugins.values() if info.status in _IN_TROUBLE}
+        if known is None and troubled:
+            names = ", ".join(f"'{name}'" for name in sorted(troubled))
+            return f"a plugin that failed may have it ({names}): see `visioncraft plugins`"
+        if known is None or self._runners(known) or known.engine not in troubled:
+            return None
+        info = troubled[known.engine]
+        return f"plugin '{info.name}', which draws it, is {info.status}: {info.error}; see `visioncraft plugins`"
 
     def _runners(self, model: ModelInfo) -> list[Generator]:
         """The generators that run it: those of `generation.backends` first, then those of its first engine.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterator, Sequence
 from io import BytesIO
 from typing import Any, BinaryIO
@@ -12,7 +11,7 @@ import mimeparse
 import orjson
 from fastapi import Response
 
-from visioncraft.api.streaming import Part, sent, spliced
+from visioncraft.api.streaming import Part, sent, spliced, warnings_header
 from visioncraft.contracts import ImageStore
 from visioncraft.errors import InvalidRequest, StorageError
 from visioncraft.images import converted
@@ -22,8 +21,6 @@ from visioncraft.types import ImageRecord
 JSON = "application/json"
 PICTURES = ("image/jpeg", "image/webp", "image/png")
 """What the picture itself may be asked for as. Only the PNG is the stored file, and loses nothing."""
-
-_LONGEST_HEADER = 2000  # characters of warnings; proxies take 4 to 8 KB of headers in all
 
 
 def accepted(accept: str, several: bool) -> str:
@@ -56,9 +53,7 @@ async def answer(job: Job, record: ImageRecord, png: bytes, kind: str, store: Im
         others = [await asyncio.to_thread(store.reader, each.id) for each in job.records] if several else []
         return spliced([*_parts(job, record, png, others)], headers)
     picture, kind = await asyncio.to_thread(_picture, record, png, kind)
-    if told := job.warnings:
-        headers["X-Warnings"] = _in_a_header(told)
-    return sent(BytesIO(picture), headers, kind)
+    return sent(BytesIO(picture), headers | warnings_header(job.warnings), kind)
 
 
 def _quality(kind: str, accept: str) -> float:
@@ -76,14 +71,6 @@ def _picture(record: ImageRecord, png: bytes, kind: str) -> tuple[bytes, str]:
         return converted(png, kind.removeprefix("image/"), record), kind
     except StorageError:
         return png, "image/png"
-
-
-def _in_a_header(told: Sequence[str]) -> str:
-    """A JSON array in ASCII, of as many sentences as a header holds."""
-    kept = list(told)
-    while len(said := json.dumps(kept)) > _LONGEST_HEADER:
-        kept.pop()
-    return said
 
 
 def _parts(job: Job, record: ImageRecord, png: bytes, others: Sequence[BinaryIO]) -> Iterator[Part]:

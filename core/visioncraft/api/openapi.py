@@ -94,6 +94,9 @@ def customise(app: FastAPI, runtime: Runtime) -> None:
         default = runtime.registry.default_model()
         if default is not None:
             document["components"]["schemas"]["GenerateBody"]["properties"]["model"]["default"] = default.id
+        if runtime.settings.token is not None:
+            document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+            document["security"] = [{"token": []}]
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import SEEK_END
 from typing import BinaryIO
@@ -15,6 +16,7 @@ PIECE = 192 * 2**10
 
 _AT_ONCE = 2**20  # bytes of an answer that are not worth a way through another thread
 _WORTH_SENDING = 2**16
+_LONGEST_HEADER = 2000  # characters; proxies take 4 to 8 KB of headers in all
 
 Part = bytes | BinaryIO
 """What an answer consists of: bytes as they are, or a picture, which stands for its base64."""
@@ -37,6 +39,14 @@ def spliced(parts: Sequence[Part], headers: Mapping[str, str]) -> Response:
 def sent(picture: BinaryIO, headers: Mapping[str, str], media_type: str) -> Response:
     """A picture as it is."""
     return _answer(_pieces(picture), size_of(picture), headers, media_type)
+
+
+def warnings_header(told: Sequence[str]) -> dict[str, str]:
+    """Warnings beside an answer that is no JSON: a JSON array in ASCII, of as many sentences as a header holds."""
+    kept = list(told)
+    while len(said := json.dumps(kept)) > _LONGEST_HEADER:
+        kept.pop()
+    return {"X-Warnings": said} if kept else {}
 
 
 def gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -13,7 +13,7 @@ from fastapi.responses import StreamingResponse
 from visioncraft.api.deps import RuntimeDep
 from visioncraft.api.openapi import binary, responses
 from visioncraft.api.schemas.gallery import Filters, GalleryAnswer, GalleryEntry, GalleryPage
-from visioncraft.api.streaming import base64_of, gathered
+from visioncraft.api.streaming import base64_of, gathered, warnings_header
 from visioncraft.contracts import ImageStore
 from visioncraft.errors import NotFound, StorageError
 from visioncraft.types import ImageRecord, Page
@@ -38,6 +38,7 @@ async def gallery(runtime: RuntimeDep, page: Annotated[GalleryPage, Query()]) ->
 async def export(runtime: RuntimeDep, chosen: Annotated[Filters, Query()]) -> Response:
     """All pictures that the filters find, as a zip that begins to arrive at once: files, and their marks as JSON."""
     headers = {"Content-Disposition": 'attachment; filename="visioncraft-gallery.zip"'}
+    headers |= warnings_header(chosen.warnings())
     return StreamingResponse(
         zipped(runtime.registry.store, chosen.query(), in_parts=True), 200, headers, "application/zip"
     )
@@ -77,6 +78,8 @@ def _written(store: ImageStore, page: GalleryPage, found: Page) -> Iterator[byte
         total_is_exact=found.exact,
         next_cursor=found.next_cursor,
     )
+    if told := page.warnings():
+        around.warnings = list(told)
     for number, record in enumerate(found.items):
         yield b"," if number else b'{"images":['
         shown = entry(record).model_dump_json(exclude_unset=True).encode()
@@ -88,7 +91,7 @@ def _written(store: ImageStore, page: GalleryPage, found: Page) -> Iterator[byte
             yield from base64_of(picture)
             yield b'"}'
     head = b"]," if found.items else b'{"images":[],'
-    yield head + around.model_dump_json(exclude={"images"}).encode()[1:]
+    yield head + around.model_dump_json(exclude={"images"}, exclude_unset=True).encode()[1:]
 
 
 def _picture(store: ImageStore, image_id: str) -> BinaryIO | None:

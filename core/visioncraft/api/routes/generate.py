@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from visioncraft.api.deps import RuntimeDep
 from visioncraft.api.drawn import accepted, answer
 from visioncraft.api.forms import FormRoute
 from visioncraft.api.openapi import AS_A_FORM, THE_PICTURE, responses
+from visioncraft.api.schemas.fields import NAME_PATTERN
 from visioncraft.api.schemas.generation import GenerateAnswer, GenerateBody, LoadModelAnswer, LoadModelBody
 from visioncraft.api.sent_pictures import resolved
 from visioncraft.errors import InvalidRequest, ModelNotAvailable, ServiceUnavailable
@@ -130,7 +132,7 @@ def client_of(request: Request) -> str:
 
 async def find_model(name: str | None, runtime: Runtime) -> ModelInfo:
     """The model a client means; weights that came since the last look are found. Raises `ModelNotAvailable`."""
-    if name is not None and not (name.strip() and name.isprintable()):
+    if name is not None and not re.fullmatch(NAME_PATTERN, name):
         raise InvalidRequest("Invalid model provided", field="model", issue="a model's id, see GET /models")
     try:
         return runtime.registry.model(name)

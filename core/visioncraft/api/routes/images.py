@@ -59,7 +59,10 @@ async def mark_image(image_id: str, body: MarksBody, runtime: RuntimeDep) -> Gal
     """Change a picture's tags, star, rating or notes. Its file stays as it is."""
     store = runtime.registry.store
     record = await asyncio.to_thread(store.get, _checked(image_id))
-    return entry(await asyncio.to_thread(store.mark, image_id, body.changed(record.marks)))
+    shown = entry(await asyncio.to_thread(store.mark, image_id, body.changed(record.marks)))
+    if told := body.warnings():
+        shown.warnings = list(told)
+    return shown
 
 
 @router.post("/images/{image_id}/replay", status_code=202, responses=responses(404, 429))

@@ -34,9 +34,19 @@ def _number(value: object) -> object:
     return value
 
 
-Whole = Annotated[int, BeforeValidator(_whole)]
-Number = Annotated[float, BeforeValidator(_number)]
+WHOLE, NUMBER = BeforeValidator(_whole), BeforeValidator(_number)
+"""For numbers with bounds, behind these: `Annotated[int, Field(ge=1), WHOLE]`. Bounds behind a validator are no JSON
+Schema."""
+
+Number = Annotated[float, NUMBER]
 Text = Annotated[str, Field(strict=True)]
+
+
+NAME_PATTERN = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+"""A name has more than spaces and no control characters. As a JSON Schema has it too (ECMA 262)."""
+
+SAID_PATTERN = r"\S"
+"""Something stands there."""
 
 
 class AFile:

@@ -11,11 +11,13 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidatorFunctionWrapHandler,
+    WithJsonSchema,
     WrapValidator,
     model_validator,
 )
 
-from visioncraft.api.schemas.fields import Text, Whole
+from visioncraft.api.schemas.fields import SAID_PATTERN, WHOLE, Asked, Text
+from visioncraft.api.schemas.hints import OF_A_GALLERY
 from visioncraft.types import GalleryQuery, Marks, Sort, tag_key
 
 
@@ -48,8 +50,14 @@ def _filled_in(values: list[object]) -> list[object]:
 
 
 _INT64 = 2**63
-Moment = Annotated[datetime, WrapValidator(_moment)]
-Tag = Annotated[Text, Field(min_length=1, max_length=100), AfterValidator(_tag)]
+_MOMENTS = [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}]
+_LEFT_EMPTY = {"type": "string", "maxLength": 0, "description": "A form's field that was not filled in"}
+Moment = Annotated[datetime, WrapValidator(_moment), WithJsonSchema({"anyOf": [*_MOMENTS, _LEFT_EMPTY]})]
+Tag = Annotated[
+    Text,
+    Field(min_length=1, max_length=100, json_schema_extra={"pattern": SAID_PATTERN}),
+    AfterValidator(_tag),
+]
 
 
 class GalleryEntry(BaseModel):
@@ -74,6 +82,7 @@ class GalleryEntry(BaseModel):
     url: str = Field(description="The PNG itself", examples=["/images/img_01kb0v7m3qj4x5n6p7r8s9t0ab"])
     thumbnail_url: str
     image_data: str | None = Field(None, description="Base64-encoded PNG; absent with image_data=false")
+    warnings: list[str] | None = Field(None, description="What of a PATCH means nothing here; else absent")
 
 
 class GalleryAnswer(BaseModel):
@@ -85,12 +94,13 @@ class GalleryAnswer(BaseModel):
     offset: int
     total_is_exact: bool = Field(description="False where counting stopped: there are total_count or more")
     next_cursor: str | None = Field(description="Pass it as `cursor` for the page after this one; null at the end")
+    warnings: list[str] | None = Field(None, description="What of the question means nothing here; else absent")
 
 
-class Filters(BaseModel):
+class Filters(Asked):
     """Which pictures of the gallery; what is left out does not restrict, nor does a form's empty field."""
 
-    model_config = ConfigDict(extra="ignore")
+    FOREIGN = OF_A_GALLERY
 
     @model_validator(mode="before")
     @classmethod
@@ -142,14 +152,14 @@ class GalleryPage(Filters):
     image_data: bool = Field(True, description="Whether each entry carries its picture as base64")
 
 
-class MarksBody(BaseModel):
+class MarksBody(Asked):
     """What to say of a picture. What is left out or null stays as it is."""
 
-    model_config = ConfigDict(extra="ignore", json_schema_extra={"examples": [{"tags": ["fruit"], "rating": 5}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"tags": ["fruit"], "rating": 5}]})
 
     tags: list[Tag] | None = Field(None, max_length=100, description="All its tags, kept in lower case")
     favourite: bool | None = Field(None, strict=True)
-    rating: Whole | None = Field(None, ge=0, le=5, description="0 for none, else 1 to 5")
+    rating: Annotated[int, Field(ge=0, le=5), WHOLE] | None = Field(None, description="0 for none, else 1 to 5")
     notes: Annotated[Text, Field(max_length=10_000), AfterValidator(_whole_characters)] | None = None
 
     def changed(self, marks: Marks) -> Marks:
@@ -162,7 +172,7 @@ class MarksBody(BaseModel):
         )
 
 
-class SelectionBody(BaseModel):
+class SelectionBody(Asked):
     """Which pictures."""
 
     ids: list[Annotated[Text, AfterValidator(_whole_characters)]] = Field(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict, Field
 
-from visioncraft.api.schemas.fields import Asked, Number, Picture, Text, Whole
+from visioncraft.api.schemas.fields import NAME_PATTERN, NUMBER, WHOLE, Asked, Number, Picture, Text
 from visioncraft.api.schemas.hints import FOREIGN as FOREIGN_NAMES
 from visioncraft.requests import MAX_IMAGES, MAX_LORAS, MAX_PROMPT_CHARACTERS, MAX_SEED
 
@@ -33,7 +35,9 @@ class HiresBody(Asked):
     strength: Number = Field(
         0.7, gt=0, le=1, allow_inf_nan=False, description="How much is drawn anew; less stays closer to the first pass"
     )
-    steps: Whole | None = Field(None, ge=1, le=1000, description="Steps of the second pass; those of the first if null")
+    steps: Annotated[int, Field(ge=1, le=1000), WHOLE] | None = Field(
+        None, description="Steps of the second pass; those of the first if null"
+    )
     upscaler: Text | None = Field(
         None, max_length=200, description="What enlarges the picture between the passes; null enlarges its latents"
     )
@@ -65,20 +69,21 @@ class GenerateBody(Asked):
     negative_prompt: Text | None = Field(
         "", max_length=MAX_PROMPT_CHARACTERS, description="Things to avoid in the generated image"
     )
-    num_inference_steps: Whole | None = Field(
-        20, ge=1, le=1000, description="Number of denoising steps (15-50 unless the model says otherwise)"
+    num_inference_steps: Annotated[int, Field(ge=1, le=1000), WHOLE] | None = Field(
+        20, description="Number of denoising steps (15-50 unless the model says otherwise)"
     )
-    guidance_scale: Number | None = Field(
-        7.5, ge=0, le=100, allow_inf_nan=False, description="How closely to follow the prompt (1-20)"
+    guidance_scale: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False), NUMBER] | None = Field(
+        7.5, description="How closely to follow the prompt (1-20)"
     )
-    width: Whole | None = Field(512, ge=8, le=16384, description="Image width in pixels, a multiple of 8")
-    height: Whole | None = Field(512, ge=8, le=16384, description="Image height in pixels, a multiple of 8")
-    seed: Whole | None = Field(-1, ge=-1, le=MAX_SEED, description="Random seed (-1 for random)")
-    num_images: Whole | None = Field(
-        None,
-        ge=1,
-        le=MAX_IMAGES,
-        description="How many pictures, with seeds that follow each other; 1 unless given. `image` is the first",
+    width: Annotated[int, Field(ge=8, le=16384), WHOLE] | None = Field(
+        512, description="Image width in pixels, a multiple of 8"
+    )
+    height: Annotated[int, Field(ge=8, le=16384), WHOLE] | None = Field(
+        512, description="Image height in pixels, a multiple of 8"
+    )
+    seed: Annotated[int, Field(ge=-1, le=MAX_SEED), WHOLE] | None = Field(-1, description="Random seed (-1 for random)")
+    num_images: Annotated[int, Field(ge=1, le=MAX_IMAGES), WHOLE] | None = Field(
+        None, description="How many pictures, with seeds that follow each other; 1 unless given. `image` is the first"
     )
     model: Text | None = Field(
         "stable-diffusion-1.5",
@@ -94,34 +99,30 @@ class GenerateBody(Asked):
         description=f"The picture to start from: {_PICTURE}. It is scaled to `width` and `height`; where both are left "
         "out, they follow it",
     )
-    strength: Number | None = Field(
-        None,
-        gt=0,
-        le=1,
-        allow_inf_nan=False,
-        description="How much of `init_image` is drawn anew; 0.8 unless given, with a `mask` 1",
+    strength: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False), NUMBER] | None = Field(
+        None, description="How much of `init_image` is drawn anew; 0.8 unless given, with a `mask` 1"
     )
     mask: Picture | None = Field(
         None, description=f"Where `init_image` is drawn anew: white is, black stays; {_PICTURE}"
     )
     loras: list[LoRABody] | None = Field(None, max_length=MAX_LORAS, description="LoRAs to draw with")
     controlnet: ControlNetBody | None = Field(None, description="A ControlNet and what it follows")
-    clip_skip: Whole | None = Field(
-        None, ge=1, le=12, description="Layer of the text encoder, counted from the last, which is 1"
+    clip_skip: Annotated[int, Field(ge=1, le=12), WHOLE] | None = Field(
+        None, description="Layer of the text encoder, counted from the last, which is 1"
     )
     hires: HiresBody | None = Field(None, description="Draw in two passes, the second one larger")
     upscaler: Text | None = Field(
         None, min_length=1, max_length=200, description="What enlarges the finished picture: `lanczos`, or a model"
     )
-    upscale: Number | None = Field(
-        None, ge=1, le=8, allow_inf_nan=False, description="By how much, with `upscaler`; 2 unless given"
+    upscale: Annotated[float, Field(ge=1, le=8, allow_inf_nan=False), NUMBER] | None = Field(
+        None, description="By how much, with `upscaler`; 2 unless given"
     )
     leonardo_model: Text | None = Field("phoenix-1.0", max_length=200, description="Leonardo.ai specific model")
     aspect_ratio: Text | None = Field("1:1", max_length=32, description="Aspect ratio for Leonardo.ai")
     preset_style: Text | None = Field("CREATIVE", max_length=64, description="Style preset for Leonardo.ai")
     quality: Text | None = Field("standard", max_length=32, description="Quality level for Leonardo.ai")
-    priority: Whole | None = Field(
-        0, ge=-10, le=10, description="Higher ones are drawn first; among equals, clients take turns"
+    priority: Annotated[int, Field(ge=-10, le=10), WHOLE] | None = Field(
+        0, description="Higher ones are drawn first; among equals, clients take turns"
     )
 
 
@@ -167,7 +168,11 @@ class LoadModelBody(BaseModel):
     """The model to load."""
 
     model: Text = Field(
-        min_length=1, max_length=200, description="Model name to load", examples=["stable-diffusion-1.5"]
+        min_length=1,
+        max_length=200,
+        description="Model name to load",
+        examples=["stable-diffusion-1.5"],
+        json_schema_extra={"pattern": NAME_PATTERN},
     )
 
 

@@ -39,6 +39,18 @@ FOREIGN: Mapping[str, str] = {
 }
 """By the foreign name in snake case: what is meant here, as the end of "'steps' is not a field here; …"."""
 
+OF_A_GALLERY: Mapping[str, str] = {
+    **dict.fromkeys(("search", "query", "text", "prompt"), "q is"),
+    **dict.fromkeys(("from", "after", "start"), "since is"),
+    **dict.fromkeys(("to", "before", "end"), "until is"),
+    **dict.fromkeys(("page", "skip", "start_index"), "offset is, and cursor"),
+    **dict.fromkeys(("per_page", "page_size", "count", "n"), "limit is"),
+    **dict.fromkeys(("order", "order_by", "sort_by"), "sort is"),
+    **dict.fromkeys(("starred", "star"), "favourite is"),
+    **dict.fromkeys(("stars", "rating"), "min_rating is"),
+}
+"""The same for what `GET /gallery` is asked."""
+
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _LONGEST_NAME = 64
 
