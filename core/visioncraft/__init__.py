@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from visioncraft.contracts import EVERYTHING, Generator, ImageStore, KeyCheck, ModelKeeper, Progress
+    from visioncraft.decoding import Decoders
     from visioncraft.device import free_memory_gb, has_bf16, probe_device
     from visioncraft.drawing import replay
     from visioncraft.editing import Control, Hires, InputImage, LoRA
@@ -75,6 +76,7 @@ PLUGIN_API = "1.0"
 """The plugin API's version: the core's own without its last number. A plugin depends on `visioncraft>=1.0,<2`."""
 
 _HOMES = {
+    "decoding": ("Decoders",),
     "device": ("free_memory_gb", "has_bf16", "probe_device"),
     "drawing": ("replay",),
     "editing": ("Control", "Hires", "InputImage", "LoRA"),
@@ -148,6 +150,7 @@ __all__ = [
     "ByName",
     "ConfigurationError",
     "Control",
+    "Decoders",
     "DeviceInfo",
     "ExportedModel",
     "FoundFile",

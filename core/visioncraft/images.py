@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from visioncraft.errors import GenerationFailed, StorageError
 from visioncraft.metadata import SIGNATURE, a1111_parameters, chunk, read_record, read_record_file, with_record
-from visioncraft.pixels import NoPicture, opaque, small, upright
+from visioncraft.pixels import NoPicture, TooMuch, opaque, small, upright
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from visioncraft.types import ImageRecord
 
-__all__ = ["as_png", "decode_png", "encode_png", "read_record", "read_record_file", "webp_thumbnail", "with_record"]
+__all__ = ["decode_png", "encode_png", "read_record", "read_record_file", "webp_thumbnail", "with_record"]
 
 _RGB_8BIT = bytes((8, 2, 0, 0, 0))  # bit depth, colour type, compression, filter method, interlace (PNG 11.2.1)
 _EXIF_IFD, _USER_COMMENT = 0x8769, 0x9286  # tags of Exif 2.32, where AUTOMATIC1111's tools look in WebP and JPEG
@@ -69,8 +69,12 @@ def webp_thumbnail(png: bytes, side: int = 256) -> bytes:
     Raises `StorageError` as `decode_png` does, but that a larger picture has a thumbnail too, where memory suffices.
     """
     with _told(png):
-        picture = small(png, side)
-    buffer = BytesIO()
+        return thumbnail(png, side)
+
+
+def thumbnail(content: bytes, side: int) -> bytes:
+    """As `webp_thumbnail`, of any picture's file. Raises `NoPicture`."""
+    picture, buffer = small(content, side), BytesIO()
     picture.save(buffer, "WEBP", quality=80)
     return buffer.getvalue()
 
@@ -97,16 +101,10 @@ def converted(png: bytes, kind: str, record: ImageRecord) -> bytes:
 
 
 def as_png(content: bytes) -> tuple[bytes, int, int]:
-    """A PNG, JPEG or WebP file as a PNG that is upright; answers its bytes, width and height.
-
-    Raises `StorageError` for what is no whole picture.
-    """
+    """A PNG, JPEG or WebP file as a PNG that is upright; answers its bytes, width and height. Raises `NoPicture`."""
     import numpy as np
 
-    try:
-        picture = upright(content)
-    except NoPicture as error:
-        raise StorageError(f"Not a readable picture: {error}") from error
+    picture = upright(content)
     if picture.mode == "RGB":
         return encode_png(np.asarray(picture, dtype=np.uint8)), *picture.size
     buffer = BytesIO()
@@ -148,9 +146,11 @@ def _encode_with_pillow(pixels: NDArray[np.uint8]) -> bytes:
 @contextmanager
 def _told(png: bytes) -> Iterator[None]:
     """What is wrong with a PNG as the store's own error."""
+    if not png.startswith(SIGNATURE):
+        raise StorageError("Not a readable PNG: the bytes are no PNG picture")
     try:
-        if not png.startswith(SIGNATURE):
-            raise NoPicture("the bytes are no PNG picture")
         yield
+    except TooMuch as error:
+        raise StorageError(f"Not decoded: {error}") from error
     except NoPicture as error:
-        raise StorageError(f"Not a readable PNG: {error}") from error
+        raise StorageError("Not a readable PNG: it is damaged") from error

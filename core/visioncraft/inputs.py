@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from visioncraft.editing import InputImage
 from visioncraft.errors import InvalidRequest
 from visioncraft.images import encode_png
-from visioncraft.pixels import NoPicture, Use, fitted, upright_size
+from visioncraft.pixels import NoPicture, TooMuch, Use, fitted, upright_size
 
 MAX_BYTES = 32 * 2**20
 """The largest file that is taken, in bytes; `server.max_body_bytes` usually ends sooner."""
@@ -43,9 +43,9 @@ class Sent:
         """What it has become."""
         return InputImage(hashlib.sha256(self.data).hexdigest(), width, height, png)
 
-    def refused(self, issue: str) -> InvalidRequest:
+    def refused(self, why: NoPicture) -> InvalidRequest:
         """What to raise where it is not used."""
-        return _refused(self.field, issue)
+        return _refused(self.field, f"{why}; send a smaller picture" if isinstance(why, TooMuch) else str(why))
 
 
 def read(field: str, sent: str | bytes) -> Sent:
@@ -90,7 +90,7 @@ def _usable(sent: Sent) -> Iterator[None]:
     try:
         yield
     except NoPicture as error:
-        raise sent.refused(str(error)) from error
+        raise sent.refused(error) from error
 
 
 def _refused(field: str, issue: str) -> InvalidRequest:

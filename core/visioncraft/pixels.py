@@ -46,7 +46,11 @@ _GAP = 3.0  # a picture is first made smaller in whole steps, to so many times w
 
 
 class NoPicture(ValueError):
-    """A file that is not used, with what is wrong with it and what would be right."""
+    """A file that is not used, and what is wrong with it."""
+
+
+class TooMuch(NoPicture):
+    """A picture whose decoding or scaling takes more than is allowed."""
 
 
 def upright_size(content: bytes) -> tuple[int, int]:
@@ -70,6 +74,13 @@ def fitted(content: bytes, width: int, height: int, use: Use = "picture") -> Ima
     if use == "mask":
         plain = plain.convert("LA" if plain.mode in ("LA", "RGBA") else "L")
     return _turned(_flat(plain.resize(size, Image.Resampling.LANCZOS, reducing_gap=_GAP), _UNDER[use]), turn)
+
+
+def checked_size(png: bytes) -> tuple[int, int]:
+    """Width and height of a PNG whose chunks' checksums are right, not decoded. Raises `NoPicture`."""
+    with _opened(png) as picture:
+        picture.verify()
+        return picture.size
 
 
 def upright(content: bytes) -> Image.Image:
@@ -99,15 +110,15 @@ def opaque(content: bytes, most: int = MAX_PIXELS) -> Image.Image:
 def check_pixels(width: int, height: int, most: int = MAX_PIXELS) -> None:
     """Raise `NoPicture` past so many pixels."""
     if width * height > most:
-        raise NoPicture(f"{width}x{height} is more than {most} pixels; send a smaller picture")
+        raise TooMuch(f"{width}x{height} is more than {most} pixels")
 
 
 def _check_shape(width: int, height: int) -> None:
     check_pixels(width, height)
     if max(width, height) > MAX_SIDE:
-        raise NoPicture(f"{width}x{height} has a side of more than {MAX_SIDE} pixels; send a smaller picture")
+        raise TooMuch(f"{width}x{height} has a side of more than {MAX_SIDE} pixels")
     if max(width, height) > MAX_RATIO * min(width, height):
-        raise NoPicture(f"{width}x{height} is more than {MAX_RATIO} times as long as wide; send a part of it")
+        raise TooMuch(f"{width}x{height} has a side of more than {MAX_RATIO} times the other")
 
 
 @contextmanager
@@ -121,9 +132,9 @@ def _opened(content: bytes) -> Iterator[Image.Image]:
     except NoPicture:
         raise
     except MemoryError as error:
-        raise NoPicture("takes more memory to decode than a picture may; send a smaller one") from error
+        raise TooMuch("takes more memory to decode than a picture may") from error
     except Image.DecompressionBombError as error:
-        raise NoPicture(f"more than {Image.MAX_IMAGE_PIXELS} pixels; send a smaller picture") from error
+        raise TooMuch(f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels") from error
     except Exception as error:  # Pillow raises whatever a damaged file makes it meet, struct.error and TypeError too
         raise NoPicture(f"not a readable {', '.join(FORMATS[:-1])} or {FORMATS[-1]} picture") from error
 

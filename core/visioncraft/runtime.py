@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 
@@ -26,6 +27,8 @@ from visioncraft.registry import Registry
 from visioncraft.settings import Settings
 
 log = logging.getLogger(__name__)
+
+_THUMBNAILS = 4  # made or read at once: a gallery full of large pictures keeps no other request waiting
 
 
 class Runtime(AbstractAsyncContextManager["Runtime"]):
@@ -53,6 +56,7 @@ class Runtime(AbstractAsyncContextManager["Runtime"]):
         self.registry = Registry(settings, self.plugins)
         self.keys = ApiKeys(settings.keys_path)
         self.decoders = Decoders(settings.pictures)
+        self.thumbnails = ThreadPoolExecutor(_THUMBNAILS, "thumbnails")
         self.pool = pool(self.registry) if pool else LocalPool(_homes(self.registry), settings)
         ledger = Ledger(settings.data_path / "jobs.sqlite3" if durable else None)
         self.jobs = JobService(self.registry, self.pool, ledger, settings.jobs)
@@ -67,6 +71,7 @@ class Runtime(AbstractAsyncContextManager["Runtime"]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.decoders.close()
+        self.thumbnails.shutdown(wait=False, cancel_futures=True)
         await self.jobs.close()
         self.registry.store.close()
 

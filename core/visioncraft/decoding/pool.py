@@ -11,11 +11,11 @@ from threading import Lock, Thread
 from typing import TypeVar
 
 from visioncraft.decoding.process import Decoder
-from visioncraft.decoding.tasks import Answer, Copy, Fit, Look, Looked, Made, Refused, Shrink, Task
+from visioncraft.decoding.tasks import Answer, Check, Copy, Fit, Look, Looked, Made, Refused, Shrink, Task
 from visioncraft.editing import InputImage
 from visioncraft.errors import RateLimitExceeded, ServiceUnavailable, StorageError
 from visioncraft.inputs import Sent
-from visioncraft.pixels import NoPicture, Use
+from visioncraft.pixels import NoPicture, TooMuch, Use
 from visioncraft.settings import PicturesSettings
 
 _Work = tuple[Task, "Future[Answer]"]
@@ -28,16 +28,16 @@ _END_LIMIT_S = 5.0
 class Decoders:
     """Decodes pictures in a few processes, started when one is needed and ended when none came for a while.
 
-    A thread waits for each process, and nobody else does: requests wait in the event loop, `thumbnail` and `as_png` in
-    the thread that calls them.
+    A thread waits for each process, and nobody else does: requests wait in the event loop. `thumbnail`, `as_png` and
+    `check_png` are for stores, which are called in threads.
 
     Parameters
     ----------
-    bounds: `[pictures]`: how many processes, and what one picture may take.
+    bounds: `[pictures]`: how many processes, and what one picture may take; None for the defaults.
     """
 
-    def __init__(self, bounds: PicturesSettings) -> None:
-        self._bounds = bounds
+    def __init__(self, bounds: PicturesSettings | None = None) -> None:
+        self._bounds = bounds or PicturesSettings()
         self._work: SimpleQueue[_Work | None] = SimpleQueue()
         self._changing = Lock()
         self._decoders: dict[Thread, Decoder] = {}
@@ -59,14 +59,33 @@ class Decoders:
         made = await self._for_request(sent, Fit(sent.data, width, height, use), Made)
         return sent.as_image(width, height, made.data)
 
-    def thumbnail(self, png: bytes, side: int) -> bytes:
-        """A WebP of at most `side` pixels a side. Raises `StorageError` for what is no whole PNG, or takes too much."""
-        return _made(self._submit(Shrink(png, side))).data
+    def thumbnail(self, content: bytes, side: int) -> bytes | None:
+        """A WebP of at most `side` pixels a side; None where making one takes too much.
+
+        Raises `StorageError` for what is no whole picture.
+        """
+        try:
+            return _waited(self._submit(Shrink(content, side)), Made).data
+        except TooMuch:
+            return None
+        except NoPicture as error:
+            raise StorageError(_sentence(error)) from error
 
     def as_png(self, content: bytes) -> tuple[bytes, int, int]:
         """A PNG, JPEG or WebP file as an upright PNG, its width and its height. Raises `StorageError`."""
-        made = _made(self._submit(Copy(content)))
+        try:
+            made = _waited(self._submit(Copy(content)), Made)
+        except NoPicture as error:
+            raise StorageError(_sentence(error)) from error
         return made.data, made.width, made.height
+
+    def check_png(self, png: bytes) -> tuple[int, int]:
+        """Width and height of a PNG that is whole. Raises `StorageError` for any other."""
+        try:
+            found = _waited(self._submit(Check(png)), Looked)
+        except NoPicture as error:
+            raise StorageError(_sentence(error)) from error
+        return found.width, found.height
 
     def close(self) -> None:
         """End every process, and with it what it is at."""
@@ -80,12 +99,9 @@ class Decoders:
 
     async def _for_request(self, sent: Sent, task: Task, kind: type[AnswerT]) -> AnswerT:
         try:
-            answer = await self._turn(task)
+            return _of_kind(await self._turn(task), kind)
         except NoPicture as error:
-            raise sent.refused(str(error)) from error
-        if not isinstance(answer, kind):
-            raise sent.refused(answer.issue if isinstance(answer, Refused) else "not decoded; send it again")
-        return answer
+            raise sent.refused(error) from error
 
     async def _turn(self, task: Task) -> Answer:
         """Wait in the event loop, for a bounded time. Raises `RateLimitExceeded` once that is over, or sure to be."""
@@ -156,12 +172,19 @@ class Decoders:
         self._usual_s += _SHARE_OF_THE_LAST * (time.monotonic() - began - self._usual_s)
 
 
-def _made(future: Future[Answer]) -> Made:
-    """What a thread waited for. Raises `StorageError`."""
-    try:
-        answer = future.result()
-    except NoPicture as error:
-        raise StorageError(str(error)) from error
-    if not isinstance(answer, Made):
-        raise StorageError(answer.issue if isinstance(answer, Refused) else "not decoded")
+def _waited(future: Future[Answer], kind: type[AnswerT]) -> AnswerT:
+    """What this thread waits for. Raises `NoPicture`."""
+    return _of_kind(future.result(), kind)
+
+
+def _of_kind(answer: Answer, kind: type[AnswerT]) -> AnswerT:
+    if isinstance(answer, Refused):
+        raise (TooMuch if answer.too_much else NoPicture)(answer.issue)
+    if not isinstance(answer, kind):
+        raise NoPicture("not decoded: what decodes it answered something else")
     return answer
+
+
+def _sentence(error: NoPicture) -> str:
+    text = str(error)
+    return text[:1].upper() + text[1:]

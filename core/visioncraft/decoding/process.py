@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from visioncraft.decoding.tasks import Answer, Task, from_decoder
 from visioncraft.errors import ProtocolError, ServiceUnavailable
-from visioncraft.pixels import NoPicture
+from visioncraft.pixels import NoPicture, TooMuch
 from visioncraft.settings import PicturesSettings
 from visioncraft.wire import frame, receive
 
@@ -52,9 +52,9 @@ class Decoder:
             answer: Answer = receive(connection, from_decoder)
         except TimeoutError:
             self.end()
-            raise NoPicture(self._too_long()) from None
+            raise self._too_long() from None
         except (EOFError, OSError, ProtocolError):
-            raise NoPicture(self._obituary()) from None
+            raise self._obituary() from None
         return answer
 
     def end(self) -> None:
@@ -90,7 +90,7 @@ class Decoder:
         self._connection = ours
         return ours
 
-    def _obituary(self) -> str:
+    def _obituary(self) -> NoPicture:
         """How the process ended; one that only closed its socket, or said nonsense, is ended first."""
         process = self._process
         with suppress(subprocess.TimeoutExpired):
@@ -101,8 +101,7 @@ class Decoder:
         if code == -signal.SIGXCPU:
             return self._too_long()
         log.warning("a process that decoded a picture ended (code %s)", code)
-        return "ends what decodes it; save it anew in another program"
+        return NoPicture("ends the process that decodes it; save it anew in another program")
 
-    def _too_long(self) -> str:
-        limit = self._bounds.time_limit_s
-        return f"takes more than {limit} s to decode (pictures.time_limit_s); send a smaller one, or save it anew"
+    def _too_long(self) -> TooMuch:
+        return TooMuch(f"takes more than {self._bounds.time_limit_s} s to decode (pictures.time_limit_s)")

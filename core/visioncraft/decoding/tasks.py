@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import msgspec
+import numpy as np
 
-from visioncraft.pixels import NoPicture, Use, fitted, upright_size
+from visioncraft.images import as_png, encode_png, thumbnail
+from visioncraft.pixels import NoPicture, TooMuch, Use, checked_size, fitted, upright_size
 
 
 class Look(msgspec.Struct, tag=True, frozen=True):
@@ -35,6 +37,12 @@ class Copy(msgspec.Struct, tag=True, frozen=True):
     data: bytes
 
 
+class Check(msgspec.Struct, tag=True, frozen=True):
+    """Whether a PNG is whole, and how large it is."""
+
+    data: bytes
+
+
 class Looked(msgspec.Struct, tag=True, frozen=True):
     """The size of a picture in pixels."""
 
@@ -51,12 +59,13 @@ class Made(msgspec.Struct, tag=True, frozen=True):
 
 
 class Refused(msgspec.Struct, tag=True, frozen=True):
-    """The file is not used, and why."""
+    """The file is not used, and why; whether that is for what it takes."""
 
     issue: str
+    too_much: bool = False
 
 
-Task = Look | Fit | Shrink | Copy
+Task = Look | Fit | Shrink | Copy | Check
 Answer = Looked | Made | Refused
 
 to_decoder = msgspec.msgpack.Decoder(Task)
@@ -65,22 +74,17 @@ from_decoder = msgspec.msgpack.Decoder(Answer)
 
 def perform(task: Task) -> Answer:
     """Do it here. What is wrong with the file is the answer, not an exception."""
-    from visioncraft.errors import StorageError
-    from visioncraft.images import as_png, encode_png, webp_thumbnail
-
     try:
         if isinstance(task, Look):
             return Looked(*upright_size(task.data))
-        if isinstance(task, Fit):
-            import numpy as np
-
-            return Made(encode_png(np.asarray(fitted(task.data, task.width, task.height, task.use))))
+        if isinstance(task, Check):
+            return Looked(*checked_size(task.data))
         if isinstance(task, Shrink):
-            return Made(webp_thumbnail(task.data, task.side))
-        return Made(*as_png(task.data))
+            return Made(thumbnail(task.data, task.side))
+        if isinstance(task, Copy):
+            return Made(*as_png(task.data))
+        return Made(encode_png(np.asarray(fitted(task.data, task.width, task.height, task.use))))
     except NoPicture as error:
-        return Refused(str(error))
-    except StorageError as error:
-        return Refused(error.message)
+        return Refused(str(error), isinstance(error, TooMuch))
     except MemoryError:
-        return Refused("takes more memory than a picture may; send a smaller one")
+        return Refused("takes more memory than a picture may", too_much=True)

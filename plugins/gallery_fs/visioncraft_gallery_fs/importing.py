@@ -102,7 +102,7 @@ def _take(store: GalleryStore, file: Path, tally: Imported) -> str | None:
     own = read_record(content) if content.startswith(b"\x89PNG") else None
     if own is not None and is_image_id(own.id):
         return _take_own(store, file, own, content, digest)
-    picture = read_picture(content)
+    picture = read_picture(content, store.decoders)
     if picture.found is None:
         raise StorageError(f"{file}: no parameters of a program that is known inside")
     record = _record(picture, picture.found, file, modified, digest)
@@ -118,7 +118,7 @@ def _take_own(store: GalleryStore, file: Path, record: ImageRecord, content: byt
         if known != digest:
             raise StorageError(f"{file}: the gallery has {record.id} with other content; not imported")
         return None
-    read_picture(content)
+    store.decoders.check_png(content)
     kept = _save(store, file, record, content)
     marks = read_marks(file)
     if marks != Marks():

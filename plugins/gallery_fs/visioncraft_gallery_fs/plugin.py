@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
-from visioncraft import ImageStore, Settings, hookimpl
+from visioncraft import Decoders, ImageStore, Settings, hookimpl
 
 from visioncraft_gallery_fs.settings import GallerySettings, gallery_root
 from visioncraft_gallery_fs.store import GalleryStore
@@ -19,7 +20,7 @@ NAME = "gallery_fs"
 def gallery(settings: Settings, read_ahead: bool = False) -> GalleryStore:
     """The store these settings describe, not started. Raises `ConfigurationError` for a wrong table."""
     table = settings.plugin(NAME, GallerySettings)
-    return GalleryStore(gallery_root(settings, table), table, read_ahead)
+    return GalleryStore(gallery_root(settings, table), table, read_ahead, partial(Decoders, settings.pictures))
 
 
 @hookimpl

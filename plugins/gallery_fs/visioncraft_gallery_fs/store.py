@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO, ClassVar
 from visioncraft import (
     EVERYTHING,
     ConfigurationError,
+    Decoders,
     GalleryQuery,
     ImageRecord,
     ImageStore,
@@ -52,15 +53,23 @@ class GalleryStore(ImageStore):
     root: The gallery's folder, absolute.
     settings: Its bounds and the size of thumbnails; `settings.root` does not count.
     read_ahead: Have a start bring the index into memory, which pays for who stays.
+    decoders: Makes what decodes pictures in processes of their own; used from the first thumbnail or import on.
     """
 
     name: ClassVar[str] = "gallery_fs"
 
-    def __init__(self, root: Path, settings: GallerySettings | None = None, read_ahead: bool = False) -> None:
+    def __init__(
+        self,
+        root: Path,
+        settings: GallerySettings | None = None,
+        read_ahead: bool = False,
+        decoders: Callable[[], Decoders] = Decoders,
+    ) -> None:
         self.root, self._read_ahead = root, read_ahead
         self._settings = settings or GallerySettings()
         self._folders = files.Folders(root)
-        self._thumbnails = Thumbnails(root, self._settings.thumbnail_side, self._write)
+        self._new_decoders, self.decoders = decoders, decoders()
+        self._thumbnails = Thumbnails(root, self._settings.thumbnail_side, self._write, lambda: self.decoders)
         self._marking = Lock()
         self._opened: StandingIndex | None = None
 
@@ -86,7 +95,9 @@ class GalleryStore(ImageStore):
         self._open(lambda standing: standing.open(thorough), strict=True)
 
     def close(self) -> None:
-        """Close the index. A closed store can be started again."""
+        """Close the index and end what decodes. A closed store can be started again."""
+        self.decoders.close()
+        self.decoders = self._new_decoders()
         standing, self._opened = self._opened, None
         if standing is not None:
             standing.close()

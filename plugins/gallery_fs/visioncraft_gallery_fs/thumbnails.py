@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from visioncraft import StorageError, webp_thumbnail
+from visioncraft import Decoders, StorageError
 
 log = logging.getLogger("visioncraft.gallery_fs")
 
@@ -20,26 +20,36 @@ class Thumbnails:
     root: The gallery's folder.
     side: Longest side, in pixels.
     write: Writes a file durably; raises `StorageError`.
+    decoders: Make them.
     """
 
-    def __init__(self, root: Path, side: int, write: Callable[[Path, bytes], None]) -> None:
+    def __init__(
+        self,
+        root: Path,
+        side: int,
+        write: Callable[[Path, bytes], None],
+        decoders: Callable[[], Decoders],
+    ) -> None:
         self._root = root
         self._side = side
         self._write = write
+        self._decoders = decoders
 
     def get(self, picture: Path, read: Callable[[], bytes]) -> bytes:
         """The WebP of a picture, which `read` gives where there is none yet.
 
-        Raises what `read` raises, and `StorageError` for what is no whole picture.
+        Raises what `read` raises, and `StorageError` for what is no whole picture, or too large a one.
         """
         cached = self._path(picture, str(self._side))
         with suppress(OSError):
             return cached.read_bytes()
         png = read()
         try:
-            webp = webp_thumbnail(png, self._side)
+            webp = self._decoders().thumbnail(png, self._side)
         except StorageError as error:
-            raise StorageError(f"{picture}: {error.message}; restore it from a copy") from error
+            raise StorageError(f"{picture.name}: {error.message}; restore it from a copy") from error
+        if webp is None:
+            raise StorageError(f"{picture.name} is too large for a thumbnail; open the picture itself")
         try:
             self._write(cached, webp)
         except StorageError as error:

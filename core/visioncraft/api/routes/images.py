@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import Executor
 from functools import partial
 from io import BytesIO
 from typing import Annotated, BinaryIO
@@ -45,7 +46,8 @@ async def thumbnail(
 ) -> Response:
     """A WebP of at most 256 pixels a side."""
     store = runtime.registry.store
-    return await _picture(store, "thumbnail", partial(_thumbnail, store), image_id, "image/webp", if_none_match)
+    small = partial(_thumbnail, store)
+    return await _picture(store, "thumbnail", small, image_id, "image/webp", if_none_match, runtime.thumbnails)
 
 
 @router.delete("/images/{image_id}", status_code=204, responses=responses(404))
@@ -120,14 +122,21 @@ async def _picture(
     image_id: str,
     media_type: str,
     known: str | None,
+    threads: Executor | None = None,
 ) -> Response:
-    """The bytes with an ETag; 304 where the client has them already."""
+    """The bytes with an ETag; 304 where the client has them already.
+
+    Parameters
+    ----------
+    threads: Where `reader` runs, where that takes longer than reading; None for everybody's.
+    """
     version = await asyncio.to_thread(store.version, _checked(image_id))
     headers = {"ETag": f'"{image_id}-{what}{version}"', "Cache-Control": _IMMUTABLE}
     if known is not None and (headers["ETag"] in known or known.strip() == "*"):
         await asyncio.to_thread(store.get, image_id)
         return Response(status_code=304, headers=headers)
-    return sent(await asyncio.to_thread(reader, image_id), headers, media_type)
+    content = await asyncio.get_running_loop().run_in_executor(threads, reader, image_id)
+    return sent(content, headers, media_type)
 
 
 def _checked(image_id: str) -> str:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from io import BytesIO
 
-import numpy as np
-from PIL import Image
-from visioncraft import StorageError, encode_png
+from visioncraft import Decoders, StorageError
 
 from visioncraft_gallery_fs.foreign import a1111, comfyui, invokeai
 from visioncraft_gallery_fs.foreign.found import Found, HalfUnderstood
 from visioncraft_gallery_fs.foreign.texts import texts_of
 
 ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".webp"})
+_PNG = b"\x89PNG"
 _READERS = (invokeai.read, comfyui.read, a1111.read)  # the surest first: many programs write `parameters` too
 
 
@@ -36,20 +33,18 @@ class ForeignPicture:
     found: Found | None
 
 
-def read_picture(content: bytes) -> ForeignPicture:
-    """Read a picture's file. Raises `StorageError` for one that is torn or no picture."""
-    try:
-        with Image.open(BytesIO(content), formats=["PNG", "JPEG", "WEBP"]) as picture:
-            found = _found(texts_of(content))
-            if picture.format != "PNG":
-                png = encode_png(np.asarray(picture.convert("RGB"), dtype=np.uint8))
-                return ForeignPicture(png, picture.width, picture.height, found)
-            size = picture.size
-            picture.verify()  # every chunk's checksum, without decoding
-            return ForeignPicture(content, *size, found)
-    except (OSError, SyntaxError, ValueError, zlib.error, Image.DecompressionBombError) as error:
-        said = "the bytes are no picture" if str(error).startswith("cannot identify") else str(error)
-        raise StorageError(f"Not a readable picture: {said}") from error
+def read_picture(content: bytes, decoders: Decoders) -> ForeignPicture:
+    """Read a picture's file. Raises `StorageError` for one that is torn or no picture.
+
+    Parameters
+    ----------
+    decoders: Look at its pixels; what is no PNG becomes one, upright.
+    """
+    if content.startswith(_PNG):
+        png, (width, height) = content, decoders.check_png(content)
+    else:
+        png, width, height = decoders.as_png(content)
+    return ForeignPicture(png, width, height, _found(texts_of(content)))
 
 
 def _found(texts: Mapping[str, str]) -> Found | None:
