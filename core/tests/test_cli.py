@@ -37,6 +37,52 @@ def test_models_lists_the_absent_ones_with_the_command_that_fetches_them(house: 
     }
 
 
+ODD = """
+from visioncraft import Generator, ModelInfo, StoredModel, hookimpl
+
+class Odd(Generator):
+    name = "odd"
+    def models(self):
+        yield ModelInfo(id="odd", name="a\\nb | yes\\x1b[2J\\u202e", engine="odd", source="/x\\ny")
+        yield ModelInfo(id="gone", name="x", engine="odd", available=False,
+                        suggestion="mend\\nwww\\x1b]0;t\\x07\\udcff")
+        yield ModelInfo(id="cloud", name="x", engine="odd", kind="cloud", needs="a key")
+    def parts(self):
+        return [StoredModel("ink", "lora", "/ink", {"ink": 5}, aliases=("In\\u009bk",), trouble="damaged\\nFORGED")]
+    def pull(self, model_id, progress): ...
+    def add(self, path, name, progress): ...
+    def inspect(self, name, listed, progress): ...
+    def remove(self, name, listed): ...
+    def run(self, request, progress): ...
+
+@hookimpl
+def visioncraft_generators():
+    return [Odd()]
+"""
+
+
+def test_names_of_files_neither_forge_lines_nor_steer_the_terminal(house: House) -> None:
+    house.install("odd", ODD)
+    house.settings("[plugins]\nenabled = ['toy', 'odd']")
+    table = house.run("models").stdout
+    assert not any(sign in table for sign in "\x1b\x07\x9b\u202e"), repr(table)
+    assert r"a\nb | yes\x1b[2J\u202e" in table
+    assert r"To get gone: mend\nwww\x1b]0;t\x07\udcff" in table
+    assert r"The lora ink cannot be used: damaged\nFORGED" in table and r"In\x9bk" in table
+    listed = house.run("models", "--json").stdout
+    assert not any(sign in listed for sign in "\x1b\x9b\u202e")
+    (odd,) = [model for model in json.loads(listed) if model["id"] == "odd"]
+    assert odd["name"] == "a\nb | yes\x1b[2J\u202e", "to programs it is what it is"
+
+
+def test_a_model_that_needs_a_key_says_so(house: House) -> None:
+    house.install("odd", ODD)
+    house.settings("[plugins]\nenabled = ['toy', 'odd']")
+    table = house.run("models").stdout
+    (row,) = [line for line in table.splitlines() if "cloud" in line and "odd" in line]
+    assert "not yet" in row and "cloud draws once it has what it needs: a key" in table
+
+
 def test_models_pull_asks_the_engine_and_makes_the_model_available(house: House) -> None:
     outcomes = [house.run("models", "pull", name).stdout for name in ("toy-xl", "TOY-XL")]
     assert "toy-xl is ready" in outcomes[0] and "already here" in outcomes[1]

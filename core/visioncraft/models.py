@@ -55,6 +55,7 @@ class ModelInfo:
     also: Further engines that can run it; `generation.backends` says which one does where several are installed.
     abilities: The fields of a request that it takes beside those that every model does; others are refused.
     aliases: Other names that mean it, the name of its file or folder first; see `visioncraft.ByName`.
+    needs: What a cloud's model needs before it draws, as a key; empty where it has that.
     """
 
     id: str
@@ -72,6 +73,7 @@ class ModelInfo:
     also: tuple[str, ...] = ()
     abilities: frozenset[Ability] = frozenset()
     aliases: tuple[str, ...] = ()
+    needs: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from visioncraft.cli import export, weights
-from visioncraft.cli.output import print_json, print_table
+from visioncraft.cli.output import print_json, print_table, say
 from visioncraft.cli.state import State
 from visioncraft.cli.weights import JsonOption, keepers, print_parts, shown, size
 
@@ -60,15 +60,15 @@ def pull(
     registry = state.registry()
     known = registry.known(model)
     if known is not None and known.available:
-        typer.echo(f"{known.id} is already here" + (f": {known.source}" if known.source else ""))
+        say(f"{known.id} is already here" + (f": {known.source}" if known.source else ""))
         return
     fetcher: Any = _fetcher(registry, known, model)
     with shown("connecting", f"visioncraft models pull {model} goes on where it stopped") as progress:
         fetched = fetcher.pull(known.id if known else model, progress)
     if isinstance(fetched, StoredModel) and fetched.kind != "checkpoint":
-        typer.echo(f"{fetched.id} is here: a {fetched.kind} for {fetched.base or 'any model'}, {size(fetched.size)}")
+        say(f"{fetched.id} is here: a {fetched.kind} for {fetched.base or 'any model'}, {size(fetched.size)}")
     else:
-        typer.echo(f'{fetched.id} is ready: visioncraft generate "a red apple" --model {fetched.id}')
+        say(f'{fetched.id} is ready: visioncraft generate "a red apple" --model {fetched.id}')
 
 
 def _fetcher(registry: Registry, known: ModelInfo | None, name: str) -> Generator:
@@ -87,6 +87,7 @@ def _facts(registry: Registry, model: ModelInfo) -> dict[str, Any]:
     return {
         "id": model.id,
         "name": model.name,
+        "names": model.aliases,
         "engine": model.engine,
         "kind": model.kind,
         "quality": model.quality,
@@ -95,6 +96,7 @@ def _facts(registry: Registry, model: ModelInfo) -> dict[str, Any]:
         "available": any(model is usable for usable in registry.available()),
         "default": model is default,
         "suggestion": model.suggestion,
+        "needs": model.needs,
         "source": model.source,
         "limits": _limits(model.limits),
         "abilities": sorted(model.abilities),
@@ -102,7 +104,15 @@ def _facts(registry: Registry, model: ModelInfo) -> dict[str, Any]:
 
 
 def _part_facts(part: StoredModel) -> dict[str, Any]:
-    return {"id": part.id, "kind": part.kind, "base": part.base, "size": part.size, "source": part.path}
+    return {
+        "id": part.id,
+        "names": part.aliases,
+        "kind": part.kind,
+        "base": part.base,
+        "size": part.size,
+        "source": part.path,
+        "trouble": part.trouble,
+    }
 
 
 def _limits(limits: Limits) -> dict[str, Any]:
@@ -121,9 +131,11 @@ def _print(shown: list[dict[str, Any]]) -> None:
     if any(model["default"] for model in shown):
         typer.echo("* draws when a request names no model")
     for model in shown:
-        if not model["available"]:
+        if model["available"] and model["needs"]:
+            say(f"{model['id']} draws once it has what it needs: {model['needs']}")
+        elif not model["available"]:
             fetch = model["suggestion"] or f"install a plugin that runs the engine '{model['engine']}'"
-            typer.echo(f"To get {model['id']}: {fetch}")
+            say(f"To get {model['id']}: {fetch}")
 
 
 def _row(model: dict[str, Any]) -> tuple[str, ...]:
@@ -132,10 +144,16 @@ def _row(model: dict[str, Any]) -> tuple[str, ...]:
         model["id"] + (" *" if model["default"] else ""),
         model["name"],
         model["engine"],
-        "yes" if model["available"] else "no",
+        _can_draw(model),
         "-".join(f"{bound}" for bound in limits["steps"]),
         "-".join(f"{bound:g}" for bound in limits["guidance_scale"]),
         "x".join(f"{side}" for side in limits["max_resolution"]),
         f"{limits['size_multiple']} px",
         model["vram_required"],
     )
+
+
+def _can_draw(model: dict[str, Any]) -> str:
+    if not model["available"]:
+        return "no"
+    return "not yet" if model["needs"] else "yes"

@@ -16,10 +16,10 @@ _PIPE_WIDTH = 240  # into a pipe a table is as wide as it needs to be, so that n
 def describe(error: BaseException) -> str:
     """An error in one line: what is wrong, and the next step where it is known."""
     if not isinstance(error, VisionCraftError):
-        said = " ".join(str(error).split())
+        said = visible(" ".join(str(error).split()))
         return f"unexpected {type(error).__name__}: {said}; `visioncraft -v ...` shows where, please report it"
     parts = [error.message, *_next_steps(error)]
-    return "; ".join(" ".join(part.split()) for part in parts)
+    return visible("; ".join(" ".join(part.split()) for part in parts))
 
 
 def _next_steps(error: VisionCraftError) -> list[str]:
@@ -36,11 +36,17 @@ def _next_steps(error: VisionCraftError) -> list[str]:
     return steps
 
 
+def say(line: str, err: bool = False) -> None:
+    """Print one line with names that somebody else gave: nothing in it steers the terminal or ends the line."""
+    typer.echo(visible(line), err=err)
+
+
 def print_json(document: object) -> None:
-    """Print a document for programs."""
+    """Print a document for programs. Text stays text, but what would steer a terminal is escaped as JSON has it."""
     import json
 
-    typer.echo(json.dumps(document, indent=2, ensure_ascii=False, default=str))
+    text = json.dumps(document, indent=2, ensure_ascii=False, default=str)
+    typer.echo("".join(each if each == visible(each, keep="\n") else f"\\u{ord(each):04x}" for each in text))
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -53,7 +59,7 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for heading in headings:
         table.add_column(heading, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(_printable(cell)) for cell in row))
+        table.add_row(*(Text(visible(cell)) for cell in row))
     Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(table)
 
 
@@ -67,7 +73,3 @@ def agree(question: str, yes: bool) -> None:
     """Ask before something is done, unless `yes` says so already; leaves the command where the answer is no."""
     if not yes and not typer.confirm(question, err=True):
         raise typer.Exit(1)
-
-
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() or character == "\n" else " " for character in text)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from visioncraft.bars import progress_bar
-from visioncraft.cli.output import print_json, print_table
+from visioncraft.cli.output import print_json, print_table, say
 from visioncraft.cli.state import State
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def add(
     """Copy a checkpoint, LoRA, ControlNet, textual inversion, VAE or upscaler among the models."""
     with _keeping(ctx) as keeper, shown("copying", "models add goes on from the beginning") as progress:
         stored = keeper.add(path.absolute(), name, progress)
-    typer.echo(f"{stored.id}: {_what(stored)}, {size(stored.size)}, in {stored.path}")
+    say(f"{stored.id}: {_what(stored)}, {size(stored.size)}, in {stored.path}")
 
 
 def remove(
@@ -47,7 +47,7 @@ def remove(
         if not yes:
             typer.confirm(f"Delete {name} from the disk?", abort=True)
         stored = keeper.remove(name, _listed(ctx, name))
-    typer.echo(f"{stored.id} is gone: {_what(stored)}, {size(stored.size)} are free")
+    say(f"{stored.id} is gone: {_what(stored)}, {size(stored.size)} are free")
 
 
 def info(
@@ -61,7 +61,7 @@ def info(
     if as_json:
         print_json({**asdict(stored), "size": stored.size})
         return
-    typer.echo(f"{stored.id}: {_what(stored)}, {size(stored.size)}, in {stored.path}")
+    say(f"{stored.id}: {_what(stored)}, {size(stored.size)}, in {stored.path}")
     rows = [(file, size(count), stored.sha256.get(file, "")) for file, count in stored.files.items()]
     print_table(("File", "Size", "SHA-256"), rows)
 
@@ -69,8 +69,15 @@ def info(
 def print_parts(parts: list[StoredModel]) -> None:
     """What models draw with beside their own weights, as a table; nothing where there is none."""
     if parts:
-        rows = [(part.id, part.kind, part.base or "any", size(part.size)) for part in parts]
-        print_table(("Part", "Kind", "For", "Size"), rows)
+        rows = [(part.id, _own_name(part), part.kind, part.base or "any", size(part.size)) for part in parts]
+        print_table(("Part", "Name", "Kind", "For", "Size"), rows)
+    for part in parts:
+        if part.trouble:
+            say(f"The {part.kind} {part.id} cannot be used: {part.trouble}")
+
+
+def _own_name(part: StoredModel) -> str:
+    return part.aliases[0] if part.aliases else part.id
 
 
 def keepers(registry: Registry) -> list[ModelKeeper]:
@@ -114,7 +121,7 @@ def shown(stage: str, after_ctrl_c: str) -> Iterator[Progress]:
         with progress_bar(MofNCompleteColumn(), TimeRemainingColumn()) as bar:
             yield Meter(bar, bar.add_task(stage, total=None))
     except KeyboardInterrupt:
-        typer.echo(f"Interrupted; {after_ctrl_c}", err=True)
+        say(f"Interrupted; {after_ctrl_c}", err=True)
         raise typer.Exit(130) from None
 
 

@@ -11,6 +11,8 @@ from uuid import uuid4
 
 from pydantic import SecretStr
 from visioncraft import (
+    ApiKeys,
+    ConfigurationError,
     GeneratedImage,
     GenerationRequest,
     Generator,
@@ -66,8 +68,17 @@ class LeonardoGenerator(Generator):
                 limits=LIMITS,
                 catalogue=catalogue(self._remembered()),
                 abilities=frozenset({"init_image"}),
+                needs=self._needed(),
             )
         ]
+
+    def _needed(self) -> str:
+        """What has to be done before it draws; empty where there is a key."""
+        try:
+            key = self._key or ApiKeys(self._settings.keys_path).get("leonardo-api")
+        except ConfigurationError as damaged:
+            return damaged.message
+        return "" if key else "an API key, by: visioncraft api-key leonardo-api"
 
     async def run(self, request: GenerationRequest, progress: Progress) -> GeneratedImage:
         """Draw one picture, or go on with one that was ordered before a crash. Raises what the contract names."""
