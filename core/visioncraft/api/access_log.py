@@ -79,9 +79,14 @@ class _Asked:
             (self._scope.get("client") or ["-"])[0],
             self._scope.get("method", "WS"),
             self._target(),
-            f"hung up after {took:.3f} s" if self._left else f"{self._status or 'no answer'} in {took:.3f} s",
+            self._outcome(took),
             extra={"facts": facts},
         )
+
+    def _outcome(self, took: float) -> str:
+        if self._scope["type"] == "websocket" and self._status == 101:
+            return f"closed after {took:.3f} s"
+        return f"hung up after {took:.3f} s" if self._left else f"{self._status or 'no answer'} in {took:.3f} s"
 
     def _target(self) -> str:
         """Path and query as they were sent, which is ASCII."""
