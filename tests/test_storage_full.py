@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Iterator
 
 import pytest
 from disks import Disk, small_disk
 from harness import House, Server, error_of, free_port, served
+from httpx_sse import connect_sse
 
 LARGE = {"width": 512, "height": 512}
 
@@ -111,6 +113,43 @@ def test_a_server_starts_on_a_disk_that_is_for_reading_alone(lost: bool, disk: D
     with served(house) as server:
         assert server.draw("noise", **LARGE).status_code == 200
         assert server.pictures() == 2
+
+
+@pytest.mark.parametrize("what", ["full", "for reading alone", "moved away"])
+def test_jobs_that_were_accepted_before_the_disk_took_nothing_are_all_drawn_when_it_is_back(
+    what: str, disk: Disk, house: House
+) -> None:
+    aside = house.gallery.with_name("aside")
+    begin, end, said = {
+        "full": (disk.fill, disk.empty, "full|No space left"),
+        "for reading alone": (lambda: disk.remount("ro"), lambda: disk.remount("rw"), "read-?only"),
+        "moved away": (lambda: disk.rename(house.gallery, aside), lambda: disk.rename(aside, house.gallery), "is away"),
+    }[what]
+    with served(house) as server:
+        first, *others = [server.submit(prompt, **LARGE) for prompt in ("gated a", *"bcd")]
+        server.until(first, "running")
+        begin()
+        server.permit("a", 20)
+        assert re.search(said, trouble_of(server, first), re.IGNORECASE)
+        queue, status = server.get("/queue").json(), server.get("/status").json()["system_info"]
+        assert (queue["paused"], queue["queued"]) == (True, len(others))
+        assert re.search(said, status["queue_trouble"], re.IGNORECASE)
+        assert server.delete(f"/jobs/{others.pop()}").json()["status"] == "cancelled"
+        assert [server.get(f"/jobs/{job}").json()["status"] for job in others] == ["queued"] * len(others)
+        end()
+        for job in (first, *others):
+            assert server.ended(job)["status"] == "succeeded"
+        assert server.get("/queue").json() == {**queue, "paused": False, "trouble": None, "queued": 0, "running": 0}
+        assert server.pictures() == 3
+
+
+def trouble_of(server: Server, job: str) -> str:
+    """Watch a job until its events say that the queue stands still; answers why."""
+    with connect_sse(server.client, "GET", f"/jobs/{job}/events") as events:
+        for event in events.iter_sse():
+            if said := event.json().get("trouble"):
+                return str(said)
+    raise AssertionError(f"{job} ended: {server.get(f'/jobs/{job}').text}")
 
 
 def test_a_disk_for_reading_alone_without_a_picture_stops_the_start(disk: Disk, house: House) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +39,49 @@ def test_pictures_outlive_a_server_that_is_killed(house: House) -> None:
         assert server.pictures() == 1
         assert server.get(f"/images/{picture}").content == png
         drawn(server, **SMALL)
+
+
+def test_a_server_that_has_drawn_and_is_told_to_end_leaves_nothing_undone(house: House) -> None:
+    with served(house) as server:
+        drawn(server, **SMALL)
+    assert "in the middle of something" not in server.log.read_text("utf-8")
+
+
+def test_one_damaged_row_of_the_ledger_costs_that_job_alone(house: House) -> None:
+    with served(house) as server:
+        server.post("/queue/pause")
+        bad, good = server.submit(**SMALL), server.submit(**SMALL)
+    with closing(sqlite3.connect(house.folder / "data/jobs.sqlite3")) as ledger, ledger:
+        ledger.execute("UPDATE jobs SET state = 'flying' WHERE id = ?", (bad,))
+    with served(house) as server:
+        server.post("/queue/resume")
+        assert server.ended(good)["status"] == "succeeded"
+        listed = server.get("/jobs").json()
+        assert ([job["id"] for job in listed["jobs"]], [job["id"] for job in listed["set_aside"]]) == ([good], [bad])
+        assert "damaged" in error_of(server.get(f"/jobs/{bad}"), 404, "NOT_FOUND")["message"]
+    assert f"{bad}: its row in the ledger is damaged" in server.log.read_text("utf-8")
+
+
+FAILING = """
+from contextlib import asynccontextmanager
+from fastapi import APIRouter
+from visioncraft import hookimpl
+
+@asynccontextmanager
+async def lifespan(app):
+    raise RuntimeError("no start")
+    yield
+
+@hookimpl
+def visioncraft_routers():
+    return [APIRouter(lifespan=lifespan)]
+"""
+
+
+def test_a_start_that_fails_is_no_success(house: House) -> None:
+    house.install("visioncraft-failing-start", "failing_start", FAILING)
+    house.tables["plugins"]["enabled"].append("failing_start")
+    assert "no start" in refused(house)
 
 
 def test_a_keys_file_that_is_damaged_is_named_and_left_alone(house: House) -> None:

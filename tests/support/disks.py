@@ -44,6 +44,10 @@ class Disk:
         """Mount it again: `ro` or `rw`."""
         self._shell(f'mount -o remount,{how} "$1"')
 
+    def rename(self, old: Path, new: Path) -> None:
+        """Give a folder on it another name."""
+        (self.inside / old.relative_to(self.folder)).rename(self.inside / new.relative_to(self.folder))
+
     def run(self, house: House, *arguments: str) -> subprocess.CompletedProcess[str]:
         """`visioncraft <arguments>` where the disk is seen."""
         command = [*self.prefix, house.cli, *arguments]

@@ -55,8 +55,9 @@ def run(settings: Settings) -> None:
             )
             _Server(config, runtime).run(sockets=[listener])
         finally:
-            if not isinstance(sys.exception(), Exception):  # an error has to be shown first
-                _leave_threads()
+            ended = sys.exception()
+            if not isinstance(ended, Exception):  # an error has to be shown first
+                _leave_threads(_status_of(ended))
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
@@ -77,7 +78,13 @@ def bound_socket(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _leave_threads() -> None:
+def _status_of(ended: BaseException | None) -> int:
+    """What the process ends with: being asked to end is no failure, a start that failed is one."""
+    code = ended.code if isinstance(ended, SystemExit) else None
+    return code if isinstance(code, int) else int(code is not None)
+
+
+def _leave_threads(status: int) -> None:
     """End the process though a plugin's route still blocks a thread, for which the interpreter would wait.
 
     Whatever was acknowledged is on disk by now, and everything of ours is closed.
@@ -89,7 +96,7 @@ def _leave_threads() -> None:
     if any(thread.is_alive() for thread in blocked):
         log.warning("ended although a plugin is in the middle of something: %s", ", ".join(map(str, blocked)))
         logging.shutdown()
-        os._exit(0)
+        os._exit(status)
 
 
 class _Server(uvicorn.Server):
@@ -105,6 +112,11 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start listening, then say so."""
+        try:  # before uvicorn does, which has a traceback for whatever fails
+            await self._runtime.jobs.start()
+        except BaseException:
+            await self._runtime.jobs.close()
+            raise
         await super().startup([])
         gc.freeze()  # what is loaded by now stays: looking for garbage in it would delay answers by milliseconds
         for listener in sockets or ():

@@ -3,46 +3,78 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
-import msgspec
 from sqlalchemy import (
     ColumnElement,
     Connection,
     Integer,
     Row,
+    Select,
     delete,
+    insert,
+    literal,
     literal_column,
     select,
+    type_coerce,
     update,
 )
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.types import NullType
 
-from visioncraft.errors import StorageError, from_plain, to_plain
-from visioncraft.jobs.job import FINAL, Job, JobState, Order
+from visioncraft.errors import StorageError, StorageUnavailable
+from visioncraft.jobs.job import FINAL, Job
 from visioncraft.jobs.ledger_file import opened, reason
-from visioncraft.jobs.tables import jobs, switches
-from visioncraft.types import GenerationRequest, ImageRecord
+from visioncraft.jobs.ledger_rows import DamagedRow, job_of, row_of
+from visioncraft.jobs.roll import Roll
+from visioncraft.jobs.tables import jobs, set_aside, switches
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 _PAUSED = "paused"
 _COMING: ColumnElement[int] = literal_column("rowid", Integer)  # ids of one millisecond sort by chance
+_AS_IT_IS: list[ColumnElement[Any]] = [
+    _COMING.label("number"),
+    *(type_coerce(column, NullType()).label(column.name) for column in jobs.columns),
+]
+"""A row's values without the conversions of their columns, which a damaged value would not survive."""
+_LOST = "it was accepted, and the ledger has lost it; send it again"
 
 
 class KeyTaken(Exception):
     """Another job has this idempotency key."""
 
 
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A job that the ledger cannot tell of any more.
+
+    Args:
+        id: As far as it can be read.
+        reason: What is wrong with it.
+    """
+
+    id: str
+    reason: str
+
+
 @dataclass(slots=True)
 class _Write:
     work: Callable[[Connection], Any]
     done: asyncio.Future[Any]
+    came: tuple[str, ...] = ()
+    ended: tuple[str, ...] = ()
 
 
 class Ledger:
@@ -64,19 +96,25 @@ class Ledger:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._pending: list[_Write] = []
         self._writer: asyncio.Task[None] | None = None
-        self._lock, self._engine, self._refusal = opened(file, self._thread)
+        try:
+            self._lock, self._engine, self._refusal = opened(file, self._thread)
+        except BaseException:
+            self._thread.shutdown()
+            raise
+        self._roll = Roll(file.with_name(f"{file.name}.accepted")) if file and self._refusal is None else None
 
     async def add(self, job: Job) -> None:
         """Accept a job: when this returns, it is on disk. Raises `KeyTaken`, or `StorageError` for a full disk."""
-        row = _row(job)
-        await self._write(lambda connection: connection.execute(insert(jobs).values(row)))
+        row = row_of(job)
+        await self._write(lambda connection: connection.execute(insert(jobs).values(row)), came=(job.id,))
 
     async def put(self, job: Job) -> None:
         """Write down where a job stands. What it asks for stays as it was accepted, less its pictures at the end."""
-        row = _row(job)
+        row = row_of(job)
         if not job.ended:
             del row["request"]
-        await self._write(lambda connection: connection.execute(update(jobs).where(jobs.c.id == job.id).values(row)))
+        change = update(jobs).where(jobs.c.id == job.id).values(row)
+        await self._write(lambda connection: connection.execute(change), ended=(job.id,) if job.ended else ())
 
     async def get(self, job_id: str) -> Job | None:
         """A job by its id."""
@@ -87,15 +125,32 @@ class Ledger:
         return await self._one(jobs.c.key == key)
 
     async def unfinished(self) -> list[Job]:
-        """Jobs that a server left queued or running, in the order of their coming."""
-        query = select(jobs).where(jobs.c.state.not_in(FINAL)).order_by(_COMING)
-        return [_job(row) for row in await self._read(lambda c: c.execute(query).all())]
+        """Jobs that a server left queued or running, in the order of their coming; for a start.
+
+        What was accepted and is nowhere is told in the log, and in `set_aside`.
+        """
+        found = await self._jobs(select(*_AS_IT_IS).where(jobs.c.state.not_in(FINAL)).order_by(_COMING))
+        if self._roll is not None:
+            await self._tell_missing(self._roll.open - {job.id for job in found})
+            await self._in_thread(partial(self._roll.begin, [job.id for job in found]))
+        return found
 
     async def latest(self, limit: int, state: str | None = None) -> list[Job]:
         """The newest jobs, newest first."""
-        query = select(jobs).order_by(_COMING.desc()).limit(limit)
-        query = query.where(jobs.c.state == state) if state else query
-        return [_job(row) for row in await self._read(lambda c: c.execute(query).all())]
+        query = select(*_AS_IT_IS).order_by(_COMING.desc()).limit(limit)
+        return await self._jobs(query.where(jobs.c.state == state) if state else query)
+
+    async def set_aside(self, limit: int, since: datetime) -> list[SetAside]:
+        """Jobs that it cannot tell of any more, the last that was noticed first, of those that were after a time."""
+        query = select(set_aside.c.id, set_aside.c.reason).where(set_aside.c.noted_at >= since.timestamp())
+        query = query.order_by(set_aside.c.number.desc()).limit(limit)
+        rows = await self._read(lambda connection: connection.execute(query).all())
+        return [SetAside(str(row.id), row.reason) for row in rows]
+
+    async def why_gone(self, job_id: str) -> str | None:
+        """Why a job that was accepted is not there; None for one that never was, or that ended and was forgotten."""
+        query = select(set_aside.c.reason).where(set_aside.c.id == job_id).limit(1)
+        return await self._read(lambda connection: connection.execute(query).scalar())
 
     async def forget(self, older_than: datetime) -> int:
         """Drop jobs that ended before a time; answers how many."""
@@ -109,7 +164,7 @@ class Ledger:
 
     async def set_paused(self, value: bool) -> None:
         """Stop or go on."""
-        row = insert(switches).values(name=_PAUSED, value=int(value))
+        row = upsert(switches).values(name=_PAUSED, value=int(value))
         row = row.on_conflict_do_update(index_elements=["name"], set_={"value": int(value)})
         await self._write(lambda connection: connection.execute(row))
 
@@ -119,12 +174,55 @@ class Ledger:
             await self._writer
         self._thread.submit(self._engine.dispose).result()
         self._thread.shutdown()
+        if self._roll is not None:
+            self._roll.close()
         if self._lock is not None:
             self._lock.release()
 
     async def _one(self, condition: Any) -> Job | None:
-        row = await self._read(lambda connection: connection.execute(select(jobs).where(condition)).one_or_none())
-        return None if row is None else _job(row)
+        found = await self._jobs(select(*_AS_IT_IS).where(condition).limit(1))
+        return found[0] if found else None
+
+    async def _jobs(self, query: Select[Any]) -> list[Job]:
+        """The jobs that a query finds. Rows that are no whole jobs are set aside, and cost the others nothing."""
+        found = []
+        for row in await self._read(lambda connection: connection.execute(query).all()):
+            try:
+                found.append(job_of(row._asdict()))
+            except DamagedRow as error:
+                await self._put_aside(row, str(error))
+        return found
+
+    async def _put_aside(self, row: Row[Any], because: str) -> None:
+        said = f"its row in the ledger is damaged: {because}; it is kept in the table set_aside, send the job again"
+        log.error("%s: %s", row.id, said)
+        there = row.number == _COMING
+        names = ["reason", "noted_at", *(column.name for column in jobs.columns)]
+        values = select(literal(said), literal(time.time()), *jobs.columns).where(there)
+
+        def move(connection: Connection) -> None:
+            connection.execute(insert(set_aside).from_select(names, values))
+            connection.execute(delete(jobs).where(there))
+
+        with suppress(StorageError):  # there is a next time
+            await self._write(move, ended=(str(row.id),))
+
+    async def _tell_missing(self, called: set[str]) -> None:
+        """Say which of the jobs that are called are nowhere."""
+
+        def known(connection: Connection) -> set[str]:
+            names = [select(table.c.id).where(table.c.id.in_(called)) for table in (jobs, set_aside)]
+            return {row.id for query in names for row in connection.execute(query)}
+
+        missing = sorted(called - await self._read(known)) if called else []
+        if not missing:
+            return
+        shown = ", ".join(missing[:10]) + (", …" if len(missing) > 10 else "")
+        log.error("%s: %d jobs that were accepted are not in it any more: %s", self._file, len(missing), shown)
+        now = time.time()
+        rows = [{"id": job_id, "reason": _LOST, "noted_at": now} for job_id in missing]
+        with suppress(StorageError):
+            await self._write(lambda connection: connection.execute(insert(set_aside), rows))
 
     async def _read(self, query: Callable[[Connection], T]) -> T:
         def ask() -> T:
@@ -132,14 +230,19 @@ class Ledger:
                 return query(connection)
 
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, ask)
+            return await self._in_thread(ask)
         except SQLAlchemyError as error:
             raise self._broken(error) from error
 
-    async def _write(self, work: Callable[[Connection], Any]) -> Any:
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    async def _write(
+        self, work: Callable[[Connection], Any], came: tuple[str, ...] = (), ended: tuple[str, ...] = ()
+    ) -> Any:
         if self._refusal is not None:
-            raise StorageError(self._refusal)
-        entry = _Write(work, asyncio.get_running_loop().create_future())
+            raise StorageUnavailable(self._refusal)
+        entry = _Write(work, asyncio.get_running_loop().create_future(), came, ended)
         self._pending.append(entry)
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._drain())
@@ -148,24 +251,31 @@ class Ledger:
     async def _drain(self) -> None:
         while self._pending:
             batch, self._pending = self._pending, []
-            works = [entry.work for entry in batch]
-            outcomes = await asyncio.get_running_loop().run_in_executor(self._thread, self._commit, works)
+            outcomes = await self._in_thread(partial(self._commit, batch))
             for entry, outcome in zip(batch, outcomes, strict=True):
                 _settle(entry.done, outcome)
 
-    def _commit(self, works: Sequence[Callable[[Connection], Any]]) -> list[Any]:
+    def _commit(self, batch: Sequence[_Write]) -> list[Any]:
         """All in one transaction; where one of them cannot be, each in its own, so that it fails alone."""
         try:
             with self._engine.begin() as connection:
-                return [work(connection) for work in works]
+                outcomes = [entry.work(connection) for entry in batch]
         except IntegrityError:
             outcome: Any = KeyTaken()
         except SQLAlchemyError as error:
             outcome = self._broken(error)
-        return [outcome] if len(works) == 1 else [self._commit([work])[0] for work in works]
+        except Exception as error:  # whoever waits for it must hear of it
+            outcome = error
+        else:
+            if self._roll is not None:
+                self._roll.note(chain(*(entry.came for entry in batch)), chain(*(entry.ended for entry in batch)))
+            return outcomes
+        return [outcome] if len(batch) == 1 else [self._commit([entry])[0] for entry in batch]
 
-    def _broken(self, error: SQLAlchemyError) -> StorageError:
-        return StorageError(f"The ledger of jobs cannot be used: {reason(error)}; see to the disk of {self._file}")
+    def _broken(self, error: SQLAlchemyError) -> StorageUnavailable:
+        return StorageUnavailable(
+            f"The ledger of jobs cannot be used: {reason(error)}; see to the disk of {self._file}"
+        )
 
 
 def _settle(done: asyncio.Future[Any], outcome: Any) -> None:
@@ -175,58 +285,3 @@ def _settle(done: asyncio.Future[Any], outcome: Any) -> None:
         done.set_exception(outcome)
     else:
         done.set_result(outcome)
-
-
-def _row(job: Job) -> dict[str, Any]:
-    return {
-        "id": job.id,
-        "state": job.state.value,
-        "client": job.order.client,
-        "priority": job.order.priority,
-        "key": job.order.key,
-        "fingerprint": job.order.fingerprint,
-        "request": msgspec.json.encode(job.request.without_pictures() if job.ended else job.request),
-        "lost": job.lost,
-        "image_id": job.image_id,
-        "created_at": job.created_at.timestamp(),
-        "started_at": job.started_at.timestamp() if job.started_at else None,
-        "ended_at": job.ended_at.timestamp() if job.ended_at else None,
-        "record": msgspec.json.encode(job.records if len(job.records) > 1 else job.record) if job.record else None,
-        "error": msgspec.json.encode(to_plain(job.error)) if job.error else None,
-        "warnings": msgspec.json.encode(job.order.warnings) if job.order.warnings else None,
-    }
-
-
-def _job(row: Row[Any]) -> Job:
-    state = JobState(row.state)
-    job = Job(
-        id=row.id,
-        request=msgspec.json.decode(row.request, type=GenerationRequest),
-        order=Order(row.client, row.priority, row.key, row.fingerprint, _sentences(row.warnings)),
-        state=state,
-        lost=row.lost,
-        image_id=row.image_id,
-        created_at=datetime.fromtimestamp(row.created_at, UTC),
-        started_at=datetime.fromtimestamp(row.started_at, UTC) if row.started_at else None,
-        ended_at=datetime.fromtimestamp(row.ended_at, UTC) if row.ended_at else None,
-        stage=state.value,
-        records=_records(row.record),
-        error=from_plain(msgspec.json.decode(row.error)) if row.error else None,
-    )
-    job.record = job.records[0] if job.records else None
-    if job.ended:
-        job.step = job.steps if job.record else 0
-        job.announce()
-    return job
-
-
-def _sentences(column: bytes | None) -> tuple[str, ...]:
-    return msgspec.json.decode(column, type=tuple[str, ...]) if column else ()
-
-
-def _records(column: bytes | None) -> list[ImageRecord]:
-    """A job's pictures: one is written as itself, several as a list."""
-    if column is None:
-        return []
-    found = msgspec.json.decode(column, type=ImageRecord | list[ImageRecord])
-    return found if isinstance(found, list) else [found]

@@ -24,7 +24,7 @@ from visioncraft.jobs.events import Event, EventHub
 from visioncraft.jobs.job import Job, JobState, Order
 from visioncraft.jobs.keeping import Keeper
 from visioncraft.jobs.lane import Lane
-from visioncraft.jobs.ledger import KeyTaken, Ledger
+from visioncraft.jobs.ledger import KeyTaken, Ledger, SetAside
 from visioncraft.pools import WorkerPool
 from visioncraft.registry import Registry
 from visioncraft.settings import JobsSettings
@@ -73,14 +73,16 @@ class JobService:
         return self._desk.standstill.reason
 
     async def start(self) -> None:
-        """Go on where an earlier server was: what it left queued or running is queued again."""
+        """Go on where an earlier server was: what it left queued or running is queued again. Once is enough."""
+        if self._cleaner is not None:
+            return
         self._desk.paused = await self._ledger.paused()
         await self._forget()
+        self._cleaner = asyncio.create_task(self._clean())
         left = await self._ledger.unfinished()
         journal.resumed(left)
         for job in left:
             await self._resume(job)
-        self._cleaner = asyncio.create_task(self._clean())
 
     async def submit(
         self,
@@ -119,13 +121,19 @@ class JobService:
         """A job by its id. Raises `NotFound`; ended jobs are forgotten after `jobs.keep_ended_s`."""
         job = self._desk.live.get(job_id) or await self._ledger.get(job_id)
         if job is None:
-            raise NotFound(f"No job '{job_id[:64]}'")
+            gone = await self._ledger.why_gone(job_id)
+            raise NotFound(f"No job '{job_id[:64]}'" + (f": {gone}" if gone else ""))
         return job
 
     async def latest(self, limit: int, state: JobState | None = None) -> list[Job]:
         """The newest jobs, newest first."""
-        found = [self._desk.live.get(job.id, job) for job in await self._ledger.latest(limit, state)]
+        live = dict(self._desk.live)  # of now: a job that ends meanwhile leaves it, and its row may be older than that
+        found = [live.get(job.id, job) for job in await self._ledger.latest(limit, state)]
         return [job for job in found if state in (None, job.state)]
+
+    async def set_aside(self, limit: int) -> list[SetAside]:
+        """Jobs that the ledger cannot tell of any more, of those that were noticed no longer ago than ended ones."""
+        return await self._ledger.set_aside(limit, datetime.now(UTC) - timedelta(seconds=self._limits.keep_ended_s))
 
     async def cancel(self, job_id: str, why: str = "") -> Job:
         """Cancel a queued job at once, a running one within one step; an ended one stays as it is."""
@@ -256,11 +264,12 @@ class JobService:
             self._admitted -= 1
 
     async def _under_key(self, order: Order) -> Job | None:
+        live = dict(self._desk.live)  # as in `latest`
         job = await self._ledger.by_key(order.key or "")
         if job is not None and job.order.fingerprint != order.fingerprint:
             issue = "this key was used for another request; take a new one for each"
             raise InvalidRequest("Invalid Idempotency-Key provided", field="Idempotency-Key", issue=issue)
-        return self._desk.live.get(job.id, job) if job else None
+        return live.get(job.id) or self._desk.live.get(job.id, job) if job else None
 
     def _held(self, job: Job, wants_png: bool) -> Job:
         job.waiting_for_png += wants_png

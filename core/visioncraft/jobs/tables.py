@@ -34,5 +34,15 @@ switches = Table(
     Column("value", Integer, nullable=False),
 )
 
+set_aside = Table(
+    "set_aside",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("reason", String, nullable=False),
+    Column("noted_at", Float, nullable=False),  # seconds since 1970, UTC
+    *(Column(column.name, column.type) for column in jobs.columns),
+)
+"""Rows that are no whole jobs, as they were, and ids of jobs that were accepted and are nowhere: for people to see."""
+
 VERSION = 1
 """Of this layout, in `PRAGMA user_version`."""

@@ -6,7 +6,8 @@ import fcntl
 import os
 import shutil
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from visioncraft import StorageError
@@ -100,15 +101,29 @@ def _make(file: Path) -> None:
     """
     if file.exists():
         return
-    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)  # another process may be making it
+    with _alone(file):
         if not file.exists():
             for left in (_LOG, _SHARED):
                 _beside(file, left).unlink(missing_ok=True)
             file.touch()
+
+
+@contextmanager
+def _alone(file: Path) -> Iterator[None]:
+    """While another process makes the index, wait. The folder itself is not for locking: a server may hold it."""
+    claim = file.with_name(f".{file.name}.tmp")
+    while True:
+        descriptor = os.open(claim, os.O_WRONLY | os.O_CREAT, 0o666)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), claim.stat()):
+                break
+        os.close(descriptor)  # who had it before has removed it
+    try:
+        yield
     finally:
-        os.close(folder)
+        claim.unlink(missing_ok=True)
+        os.close(descriptor)
 
 
 def _roomy(file: Path) -> str:

@@ -20,7 +20,7 @@ from visioncraft.api.routes.gallery import entry
 from visioncraft.api.routes.generate import IdempotencyKey, submit
 from visioncraft.api.schemas.errors import JobError
 from visioncraft.api.schemas.generation import GenerateBody, GenerationParameters
-from visioncraft.api.schemas.jobs import JobAnswer, JobEvent, JobList, QueueAnswer
+from visioncraft.api.schemas.jobs import JobAnswer, JobEvent, JobList, JobSetAside, QueueAnswer
 from visioncraft.jobs.events import Event
 from visioncraft.jobs.job import Job, JobState
 from visioncraft.runtime import Runtime
@@ -49,7 +49,9 @@ async def list_jobs(
     status: Annotated[JobState | None, Query(description="Only those in this state")] = None,
 ) -> Response:
     """The newest jobs, those that ended too until they are forgotten."""
-    found = JobList(jobs=[job_answer(job, runtime) for job in await runtime.jobs.latest(limit, status)])
+    jobs = [job_answer(job, runtime) for job in await runtime.jobs.latest(limit, status)]
+    gone = [JobSetAside(id=each.id, reason=each.reason) for each in await runtime.jobs.set_aside(limit)]
+    found = JobList(jobs=jobs, set_aside=gone)
     # Written once, and not in the event loop: a model that is returned would be validated and walked over again there.
     return Response(await asyncio.to_thread(found.model_dump_json), media_type="application/json")
 

@@ -54,10 +54,18 @@ class JobEvent(BaseModel):
     warnings: list[str] | None = None
 
 
+class JobSetAside(BaseModel):
+    """A job that was accepted and that the ledger cannot tell of any more, because its file was damaged."""
+
+    id: str = Field(description="As far as it can be read", examples=["job_01kb0v7m3qj4x5n6p7r8s9t0ab"])
+    reason: str
+
+
 class JobList(BaseModel):
     """Jobs, newest first."""
 
     jobs: list[JobAnswer]
+    set_aside: list[JobSetAside] = Field(description="Jobs that were lost to damage, the last that was noticed first")
 
 
 class QueueAnswer(BaseModel):
