@@ -50,7 +50,7 @@ def test_a_server_that_has_drawn_and_is_told_to_end_leaves_nothing_undone(house:
 def test_one_damaged_row_of_the_ledger_costs_that_job_alone(house: House) -> None:
     with served(house) as server:
         server.post("/queue/pause")
-        bad, good = server.submit(**SMALL), server.submit(**SMALL)
+        bad, good = (server.submit(prompt, **SMALL) for prompt in ("bad", "good"))
     with closing(sqlite3.connect(house.folder / "data/jobs.sqlite3")) as ledger, ledger:
         ledger.execute("UPDATE jobs SET state = 'flying' WHERE id = ?", (bad,))
     with served(house) as server:

@@ -15,7 +15,6 @@ from visioncraft.errors import (
     RateLimitExceeded,
     ServiceUnavailable,
     StorageError,
-    VisionCraftError,
 )
 from visioncraft.ids import new_job_id
 from visioncraft.jobs import journal
@@ -25,10 +24,11 @@ from visioncraft.jobs.job import Job, JobState, Order
 from visioncraft.jobs.keeping import Keeper
 from visioncraft.jobs.lane import Lane
 from visioncraft.jobs.ledger import KeyTaken, Ledger, SetAside
+from visioncraft.jobs.resuming import resume
 from visioncraft.pools import WorkerPool
 from visioncraft.registry import Registry
 from visioncraft.settings import JobsSettings
-from visioncraft.types import GenerationRequest, ImageRecord
+from visioncraft.types import GenerationRequest
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class JobService:
         left = await self._ledger.unfinished()
         journal.resumed(left)
         for job in left:
-            await self._resume(job)
+            await resume(job, self._registry, self._keeper, self._desk)
 
     async def submit(
         self,
@@ -282,27 +282,6 @@ class JobService:
         if not idle and self.queued >= self._limits.capacity:
             wait = max(1.0, round(lane.wait_s(), 1))
             raise RateLimitExceeded(f"The queue is full: {self.queued} jobs wait", retry_after=wait)
-
-    async def _resume(self, job: Job) -> None:
-        job.requeue()
-        if records := await self._kept(job):
-            job.start()
-            job.records = records
-            await self._desk.finish(job, records[0])
-            return
-        try:
-            model = self._registry.model(job.request.model.id)
-            job.request = replace(job.request, model=model)
-            self._desk.enqueue(self._desk.lane(job.request), job)
-        except VisionCraftError as error:
-            await self._desk.finish(job, error)
-
-    async def _kept(self, job: Job) -> list[ImageRecord]:
-        try:
-            return await self._keeper.all_kept(job)
-        except StorageError as error:  # it is looked for once more when its turn comes
-            log.warning("%s: whether its pictures are stored is not known yet: %s", job.id, error.message)
-            return []
 
     async def _clean(self) -> None:
         while True:
