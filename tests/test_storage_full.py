@@ -122,7 +122,7 @@ def test_jobs_that_were_accepted_before_the_disk_took_nothing_are_all_drawn_when
     aside = house.gallery.with_name("aside")
     begin, end, said = {
         "full": (disk.fill, disk.empty, "full|No space left"),
-        "for reading alone": (lambda: disk.remount("ro"), lambda: disk.remount("rw"), "read-?only"),
+        "for reading alone": (lambda: disk.freeze(house.gallery), lambda: disk.thaw(house.gallery), "read-?only"),
         "moved away": (lambda: disk.rename(house.gallery, aside), lambda: disk.rename(aside, house.gallery), "is away"),
     }[what]
     with served(house) as server:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -43,6 +44,15 @@ class Disk:
     def remount(self, how: str) -> None:
         """Mount it again: `ro` or `rw`."""
         self._shell(f'mount -o remount,{how} "$1"')
+
+    def freeze(self, folder: Path) -> None:
+        """Have a folder on it for reading alone, though files in it are open for writing."""
+        bind = f"mount --bind {shlex.quote(str(folder))} {shlex.quote(str(folder))}"
+        self._shell(f"{bind} && mount -o remount,bind,ro {shlex.quote(str(folder))}")
+
+    def thaw(self, folder: Path) -> None:
+        """Take back what `freeze` did."""
+        self._shell(f"umount -l {shlex.quote(str(folder))}")
 
     def rename(self, old: Path, new: Path) -> None:
         """Give a folder on it another name."""
