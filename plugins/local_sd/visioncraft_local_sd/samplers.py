@@ -15,15 +15,22 @@ from typing import Any
 from visioncraft import InvalidRequest
 
 _LATENT: Mapping[str, Any] = {"clip_sample": False, "thresholding": False}  # both are for pixels, not for latents
+_USUAL: Mapping[str, Mapping[str, Any]] = {
+    "DPMSolverMultistepScheduler": {"solver_type": "midpoint"},
+    "DPMSolverSinglestepScheduler": {"solver_type": "midpoint"},
+    "DEISMultistepScheduler": {"solver_order": 2},
+    "UniPCMultistepScheduler": {"solver_order": 2, "solver_type": "bh2"},
+}
+"""What a name means of its class beside the table below, whatever the model's own scheduler says of itself."""
 
 _SAMPLERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "euler": ("EulerDiscreteScheduler", {}),
     "euler_a": ("EulerAncestralDiscreteScheduler", {}),
-    "ddim": ("DDIMScheduler", _LATENT),
-    "ddpm": ("DDPMScheduler", _LATENT),
+    "ddim": ("DDIMScheduler", {}),
+    "ddpm": ("DDPMScheduler", {}),
     "pndm": ("PNDMScheduler", {"skip_prk_steps": True}),
     "lms": ("LMSDiscreteScheduler", {}),
-    "heun": ("HeunDiscreteScheduler", {"clip_sample": False}),
+    "heun": ("HeunDiscreteScheduler", {}),
     "dpm2": ("KDPM2DiscreteScheduler", {}),
     "dpm2_a": ("KDPM2AncestralDiscreteScheduler", {}),
     "dpm++_2m": ("DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver++", "solver_order": 2}),
@@ -38,8 +45,8 @@ _SAMPLERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "dpm++_sde": ("DPMSolverSinglestepScheduler", {"algorithm_type": "sde-dpmsolver++", "solver_order": 2}),
     "deis": ("DEISMultistepScheduler", {"algorithm_type": "deis"}),
     "unipc": ("UniPCMultistepScheduler", {}),
-    "lcm": ("LCMScheduler", _LATENT),
-    "tcd": ("TCDScheduler", _LATENT),
+    "lcm": ("LCMScheduler", {}),
+    "tcd": ("TCDScheduler", {}),
 }
 
 _SCHEDULES: Mapping[str, tuple[str, Any]] = {
@@ -58,11 +65,16 @@ _ALIASES: Mapping[str, str] = {
     "dpm_2_a": "dpm2_a",
     "dpm_2_ancestral": "dpm2_a",
     "dpm2_ancestral": "dpm2_a",
-    "dpm++_2s_a": "dpm++_2s",
-    "dpm++_2s_ancestral": "dpm++_2s",
     "dpm++": "dpm++_2m",
-    "uni_pc": "unipc",
+    "uni_pc_bh2": "unipc",
 }
+
+_ELSEWHERE: Mapping[str, str] = {
+    "dpm++_2s_a": "it adds noise at each step, which 'dpm++_2s' does not; 'dpm2_a' and 'euler_a' do",
+    "dpm++_2s_ancestral": "it adds noise at each step, which 'dpm++_2s' does not; 'dpm2_a' and 'euler_a' do",
+    "uni_pc": "ComfyUI's is the variant bh1, which diffusers cannot end in a picture without noise; 'unipc' is bh2",
+}
+"""Samplers of other tools that diffusers does not have, and what comes near; none of them draws the same picture."""
 
 
 def sampler_names() -> list[str]:
@@ -83,6 +95,9 @@ def check_sampler(name: str) -> str:
     base, schedule = _split(name)
     if base in _SAMPLERS:
         return f"{base}_{schedule}" if schedule else base
+    if base in _ELSEWHERE:
+        issue = f"not among the samplers here: {_ELSEWHERE[base]}"
+        raise InvalidRequest(f"Unknown sampler '{name[:60]}'", field="sampler", issue=issue)
     known = [*_SAMPLERS, *_ALIASES, *(f"{one}_{two}" for one in _SAMPLERS for two in _SCHEDULES)]
     near = get_close_matches(_spell(name)[:60], known, n=1)
     hint = f"did you mean '{near[0]}'? " if near else ""
@@ -116,7 +131,8 @@ def build_scheduler(name: str | None, own: Any) -> Any:
         raise InvalidRequest(
             f"Sampler '{base}' has no {schedule} schedule", field="sampler", issue=f"use '{base}', or another sampler"
         )
-    wanted = {key: value for key, value in {**flags, **config}.items() if key in accepted}
+    named = {**_LATENT, **_USUAL.get(class_name, {}), **flags, **config}
+    wanted = {key: value for key, value in named.items() if key in accepted}
     return scheduler_class.from_config(own.config, **wanted)
 
 
