@@ -66,7 +66,6 @@ def studio(mini: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loc
     controlnet.save_pretrained(models / "controlnets" / "edges")
     (models / "embeddings").mkdir()
     save_file({"emb_params": torch.randn(2, 192)}, models / "embeddings" / "zork.safetensors")
-    save_file({"emb_params": torch.randn(1, 768)}, models / "embeddings" / "alien.safetensors")
     settings = LocalSDSettings(device="cpu", dtype="fp32", concurrency=4, hf_cache=str(folder / "hf"))
     generator = LocalSD(settings, data_path=folder / "data")
     yield generator
@@ -164,7 +163,6 @@ def test_requests_with_and_without_loras_are_drawn_together_as_alone(draw: Draw)
         ("loras.1.name", {"loras": [{"name": "ink"}, {"name": "INK"}]}, "named twice"),
         ("loras.0.name", {"loras": [{"name": "foreign"}]}, "does not fit"),
         ("controlnet.name", {"controlnet": {"name": "x", "image": encode_png(np.zeros((8, 8, 3), np.uint8))}}, "edges"),
-        ("prompt", {"prompt": "an alien"}, "another family"),
         ("upscaler", {"upscaler": "absent"}, "'lanczos' is always there"),
         ("hires.upscaler", {"hires": {"upscaler": "absent", "scale": 1.5}}, "'lanczos' is always there"),
     ],

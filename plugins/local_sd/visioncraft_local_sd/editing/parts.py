@@ -29,5 +29,8 @@ class Parts:
         return self._collection.state("embedding", "lora")
 
     def words(self) -> Mapping[str, Path]:
-        """Every learned word with its file."""
-        return {part.id: Path(part.path) for part in self._collection.parts("embedding") if not part.trouble}
+        """Every learned word with its file: the file's own name, and its id where no other file is called so."""
+        parts = [(part.id, Path(part.path)) for part in self._collection.parts("embedding") if not part.trouble]
+        # The id of a name without letters and digits says nothing of it, and is an English word.
+        ids = {part_id: path for part_id, path in parts if any(sign.isalnum() for sign in path.stem)}
+        return ids | {path.stem: path for _, path in reversed(parts)}
