@@ -163,3 +163,27 @@ def test_a_router_that_is_none_costs_its_plugin_alone(visioncraft_client: Callab
     assert client.get("/health").status_code == 200
     told = {each["name"]: each for each in client.get("/plugins").json()}
     assert told["mine"]["status"] == "failed" and "cannot be mounted" in told["mine"]["error"]
+
+
+@pytest.mark.parametrize(
+    ("odd", "said"),
+    [
+        ("abilities=frozenset({'loras', 'palette'})", "has unknown abilities: palette; there are: init_image, mask"),
+        ("kind='quantum'", "is of the kind 'quantum'; there are: local, cloud"),
+    ],
+)
+def test_a_model_that_no_worker_could_be_told_of_is_named_at_load_and_the_others_draw(
+    point: Point, odd: str, said: str
+) -> None:
+    odd_one = (
+        "from visioncraft import Generator, ModelInfo, hookimpl\n"
+        "class Odd(Generator):\n"
+        "    name = 'odd'\n"
+        f"    def models(self):\n        return [ModelInfo('odd-1', 'Odd', 'odd', {odd})]\n"
+        "    def run(self, request, progress):\n        ...\n"
+        "@hookimpl\ndef visioncraft_generators():\n    return [Odd()]"
+    )
+    manager = manager_with(point("odd", odd_one), point("fine", GENERATOR.format(name="fine", model="m")))
+    registry = Registry(manager.settings, manager)
+    assert [model.id for model in registry.available()] == ["m"]
+    assert f"model 'odd-1' {said}" in (manager.plugins["odd"].error or "")

@@ -7,10 +7,12 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Ability = Literal["init_image", "mask", "loras", "controlnet", "clip_skip", "hires", "upscaler"]
 """What a model may be able to beside drawing from text: the request's field of that name."""
+
+Kind = Literal["local", "cloud"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class ModelInfo:
     id: str
     name: str
     engine: str
-    kind: Literal["local", "cloud"] = "local"
+    kind: Kind = "local"
     quality: str = "Good"
     vram_required: str = "0GB"
     description: str = ""
@@ -74,6 +76,14 @@ class ModelInfo:
     abilities: frozenset[Ability] = frozenset()
     aliases: tuple[str, ...] = ()
     needs: str = ""
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for a kind or an ability that nobody else knows: no worker could be told of it."""
+        if self.kind not in get_args(Kind):
+            raise ValueError(f"model '{self.id}' is of the kind {self.kind!r}; there are: {', '.join(get_args(Kind))}")
+        if unknown := sorted(str(name) for name in self.abilities if name not in get_args(Ability)):
+            known = ", ".join(get_args(Ability))
+            raise ValueError(f"model '{self.id}' has unknown abilities: {', '.join(unknown)}; there are: {known}")
 
 
 @dataclass(frozen=True, slots=True)

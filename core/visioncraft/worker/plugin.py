@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from visioncraft.answers import one_line
 from visioncraft.contracts import Generator
 from visioncraft.errors import PluginError, ProtocolError
 from visioncraft.models import ModelInfo
@@ -48,8 +49,13 @@ def _collected(manager: PluginManager, hook: str) -> list[Any]:
 
 
 def _hello(info: PluginInfo, offered: Mapping[str, Generator], models: list[ModelInfo]) -> Hello:
-    offers = [
-        Offer(name, generator.engines, generator.concurrency, list(generator.models()), generator.status())
-        for name, generator in offered.items()
-    ]
+    offers = [_offer(generator) for generator in offered.values()]
     return Hello(PROTOCOL, info.distribution, info.version, info.hooks, offers, models)
+
+
+def _offer(generator: Generator) -> Offer:
+    try:
+        models, status = list(generator.models()), generator.status()
+    except Exception as error:
+        raise PluginError(f"generator '{generator.name}' could not describe itself: {one_line(error)}") from error
+    return Offer(generator.name, generator.engines, generator.concurrency, models, status)
