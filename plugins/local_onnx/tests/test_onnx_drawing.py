@@ -16,6 +16,7 @@ import pytest
 from comparing import mean_difference
 from visioncraft import InvalidRequest, JobCancelled, decode_png
 from visioncraft_local_onnx.generator import LocalOnnx
+from visioncraft_local_onnx.preview import Previewer
 from visioncraft_local_onnx.sampling.names import sampler_names
 from visioncraft_local_sd.generator import LocalSD
 
@@ -120,6 +121,12 @@ def test_previews_can_be_off(generator_for: Callable[..., LocalOnnx], ask: Ask, 
     progress = recorder()
     generator_for(preview="off").run(ask(num_inference_steps=6), progress)
     assert progress.previews == []
+
+
+def test_a_preview_that_fails_is_left_out_and_the_picture_is_drawn(caplog: pytest.LogCaptureFixture) -> None:
+    previewer = Previewer(1, lambda latents: np.full((1, 3, 128, 128), np.nan, np.float32))
+    assert [previewer.at(step, 3, np.ones((1, 4, 8, 8), np.float32)) for step in (1, 2)] == [None, None]
+    assert len(caplog.records) == 1 and "previews are left out" in caplog.records[0].message
 
 
 def test_two_pictures_at_once_are_the_two_drawn_in_turn(onnx: LocalOnnx, ask: Ask, recorder: Any) -> None:

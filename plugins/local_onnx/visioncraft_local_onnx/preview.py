@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import numpy as np
@@ -10,6 +11,7 @@ from visioncraft import encode_png
 
 from visioncraft_local_onnx.arrays import Floats
 
+_log = logging.getLogger("visioncraft.local_onnx")
 Decode = Callable[[Floats], Floats]
 _SIDE = 256  # the longest, in pixels
 _FIT_SIDE = 16  # latents a side that the projection is fitted on
@@ -30,14 +32,28 @@ class Previewer:
         self._factors: Floats | None = None
 
     def at(self, step: int, steps: int, latents: Floats) -> bytes | None:
-        """A PNG after step `step` of `steps`, where one is due; the last step needs none, the picture follows."""
+        """A PNG after step `step` of `steps`, where one is due; the last step needs none, the picture follows.
+
+        A preview that fails is left out, and so are those after it: the picture does not depend on it.
+        """
         if not self._every or step % self._every or step == steps:
             return None
+        try:
+            return encode_png(_enlarged(((self._shown(latents) / 2 + 0.5).clip(0, 1) * 255).astype(np.uint8)))
+        except Exception as error:  # a preview is a convenience, whatever is wrong with it
+            self._every = 0
+            _log.warning("previews are left out from here on: %s", error)
+            return None
+
+    def _shown(self, latents: Floats) -> Floats:
+        """Latents as colours, shape (h, w, 3). Raises `ValueError` where there is nothing to see."""
         if self._factors is None:
             self._factors = self._fit(latents.shape[1])
         # Samplers that count in sigmas keep latents far larger than the VAE expects.
-        shown = _with_one(latents / max(1.0, float(latents.std()))) @ self._factors
-        return encode_png(_enlarged(((shown / 2 + 0.5).clip(0, 1) * 255).astype(np.uint8)))
+        shown: Floats = _with_one(latents / max(1.0, float(latents.std()))) @ self._factors
+        if not np.isfinite(shown).all():
+            raise ValueError("the VAE or the denoiser gives numbers beyond its precision")
+        return shown
 
     def _fit(self, channels: int) -> Floats:
         """Least squares between smooth random latents and what the VAE makes of them; shape (channels + 1, 3)."""

@@ -24,7 +24,7 @@ def test_what_was_measured_is_there_after_a_restart_for_that_checkpoint_and_devi
     assert Choices(note, read_checkpoint(sdxl), "cpu").get("rows of 8x8 in fp32") is None
 
 
-@pytest.mark.parametrize("damage", ["{not json", "[]", '{"a": 1}'])
+@pytest.mark.parametrize("damage", ["{not json", "[]", '{"a": 1}', "[" * 100_000])
 def test_a_damaged_note_is_taken_for_an_empty_one_and_written_anew(
     checkpoint: Checkpoint, tmp_path: Path, damage: str
 ) -> None:

@@ -189,10 +189,11 @@ def test_weights_that_are_nowhere_are_reported_with_the_models_that_can_draw(
     assert "does not exist" in str(caught.value.details["suggestion"])
 
 
+@pytest.mark.parametrize("preview", ["linear", "off"])
 def test_denoiser_numbers_beyond_the_precision_are_named_and_not_drawn_black(
-    generator_for: Make, sd1: Path, ask: Ask, recorder: Any
+    generator_for: Make, sd1: Path, ask: Ask, recorder: Any, preview: str
 ) -> None:
-    local = generator_for()
+    local = generator_for(preview=preview, preview_every=1)
     from visioncraft import GenerationFailed
 
     request = ask(sd1)
@@ -202,12 +203,27 @@ def test_denoiser_numbers_beyond_the_precision_are_named_and_not_drawn_black(
         local.run(request, recorder())
 
 
+@pytest.mark.parametrize("preview", ["linear", "off"])
+def test_a_vae_that_gives_no_numbers_is_named_whether_or_not_there_are_previews(
+    generator_for: Make, sd1: Path, ask: Ask, recorder: Any, preview: str
+) -> None:
+    from visioncraft import GenerationFailed
+
+    local, watcher = generator_for(preview=preview, preview_every=1), recorder()
+    with local._held(ask(sd1).model, recorder()) as loaded:
+        loaded.pipe.vae.decoder.conv_in.bias.data.fill_(float("nan"))
+    with pytest.raises(GenerationFailed, match="VAE is damaged"):
+        local.run(ask(sd1), watcher)
+    assert watcher.previews == []
+
+
+@pytest.mark.parametrize("preview", ["linear", "off"])
 def test_a_vae_that_overflows_is_upcast_and_draws(
-    generator_for: Make, sd1: Path, ask: Ask, recorder: Any, monkeypatch: pytest.MonkeyPatch
+    generator_for: Make, sd1: Path, ask: Ask, recorder: Any, monkeypatch: pytest.MonkeyPatch, preview: str
 ) -> None:
     import torch
 
-    local = generator_for(dtype="bf16")
+    local = generator_for(dtype="bf16", preview=preview, preview_every=1)
     request = ask(sd1)
     with local._held(request.model, recorder()) as loaded:
         vae = loaded.pipe.vae

@@ -68,3 +68,17 @@ def test_taesd_is_used_where_its_weights_lie_and_linear_where_they_do_not_fit(wa
     assert steps_of(tiny) == steps_of(linear) and tiny != linear
     AutoencoderTiny(latent_channels=8, **blocks).save_pretrained(tmp_path / "models" / "taesd")
     assert watched(preview="taesd")[0] == linear
+
+
+def test_a_preview_that_fails_is_left_out_and_said_once_and_the_picture_is_drawn(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    import torch
+    from visioncraft_local_sd.preview import PreviewChoice, Previewer
+
+    def decode(latents: torch.Tensor) -> torch.Tensor:
+        raise MemoryError("no room")
+
+    previewer = Previewer(PreviewChoice("linear", 1, tmp_path), decode, xl=False)
+    assert [previewer.at(step, 4, torch.randn(1, 4, 8, 8)) for step in (1, 2, 3)] == [None, None, None]
+    assert [record.message for record in caplog.records] == ["previews are left out from here on: no room"]

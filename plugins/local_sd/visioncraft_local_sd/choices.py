@@ -63,6 +63,6 @@ class Choices:
     def _read(self) -> dict[str, dict[str, str]]:
         try:
             known = json.loads(self._path.read_text("utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
         return known if isinstance(known, dict) and all(isinstance(entry, dict) for entry in known.values()) else {}

@@ -52,16 +52,31 @@ class Previewer:
         self._decode = decode
         self._folder = choice.models_dir / ("taesdxl" if xl else "taesd")
         self._show: Decode | None = None
+        self._off = choice.kind == "off"
 
     def at(self, step: int, steps: int, latents: torch.Tensor) -> bytes | None:
-        """A PNG after step `step` of `steps`, where one is due; the last step needs none, the picture follows."""
-        if self._choice.kind == "off" or step % self._choice.every or step == steps:
+        """A PNG after step `step` of `steps`, where one is due; the last step needs none, the picture follows.
+
+        A preview that fails is left out, and so are those after it: the picture does not depend on it.
+        """
+        if self._off or step % self._choice.every or step == steps:
             return None
+        try:
+            return encode_png(_pixels(self._shown(latents.float())))
+        except Exception as error:  # a preview is a convenience, whatever is wrong with it
+            self._off = True
+            _log.warning("previews are left out from here on: %s", error)
+            return None
+
+    def _shown(self, latents: torch.Tensor) -> torch.Tensor:
+        """Latents as a picture of shape (3, H, W). Raises `ValueError` where there is nothing to see."""
         if self._show is None:
             self._show = self._tiny_decoder(latents) or _projection(self._decode, latents)
         # Samplers that count in sigmas keep latents far larger than the VAE expects.
-        picture = self._show(latents.float() / max(1.0, float(latents.float().std())))[0].float()
-        return encode_png(_pixels(picture))
+        picture = self._show(latents / max(1.0, float(latents.std())))[0].float()
+        if not torch.isfinite(picture).all():
+            raise ValueError("there are numbers beyond the precision in it")
+        return picture
 
     def _tiny_decoder(self, latents: torch.Tensor) -> Decode | None:
         if self._choice.kind != "taesd" or not list(self._folder.glob("*.safetensors")):
@@ -85,6 +100,8 @@ def _projection(decode: Decode, like: torch.Tensor) -> Decode:
     coarse = torch.randn(1, like.shape[1], _FIT_SIDE // 4, _FIT_SIDE // 4, generator=generator)
     sample = functional.interpolate(coarse, size=(_FIT_SIDE, _FIT_SIDE), mode="bilinear").to(like.device)
     colours = functional.adaptive_avg_pool2d(decode(sample).float(), _FIT_SIDE)
+    if not torch.isfinite(colours).all():
+        raise ValueError("the VAE gives numbers beyond its precision")
     rows = torch.cat([_rows(sample), torch.ones(_FIT_SIDE**2, 1, device=like.device)], dim=1)
     factors = torch.linalg.lstsq(rows.cpu(), _rows(colours).cpu()).solution.to(like.device)
 

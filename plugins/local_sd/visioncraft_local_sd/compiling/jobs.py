@@ -68,8 +68,11 @@ class Compiler:
         self._threads: list[threading.Thread] = []
 
     def has(self, job: Job) -> bool:
-        """Whether its package is there."""
-        return (self._folder / job.name).is_file()
+        """Whether its package is there, and may be looked at."""
+        try:
+            return (self._folder / job.name).is_file()
+        except OSError:
+            return False
 
     def submit(self, job: Job, ready: Callable[[Path], None]) -> None:
         """Have it compiled and `ready` called with the package, from another thread; a failure is only logged."""

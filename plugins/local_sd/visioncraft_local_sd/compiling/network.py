@@ -84,7 +84,11 @@ class Network:
         inputs_alike = json.dumps(described(inputs))
         rows, compiled = len(sample), self._compiled.get(inputs_alike)
         if compiled is not None and compiled.first <= rows <= compiled.last:
-            return compiled.call(**inputs)
+            try:
+                return compiled.call(**inputs)
+            except RuntimeError as error:
+                _log.warning("compiled code failed, the denoiser goes on as it is: %s", error)
+                del self._compiled[inputs_alike]
         self._count(inputs_alike)
         return self._unet(sample, timestep, **conditions)
 

@@ -86,7 +86,8 @@ class Bounds:
         known = self._sizes.get((height, width))
         if known is None:
             kept = self._choices.get(self._name(height, width)) or ""
-            known = _Size(int(kept), settled=True) if kept.isdecimal() and int(kept) >= _FIRST else _Size()
+            usable = kept in {str(rows) for rows in range(_FIRST, _LAST + 1)}  # the file is anybody's to edit
+            known = _Size(int(kept), settled=True) if usable else _Size()
             self._sizes[height, width] = known
         return known
 
