@@ -269,5 +269,9 @@ def test_the_folder_of_models_and_settings_list_models_the_broken_ones_with_thei
     assert (mine.name, mine.description, mine.limits.size_multiple) == ("Mine", "My own.", 128)
     assert found["tiny-xl"].available
     assert found["tiny-xl"].limits.max_resolution == (2048, 2048)
+    assert (found["tiny-xl"].limits.steps, found["tiny-xl"].limits.guidance_scale) == ((1, 150), (0.0, 30.0))
+    swift = {"tiny-xl": {"steps": [1, 8], "guidance_scale": [0, 2]}}
+    said = next(model for model in generator_for(models=swift).models() if model.id == "tiny-xl")
+    assert (said.limits.steps, said.limits.guidance_scale) == ((1, 8), (0.0, 2.0))
     assert not empty.available
     assert empty.suggestion == "empty lacks text_encoder/model.onnx; export it again"

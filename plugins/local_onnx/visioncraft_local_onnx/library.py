@@ -10,7 +10,7 @@ from pathlib import Path
 from visioncraft import Ability, ByName, Limits, ModelInfo, canonical_id, find_below, named_files, state_of
 
 from visioncraft_local_onnx.folder import ModelRefused, OnnxFolder, read_folder
-from visioncraft_local_onnx.settings import LocalOnnxSettings
+from visioncraft_local_onnx.settings import LocalOnnxSettings, ModelEntry
 
 ENGINE = "onnx"
 """The engine this plugin runs."""
@@ -21,6 +21,8 @@ _FACTS = {  # what people read of a family: memory, max_resolution, description
     "sdxl": ("8-12GB", (2048, 2048), "A Stable Diffusion XL model, exported to ONNX"),
 }
 _PARTS = ("model_index.json", "unet", "text_encoder", "scheduler")  # what a folder of a model has, or most of it
+_CONTRACTED = "stable-diffusion-1.5"  # the model that the API's contract has limits for
+_OWN_STEPS, _OWN_GUIDANCE = (1, 150), (0.0, 30.0)  # distilled models draw in 1 to 8 steps, with little guidance or none
 _log = logging.getLogger("visioncraft.local_onnx")
 
 
@@ -47,7 +49,10 @@ class Library:
         found: dict[str, ModelInfo] = {}
         for info in (*named, *(info for info in files if id(info) not in hidden)):
             found.setdefault(canonical_id(info.id), info)
-        return list(found.values())
+        known = ByName(list(found.values()))
+        meant = ((known.get(name), entry) for name, entry in self._settings.models.items())
+        entries = {info.id: entry for info, entry in meant if info is not None}
+        return [_told(info, entries[info.id]) if info.id in entries else info for info in found.values()]
 
     def state(self, model: ModelInfo) -> Hashable:
         """Another one whenever a model's files are others; None where there are none."""
@@ -61,8 +66,8 @@ class Library:
 
     def _named(self) -> Iterator[ModelInfo]:
         for model_id, entry in self._settings.models.items():
-            info = self._describe(entry.path.expanduser(), model_id, model_id)
-            yield replace(info, name=entry.name or info.name, description=entry.description or info.description)
+            if entry.path is not None:
+                yield self._describe(entry.path.expanduser(), model_id, model_id)
 
     def _in_folder(self) -> Iterator[ModelInfo]:
         for each in named_files(list(find_below(self.models_dir, _is_model))):
@@ -80,8 +85,9 @@ class Library:
         except ModelRefused as refused:
             return self._refused(info, str(refused))
         memory, resolution, description = _FACTS[folder.family]
-        steps = (1, 50) if folder.scheduler.get("_class_name") == "LCMScheduler" else Limits().steps
-        limits = Limits(steps=steps, size_multiple=folder.size_multiple, max_resolution=resolution)
+        contracted = canonical_id(model_id) == canonical_id(_CONTRACTED)
+        usual = Limits() if contracted else Limits(_OWN_STEPS, _OWN_GUIDANCE)
+        limits = replace(usual, size_multiple=folder.size_multiple, max_resolution=resolution)
         edits: frozenset[Ability] = frozenset({"init_image", "mask"}) if "vae_encoder" in folder.graphs else frozenset()
         return replace(info, vram_required=memory, description=description, limits=limits, abilities=edits)
 
@@ -90,6 +96,18 @@ class Library:
             self._warned.add(warning)
             _log.warning("model '%s' is not available: %s", info.id, reason)
         return replace(info, available=False, suggestion=reason)
+
+
+def _told(info: ModelInfo, entry: ModelEntry) -> ModelInfo:
+    """A model with what settings say of it."""
+    usual = info.limits
+    steps, guidance = entry.steps or usual.steps, entry.guidance_scale or usual.guidance_scale
+    return replace(
+        info,
+        name=entry.name or info.name,
+        description=entry.description or info.description,
+        limits=replace(usual, steps=steps, guidance_scale=guidance),
+    )
 
 
 def _is_model(path: Path, folder: bool) -> bool:

@@ -157,3 +157,53 @@ def test_a_wrong_setting_is_named_with_its_key() -> None:
 def test_half_precision_on_a_cpu_is_refused_with_what_to_use() -> None:
     with pytest.raises(ValueError, match="use auto, bf16 or fp32"):
         LocalSDSettings(device="cpu", dtype="fp16")
+
+
+@pytest.mark.parametrize(
+    ("entry", "steps", "guidance"),
+    [
+        ({}, (1, 150), (0.0, 30.0)),
+        ({"steps": [1, 8]}, (1, 8), (0.0, 30.0)),
+        ({"steps": [4, 4], "guidance_scale": [0, 2]}, (4, 4), (0.0, 2.0)),
+    ],
+)
+def test_a_model_of_ones_own_takes_few_steps_and_little_guidance_or_what_settings_say(
+    generator_for: Make,
+    sd1: Path,
+    tmp_path: Path,
+    entry: dict[str, Any],
+    steps: tuple[int, int],
+    guidance: tuple[float, float],
+) -> None:
+    shutil.copytree(sd1, tmp_path / "data" / "models" / "swift")
+    limits = listed(generator_for(models={"swift": entry}))["swift"].limits
+    assert (limits.steps, limits.guidance_scale) == (steps, guidance)
+
+
+def test_the_contracts_model_keeps_the_contracts_limits_wherever_its_weights_lie(
+    generator_for: Make, sd1: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(sd1, tmp_path / "data" / "models" / "Stable-Diffusion-1.5")
+    info = listed(generator_for())["stable-diffusion-1.5"]
+    assert (info.available, info.limits.steps, info.limits.guidance_scale) == (True, (15, 50), (1.0, 20.0))
+    said = listed(generator_for(models={"stable-diffusion-1.5": {"steps": [1, 60]}}))["stable-diffusion-1.5"]
+    assert said.limits.steps == (1, 60)
+
+
+@pytest.mark.parametrize("entry", [{"steps": [0, 8]}, {"steps": [8, 1]}, {"guidance_scale": [2, 101]}])
+def test_limits_that_cannot_be_kept_are_refused_at_the_start(entry: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="within"):
+        LocalSDSettings(models={"swift": entry})
+
+
+def test_a_distilled_model_draws_in_the_steps_that_it_was_made_for(
+    generator_for: Make, sd1: Path, tmp_path: Path, recorder: Any
+) -> None:
+    from visioncraft.requests import build_request
+
+    shutil.copytree(sd1, tmp_path / "data" / "models" / "swift")
+    local = generator_for()
+    swift = listed(local)["swift"]
+    for steps, guidance in ((1, 0.0), (4, 1.5)):
+        asked = {"num_inference_steps": steps, "guidance_scale": guidance, "sampler": "lcm", "width": 64, "height": 64}
+        assert local.run(build_request(swift, "a red apple", **asked), recorder()).width == 64

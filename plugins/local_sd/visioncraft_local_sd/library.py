@@ -44,6 +44,7 @@ _FACTS = {  # what people read of a family: vram_required, max_resolution
     "sd2": ("5-7GB", (1024, 1024), "A Stable Diffusion 2.x model"),
     "sdxl": ("8-12GB", (2048, 2048), "A Stable Diffusion XL model"),
 }
+_OWN_STEPS, _OWN_GUIDANCE = (1, 150), (0.0, 30.0)  # distilled models draw in 1 to 8 steps, with little guidance or none
 _NO_MODELS = frozenset({"loras", "controlnets", "embeddings", "vaes", "upscalers", "taesd", "taesdxl"})
 _MARKS = ("model_index.json", "config.json", "unet/config.json")  # of a folder that is one model, or meant to be one
 _log = logging.getLogger("visioncraft.local_sd")
@@ -183,7 +184,7 @@ class Library:
         known = info.description  # of Stable Diffusion 1.5 everything is known, wherever it lies
         info = replace(info, name=entry.name or info.name, description=entry.description or known)
         if known or info.source is None:
-            return info
+            return replace(info, limits=_limits(info.id, entry, Limits()))
         try:
             checkpoint = read_checkpoint(Path(info.source), entry.prediction_type)
         except CheckpointRefused as refused:
@@ -192,7 +193,7 @@ class Library:
         vram, resolution, description = _FACTS[checkpoint.family]
         if checkpoint.title:
             description += f", which its maker calls {checkpoint.title}"
-        limits = Limits(max_resolution=resolution)
+        limits = _limits(info.id, entry, Limits(_OWN_STEPS, _OWN_GUIDANCE, max_resolution=resolution))
         return replace(info, vram_required=vram, description=entry.description or description, limits=limits)
 
     def _readable(self, snapshot: Path) -> bool:
@@ -211,6 +212,13 @@ class Library:
 
 def _info(model_id: str, name: str, source: str) -> ModelInfo:
     return ModelInfo(id=model_id, name=name, engine=ENGINE, source=source, abilities=ABILITIES)
+
+
+def _limits(model_id: str, entry: ModelEntry, own: Limits) -> Limits:
+    """What a model takes: what settings say, else the contract's for the contract's model, else its own."""
+    usual = Limits() if canonical_id(model_id) == canonical_id(SD15) else own
+    steps, guidance = entry.steps or usual.steps, entry.guidance_scale or usual.guidance_scale
+    return replace(usual, steps=steps, guidance_scale=guidance)
 
 
 def _is_model(path: Path, folder: bool) -> bool:

@@ -17,6 +17,10 @@ CompileSetting = Literal["auto", "on", "off"]
 PreviewSetting = Literal["linear", "taesd", "off"]
 
 
+MOST_STEPS, MOST_GUIDANCE = 1000, 100.0
+"""What settings may say of a model at most: schedulers have 1000 timesteps."""
+
+
 class ModelEntry(PluginSettings):
     """`[plugins.config.local_sd.models.<id>]`: a model that lies outside `models_dir`, or that needs a word more.
 
@@ -28,6 +32,8 @@ class ModelEntry(PluginSettings):
     prediction_type: What the denoiser predicts. A single file of SD 2.x does not say it, and is taken for
         `v_prediction` as diffusers does.
     vae: A VAE in the folder of models, by its name, in place of the model's own.
+    steps: Fewest and most denoising steps that a request may ask for; None for what this engine draws in.
+    guidance_scale: Lowest and highest guidance scale, likewise.
     """
 
     path: Path | None = None
@@ -35,6 +41,18 @@ class ModelEntry(PluginSettings):
     description: str = ""
     prediction_type: Literal["auto", "epsilon", "v_prediction"] = "auto"
     vae: str = ""
+    steps: tuple[int, int] | None = None
+    guidance_scale: tuple[float, float] | None = None
+
+    @model_validator(mode="after")
+    def _from_low_to_high(self) -> ModelEntry:
+        low, high = self.steps or (1, 1)
+        if not 1 <= low <= high <= MOST_STEPS:
+            raise ValueError(f"steps are [fewest, most], within 1 to {MOST_STEPS}, as [1, 8]")
+        least, most = self.guidance_scale or (0, 0)
+        if not 0 <= least <= most <= MOST_GUIDANCE:
+            raise ValueError(f"guidance_scale is [lowest, highest], within 0 to {MOST_GUIDANCE:g}, as [0.0, 2.0]")
+        return self
 
 
 class LocalSDSettings(PluginSettings):
