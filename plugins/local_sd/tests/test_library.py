@@ -205,5 +205,5 @@ def test_a_distilled_model_draws_in_the_steps_that_it_was_made_for(
     local = generator_for()
     swift = listed(local)["swift"]
     for steps, guidance in ((1, 0.0), (4, 1.5)):
-        asked = {"num_inference_steps": steps, "guidance_scale": guidance, "sampler": "lcm", "width": 64, "height": 64}
-        assert local.run(build_request(swift, "a red apple", **asked), recorder()).width == 64
+        asked: dict[str, Any] = {"num_inference_steps": steps, "guidance_scale": guidance, "sampler": "lcm"}
+        assert local.run(build_request(swift, "a red apple", width=64, height=64, **asked), recorder()).width == 64
