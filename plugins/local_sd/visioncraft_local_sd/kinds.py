@@ -1,6 +1,6 @@
 """What a file of weights is, told from the names and shapes of its tensors. Its own name says nothing.
 
-The layouts are those of the programs that write such files: CompVis' checkpoints, kohya-ss' and PEFT's LoRAs,
+The layouts are those of the programs that write such files: CompVis' checkpoints, kohya-ss', LyCORIS' and PEFT's LoRAs,
 lllyasviel's and diffusers' ControlNets, AUTOMATIC1111's and diffusers' textual inversions, and the networks that
 spandrel lists.
 """
@@ -14,6 +14,7 @@ from typing import Literal
 
 from visioncraft import is_bystander
 
+from visioncraft_local_sd.adapters import is_adapter, way_of
 from visioncraft_local_sd.checkpoints import Checkpoint, read_checkpoint
 from visioncraft_local_sd.headers import Shapes, tensor_shapes
 from visioncraft_local_sd.safety import CheckpointRefused, check_single_file, read_json, refused
@@ -32,8 +33,7 @@ FOLDERS: Mapping[Kind, str] = {
 
 _FAMILY_OF_CONTEXT = {768: "sd1", 1024: "sd2", 2048: "sdxl"}  # width of the text that cross-attention reads
 _FAMILY_OF_WORD = {768: "sd1", 1024: "sd2", 1280: "sdxl"}  # width of one word's vector
-_LORA_MARKS = (".lora_down.", ".lora_up.", ".lora_A.", ".lora_B.", ".lora.down.", ".lora.up.", ".hada_w", ".lokr_w")
-_LORA_INPUTS = (".lora_down.weight", ".lora_A.weight", ".lora.down.weight")
+_LORA_INPUTS = (".lora_down.weight", ".lora_A.weight", ".lora.down.weight", ".hada_w1_b")
 _CONTROL_MARKS = ("control_model.input_hint_block.0.weight", "controlnet_cond_embedding.conv_in.weight")
 _UPSCALER_MARKS = ("conv_first.weight", "model.0.weight", "body.0.weight", "initial.weight", "upsampler.0.weight")
 _CLASSES: Mapping[str, Kind] = {"ControlNetModel": "controlnet", "AutoencoderKL": "vae"}
@@ -75,7 +75,7 @@ def _file(path: Path) -> Recognised:
     shapes = tensor_shapes(path)
     if any(key.startswith("model.diffusion_model.") for key in shapes):
         return _whole(read_checkpoint(path))
-    found = _lora(shapes) or _controlnet(shapes) or _embedding(shapes) or _vae(shapes) or _upscaler(shapes)
+    found = _lora(path, shapes) or _controlnet(shapes) or _embedding(shapes) or _vae(shapes) or _upscaler(shapes)
     if found is None:
         raise CheckpointRefused(f"{path.name} is none of: {', '.join(FOLDERS)}; nothing here can use it")
     return found
@@ -100,17 +100,19 @@ def _whole(checkpoint: Checkpoint) -> Recognised:
     return Recognised("checkpoint", checkpoint.family, " ".join(filter(None, words)))
 
 
-def _lora(shapes: Shapes) -> Recognised | None:
-    if not any(mark in key for key in shapes for mark in _LORA_MARKS):
+def _lora(path: Path, shapes: Shapes) -> Recognised | None:
+    if not is_adapter(shapes):
         return None
+    way = way_of(path, shapes)
+    detail = "" if way == "LoRA" else way
     if any("lora_te2_" in key or key.startswith("text_encoder_2.") for key in shapes):
-        return Recognised("lora", "sdxl")
+        return Recognised("lora", "sdxl", detail)
     inputs = (
         shape[1]
         for key, shape in shapes.items()
         if key.endswith(_LORA_INPUTS) and "attn2" in key and "to_k" in key and len(shape) > 1
     )
-    return Recognised("lora", _FAMILY_OF_CONTEXT.get(next(inputs, 0), ""))
+    return Recognised("lora", _FAMILY_OF_CONTEXT.get(next(inputs, 0), ""), detail)
 
 
 def _controlnet(shapes: Shapes) -> Recognised | None:

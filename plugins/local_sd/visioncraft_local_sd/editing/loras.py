@@ -7,13 +7,18 @@ calls; before each call the model is switched to the LoRAs that it is for.
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from visioncraft import InvalidRequest, LoRA, NotFound, canonical_id
+from visioncraft import InvalidRequest, LoRA, NotFound
+
+from visioncraft_local_sd.editing.lora_files import load_lora
+from visioncraft_local_sd.memory import is_out_of_memory
+from visioncraft_local_sd.safety import CheckpointRefused
 
 Find = Callable[[str], Path]
 _UNKNOWN = (LoRA(""),)
@@ -32,6 +37,7 @@ class LoRAs:
     def __init__(self, pipe: Any, find: Find) -> None:
         self._pipe, self._find = pipe, find
         self._holders: Counter[str] = Counter()
+        self._adapters: dict[str, str] = {}
         self._active: tuple[LoRA, ...] = ()
 
     @contextmanager
@@ -40,11 +46,12 @@ class LoRAs:
         loaded: list[str] = []
         try:
             for number, lora in enumerate(wanted):
-                name = _adapter(lora)
+                file = self._file(number, lora)
+                name = self._adapters[lora.name] = _adapter(file)
                 if name in loaded:
                     raise _refused(number, f"'{lora.name}' is named twice; name it once, with its whole weight")
                 if not self._holders[name]:
-                    self._load(number, lora)
+                    self._load(number, lora, file)
                 self._holders[name] += 1
                 loaded.append(name)
             yield
@@ -57,22 +64,29 @@ class LoRAs:
             return
         if wanted:
             self._pipe.enable_lora()
-            self._pipe.set_adapters([_adapter(lora) for lora in wanted], [lora.weight for lora in wanted])
+            names = [self._adapters[lora.name] for lora in wanted]
+            self._pipe.set_adapters(names, [lora.weight for lora in wanted])
         else:
             self._pipe.disable_lora()
         self._active = wanted
 
-    def _load(self, number: int, lora: LoRA) -> None:
+    def _file(self, number: int, lora: LoRA) -> Path:
         try:
-            file = self._find(lora.name)
+            return self._find(lora.name)
         except NotFound as absent:
             raise _refused(number, absent.message) from absent
+
+    def _load(self, number: int, lora: LoRA, file: Path) -> None:
+        adapter = self._adapters[lora.name]
         try:
-            self._pipe.load_lora_weights(
-                str(file.parent), weight_name=file.name, adapter_name=_adapter(lora), local_files_only=True
-            )
-        except (RuntimeError, ValueError, KeyError) as error:
-            self._forget([_adapter(lora)])
+            load_lora(self._pipe, file, adapter)
+        except CheckpointRefused as refused:
+            self._forget([adapter])
+            raise _refused(number, f"'{lora.name}': {refused}") from refused
+        except (OSError, RuntimeError, ValueError, KeyError) as error:
+            self._forget([adapter])
+            if is_out_of_memory(error):
+                raise
             raise _refused(number, f"'{lora.name}' does not fit this model; it is for another family") from error
         self._active = _UNKNOWN
 
@@ -95,8 +109,14 @@ class LoRAs:
         self._active = _UNKNOWN if self._holders else ()
 
 
-def _adapter(lora: LoRA) -> str:
-    return canonical_id(lora.name).replace("-", "_") or "unnamed"
+def _adapter(file: Path) -> str:
+    """PEFT's name for a file as it is now: another one for whatever takes its place."""
+    try:
+        facts = file.stat()
+        now = (str(file), facts.st_mtime_ns, facts.st_size)
+    except OSError:  # it was removed a moment ago, which loading it says
+        now = (str(file), 0, 0)
+    return f"lora_{hashlib.sha256(repr(now).encode(errors='surrogateescape')).hexdigest()[:16]}"
 
 
 def _refused(number: int, issue: str) -> InvalidRequest:

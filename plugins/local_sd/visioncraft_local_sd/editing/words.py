@@ -17,8 +17,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from visioncraft_local_sd.checkpoints import tensor_shapes
 from visioncraft_local_sd.editing.prompts import encoders_of
+from visioncraft_local_sd.headers import tensor_shapes
 from visioncraft_local_sd.safety import CheckpointRefused
 
 Embeddings = Callable[[], Mapping[str, Path]]
