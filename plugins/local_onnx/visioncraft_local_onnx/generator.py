@@ -57,6 +57,7 @@ class LocalOnnx(Generator):
         self.concurrency = settings.concurrency
         self._settings = settings
         self._library = Library(settings, data_path)
+        self.configured = frozenset(name for name, entry in settings.models.items() if entry.path is None)
         self._environment = data_path / "environments" / "onnx-export"
         self._optimised = data_path / "onnx-optimised" if settings.keep_optimised else None
         self._shelf: Shelf[OnnxModel] = Shelf()
