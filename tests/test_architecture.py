@@ -29,7 +29,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"metadata", "device", "settings", "hookspecs", "wire", "search"}),
     frozenset({"pixels"}),
     frozenset({"images", "stores", "keys", "spawn", "zipping"}),
-    frozenset({"inputs", "isolated", "answers", "builtin", "distributions"}),
+    frozenset({"inputs", "tags", "isolated", "answers", "builtin", "distributions"}),
     frozenset({"decoding"}),
     frozenset({"requests"}),
     frozenset({"claims"}),

@@ -8,6 +8,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 from visioncraft import encode_png
+from visioncraft.editing import LoRA
 from visioncraft.errors import InvalidRequest
 from visioncraft.models import Ability, Limits, ModelInfo
 from visioncraft.requests import MAX_PROMPT_CHARACTERS, MAX_SEED, build_request
@@ -181,3 +182,54 @@ def test_a_second_pass_stays_on_the_models_grid() -> None:
     request = build_request(ABLE, "a cat", width=200, height=104, hires={"scale": 1.5, "upscaler": None})
     assert request.hires_size == (304, 160)
     assert request.parameters()["hires"] == {"scale": 1.5, "strength": 0.7, "steps": None, "upscaler": None}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words", "loras"),
+    [
+        ("a cat <lora:ink:0.8>", "a cat", [LoRA("ink", 0.8)]),
+        ("<lora:ink> a <LORA:Ash v1.2:-1> cat", "a  cat", [LoRA("ink", 1.0), LoRA("Ash v1.2", -1.0)]),
+        ("a cat<lora:ink:0.5:0.5>", "a cat", [LoRA("ink", 0.5)]),
+        ("a cat <lora:ink:te=0.5:unet=.5>", "a cat", [LoRA("ink", 0.5)]),
+        ("a < b, <x:1>, <lora>, lora:ink:1", "a < b, <x:1>, <lora>, lora:ink:1", []),
+    ],
+)
+def test_a_tag_in_a_prompt_asks_for_a_lora_and_is_none_of_its_words(prompt: str, words: str, loras: list[LoRA]) -> None:
+    request = build_request(ABLE, prompt)
+    assert (request.prompt, list(request.loras)) == (words, loras)
+    assert build_request(ABLE, seed=request.seed, **request.parameters()) == request, "a replay asks for the same"
+
+
+def test_loras_of_tags_come_behind_those_of_the_field() -> None:
+    request = build_request(ABLE, "a cat <lora:ash:2>", loras=[{"name": "ink", "weight": 0.5}])
+    assert request.loras == (LoRA("ink", 0.5), LoRA("ash", 2.0))
+
+
+@pytest.mark.parametrize(
+    ("field", "asked", "words"),
+    [
+        ("prompt", {"prompt": "a cat <hypernet:old:1>"}, "<hypernet:old:1>: hypernetworks are not supported"),
+        ("prompt", {"prompt": "a cat <lyco:ink:1>"}, "<lyco:ink:1>: the tag lyco is not supported"),
+        ("prompt", {"prompt": "a cat <lora::1>"}, "names no LoRA"),
+        ("prompt", {"prompt": "a cat <lora:ink:0.5:1>"}, "one weight"),
+        ("prompt", {"prompt": "a cat <lora:ink:1:1:8>"}, "'8' is not supported"),
+        ("prompt", {"prompt": "a cat <lora:ink:lbw=FACE>"}, "'lbw=FACE' is not supported"),
+        ("prompt", {"prompt": "a cat <lora:ink:much>"}, "a number, not 'much'"),
+        ("prompt", {"prompt": "a cat <lora:ink:nan>"}, "a number, not 'nan'"),
+        ("prompt", {"prompt": "<lora:ink:1>"}, "cannot be empty"),
+        ("loras.0.weight", {"prompt": "a cat <lora:ink:11>"}, "-10 to 10"),
+        ("negative_prompt", {"prompt": "a cat", "negative_prompt": "bad <lora:ink:1>"}, "a tag is for the prompt"),
+    ],
+)
+def test_a_tag_that_asks_for_what_is_not_here_is_refused(field: str, asked: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        build_request(ABLE, **asked)
+    assert caught.value.details["field"] == field and words in str(caught.value.details["issue"])
+
+
+def test_a_tag_for_a_model_without_loras_is_refused_and_never_read_as_words() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        build_request(PLAIN, "a cat <lora:ink:1>", lambda: [PLAIN, ABLE])
+    assert caught.value.details["field"] == "prompt"
+    expected = "<lora:ink> asks for a LoRA, which plain cannot use; take the tag out; models that can: able"
+    assert caught.value.details["issue"] == expected

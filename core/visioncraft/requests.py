@@ -15,6 +15,7 @@ from visioncraft.editing import Control, Hires, InputImage, LoRA
 from visioncraft.errors import InvalidRequest
 from visioncraft.models import Ability, Limits, ModelInfo, canonical_id
 from visioncraft.pixels import Use
+from visioncraft.tags import check_no_tags, loras_taken_out
 from visioncraft.types import ORIGINAL_SEED, GenerationRequest, ImageRecord
 
 MAX_PROMPT_CHARACTERS = 10_000
@@ -94,9 +95,10 @@ def plan_request(model: ModelInfo, prompt: str, known: Callable[[], Sequence[Mod
     what would be right.
     """
     given = {name: value for name, value in asked.items() if value is not None and value != []}
-    _check_abilities(model, given, known)
     _check_text("prompt", prompt)
     _check_text("negative_prompt", given.get("negative_prompt", ""), may_be_empty=True)
+    prompt = _without_tags(model, prompt, given, known)
+    _check_abilities(model, given, known)
     given["seed"] = _seed(given.get("seed", -1), given.get("num_images", 1))
     if "leonardo_model" in given:
         given["leonardo_model"] = canonical_id(given["leonardo_model"])
@@ -131,12 +133,30 @@ def _chosen(model: ModelInfo, given: Mapping[str, Any]) -> dict[str, Any]:
     return chosen
 
 
+def _without_tags(
+    model: ModelInfo, prompt: str, given: dict[str, Any], known: Callable[[], Sequence[ModelInfo]]
+) -> str:
+    """The prompt's words, the LoRAs that its tags ask for being among those that are given."""
+    check_no_tags("negative_prompt", given.get("negative_prompt", ""))
+    words, tagged = loras_taken_out(prompt)
+    if tagged and "loras" not in model.abilities:
+        wanted = f"<lora:{tagged[0]['name'][:80]}> asks for a LoRA, which {model.id} cannot use"
+        raise _invalid("prompt", f"{wanted}; take the tag out; {_able('loras', known)}")
+    if tagged:
+        _check_text("prompt", words)
+        given["loras"] = [*given.get("loras", ()), *tagged]
+    return words
+
+
+def _able(ability: str, known: Callable[[], Sequence[ModelInfo]]) -> str:
+    able = [other.id for other in known() if ability in other.abilities]
+    return f"models that can: {', '.join(able)}" if able else "no model here can"
+
+
 def _check_abilities(model: ModelInfo, given: Mapping[str, Any], known: Callable[[], Sequence[ModelInfo]]) -> None:
     for field in get_args(Ability):
         if field in given and field not in model.abilities:
-            able = [other.id for other in known() if field in other.abilities]
-            hint = f"models that can: {', '.join(able)}" if able else "no model here can"
-            raise _invalid(field, f"{model.id} cannot use it; {hint}")
+            raise _invalid(field, f"{model.id} cannot use it; {_able(field, known)}")
     for field, needed in _NEEDS.items():
         if field in given and needed not in given:
             raise _invalid(field, f"only together with {needed}")

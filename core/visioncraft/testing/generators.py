@@ -130,7 +130,7 @@ class GeneratorContract(Contract):
 
     def test_any_prompt_is_drawn(self, ask: Ask, draw: Draw) -> None:
         """Whatever the core lets through: signs, other scripts, line ends, a long one."""
-        for prompt in ("苹果 🍎\n(red:1.2) [green], \\ % {0} <lora:x>", "apple " * 100):
+        for prompt in ("苹果 🍎\n(red:1.2) [green], \\ % {0} <x:1>", "apple " * 100):
             assert draw(ask(prompt)).png
 
     def test_it_tells_where_it_is(self, model: ModelInfo, ask: Ask, draw: Draw, tells_steps: bool) -> None:
