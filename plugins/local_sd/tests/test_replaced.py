@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from visioncraft import ModelNotAvailable, decode_png
+from visioncraft import Control, InvalidRequest, ModelNotAvailable, decode_png, encode_png
+from visioncraft.inputs import prepare, read
 from visioncraft_local_sd.generator import LocalSD
 
 Make = Callable[..., LocalSD]
@@ -67,3 +68,33 @@ def test_another_vae_of_the_name_in_settings_is_taken(
     first = pixels(local.run(request, recorder()))
     others(vae / "diffusion_pytorch_model.safetensors")
     assert (pixels(local.run(request, recorder())) != first).any()
+
+
+def test_another_controlnet_of_a_name_is_followed_and_one_that_is_not_whole_is_refused(
+    generator_for: Make, sd1: Path, ask: Any, recorder: Any, tmp_path: Path
+) -> None:
+    import diffusers
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    unet = diffusers.UNet2DConditionModel.from_pretrained(str(sd1 / "unet"))
+    torch.manual_seed(3)
+    network = diffusers.ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=(8, 8, 16, 16))
+    for parameter in network.controlnet_down_blocks.parameters():  # zero at birth: such a network says nothing
+        torch.nn.init.normal_(parameter, std=0.5)
+    folder = tmp_path / "data" / "models" / "controlnets" / "edges"
+    network.save_pretrained(folder)
+    file = folder / "diffusion_pytorch_model.safetensors"
+    file = file.rename(file.with_suffix(".bf16.safetensors"))
+    (folder / "NOTICE").write_text("whose it is")
+    image = prepare(read("controlnet.image", encode_png(np.zeros((64, 64, 3), np.uint8))), 64, 64)
+    local, request = generator_for(), ask(sd1, controlnet=Control("edges", image, 1.0))
+    first = pixels(local.run(request, recorder()))
+    others(file)
+    assert (pixels(local.run(request, recorder())) != first).any()
+    weights = load_file(file)
+    del weights["conv_in.weight"]
+    save_file(weights, file, {"format": "pt"})
+    with pytest.raises(InvalidRequest) as caught:
+        local.run(request, recorder())
+    assert "edges" in str(caught.value.details["issue"])

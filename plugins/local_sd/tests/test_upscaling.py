@@ -61,6 +61,24 @@ def test_a_network_that_spandrel_does_not_know_is_refused(upscalers: Upscalers) 
     assert "does not know" in str(caught.value.details["issue"])
 
 
+def test_a_network_that_is_not_all_there_is_refused(upscalers: Upscalers, tmp_path: Path) -> None:
+    state = network().state_dict()
+    save_file(
+        {name: weights for name, weights in state.items() if "sub.0.RDB1" not in name}, tmp_path / "half.safetensors"
+    )
+    with pytest.raises(InvalidRequest) as caught:
+        upscalers.enlarge(PIXELS, "half", 100, 140, "upscaler")
+    assert "half.safetensors" in str(caught.value.details["issue"])
+
+
+def test_a_network_that_takes_anothers_place_enlarges(upscalers: Upscalers, tmp_path: Path) -> None:
+    with torch.inference_mode():
+        first = upscalers.enlarge(PIXELS, "double", 100, 140, "upscaler")
+        save_file({name: weights * 2 for name, weights in network().state_dict().items()}, tmp_path / "new.safetensors")
+        (tmp_path / "new.safetensors").replace(tmp_path / "double.safetensors")
+        assert (upscalers.enlarge(PIXELS, "double", 100, 140, "upscaler") != first).any()
+
+
 def test_spandrel_leaves_nothing_that_passes_for_torchvision(upscalers: Upscalers) -> None:
     with torch.inference_mode():
         upscalers.enlarge(PIXELS, "double", 100, 140, "upscaler")

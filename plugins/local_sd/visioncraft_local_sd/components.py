@@ -26,7 +26,10 @@ _WORDS = (
     "special_tokens_map.json",
     "added_tokens.json",
 )
-_STEMS = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model"}  # others are transformers' `model`
+DIFFUSERS_STEM = "diffusion_pytorch_model"
+"""What diffusers calls the weights of its own networks; transformers' are called `model`."""
+
+_STEMS = {"unet": DIFFUSERS_STEM, "vae": DIFFUSERS_STEM}
 _PREFERRED = ("", "fp16", "bf16", "fp32")
 _WIDTHS = "block_out_channels"
 
@@ -56,8 +59,13 @@ class _Weights:
     total: int = 0
 
 
-def component_files(component: Path) -> Found:
-    """A component's configuration and weights. Raises `CheckpointRefused` that names what is missing or damaged."""
+def component_files(component: Path, stem: str = "") -> Found:
+    """A component's configuration and weights. Raises `CheckpointRefused` that names what is missing or damaged.
+
+    Parameters
+    ----------
+    stem: What its weights are called, for a component that stands alone; else its name in a model says so.
+    """
     words = component.name.startswith("tokenizer")
     files = {name: component / name for name in (_WORDS if words else _CONFIGS) if (component / name).exists()}
     for file in {*files.values(), *_indices(component)}:
@@ -68,7 +76,7 @@ def component_files(component: Path) -> Found:
     if words or component.name == "scheduler":
         return Found(files)
     _check_widths(component / "config.json")
-    variant, weights = _chosen(component)
+    variant, weights = _chosen(component, stem or _STEMS.get(component.name, "model"))
     parameters = sum(prod(shape) for file in weights.values() for shape in _shapes(file))
     return Found({**files, **weights}, variant, parameters)
 
@@ -93,9 +101,8 @@ def _check_widths(config: Path) -> None:
         raise CheckpointRefused(f"{config.parent.name}/{config.name}: '{_WIDTHS}' is no list of numbers")
 
 
-def _chosen(component: Path) -> tuple[str, dict[str, Path]]:
+def _chosen(component: Path, stem: str) -> tuple[str, dict[str, Path]]:
     """The set of weights to load: its variant, and its files by the names they are loaded under."""
-    stem = _STEMS.get(component.name, "model")
     sets = _sets(component, stem)
     order = sorted(sets, key=lambda each: (_PREFERRED.index(each) if each in _PREFERRED else len(_PREFERRED), each))
     for variant in order:

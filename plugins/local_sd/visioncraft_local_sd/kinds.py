@@ -16,6 +16,7 @@ from visioncraft import is_bystander
 
 from visioncraft_local_sd.adapters import is_adapter, way_of
 from visioncraft_local_sd.checkpoints import Checkpoint, read_checkpoint
+from visioncraft_local_sd.components import DIFFUSERS_STEM, component_files
 from visioncraft_local_sd.headers import Shapes, tensor_shapes
 from visioncraft_local_sd.safety import CheckpointRefused, check_single_file, read_json, refused
 
@@ -89,8 +90,7 @@ def _folder(path: Path) -> Recognised:
     weights = [file for file in path.glob("*.safetensors") if not is_bystander(file.name)]
     if kind is None or not weights:
         raise CheckpointRefused(f"{path.name} is no diffusers folder of a model, a ControlNet or a VAE in safetensors")
-    for file in weights:
-        tensor_shapes(file)
+    component_files(path, DIFFUSERS_STEM)
     context = config.get("cross_attention_dim")
     return Recognised(kind, _FAMILY_OF_CONTEXT.get(context, "") if isinstance(context, int) else "")
 

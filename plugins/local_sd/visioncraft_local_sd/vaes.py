@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import diffusers
 import torch
 
+from visioncraft_local_sd.components import DIFFUSERS_STEM, component_files, linked
 from visioncraft_local_sd.memory import is_out_of_memory
 from visioncraft_local_sd.safety import CheckpointRefused
 
@@ -30,7 +32,9 @@ def load_vae(path: Path, configs: Path, own: Any, dtype: torch.dtype) -> Any:
     common = {"local_files_only": True, "dtype": dtype}
     try:
         if path.is_dir():
-            vae = kind.from_pretrained(str(path), use_safetensors=True, **common)
+            with TemporaryDirectory(prefix="visioncraft-vae-") as folder:
+                files = component_files(path, DIFFUSERS_STEM).files
+                vae = kind.from_pretrained(str(linked(files, Path(folder))), use_safetensors=True, **common)
         else:
             vae = kind.from_single_file(str(path), config=str(configs), subfolder="vae", **common)
     except Exception as error:  # diffusers raises what it pleases over a file that is another model's

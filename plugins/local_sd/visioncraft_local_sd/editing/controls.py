@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import torch
 from visioncraft import Control, InvalidRequest, decode_png
 
+from visioncraft_local_sd.components import DIFFUSERS_STEM, component_files, linked
 from visioncraft_local_sd.editing.upscaling import enlarged
+from visioncraft_local_sd.memory import is_out_of_memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +82,33 @@ def load_controlnet(path: Path, unet: Any, device: str) -> ControlNet:
     ----------
     path: A diffusers folder, or a single `.safetensors` file in the original layout.
 
-    Raises `InvalidRequest` where it belongs to another family.
+    Raises `InvalidRequest` where it belongs to another family or is not whole.
     """
     from diffusers import ControlNetModel
 
     options: dict[str, Any] = {"dtype": unet.dtype, "local_files_only": True}
-    if path.is_dir():
-        network: Any = ControlNetModel.from_pretrained(str(path), use_safetensors=True, **options)
-    else:
-        network = ControlNetModel.from_single_file(str(path), **options)
+    network: Any
+    try:
+        if path.is_dir():
+            with TemporaryDirectory(prefix="visioncraft-controlnet-") as folder:
+                files = component_files(path, DIFFUSERS_STEM).files
+                network = ControlNetModel.from_pretrained(
+                    str(linked(files, Path(folder))), use_safetensors=True, **options
+                )
+        else:
+            network = ControlNetModel.from_single_file(str(path), **options)
+    except Exception as error:  # diffusers raises what it pleases over a file that only looked like one
+        if is_out_of_memory(error):
+            raise
+        said = " ".join(str(error).split())[:200] or type(error).__name__
+        raise _refused(f"'{path.stem}' cannot be loaded; it is pruned, damaged or of another layout: {said}") from error
+    if any(each.is_meta for each in network.parameters()):
+        raise _refused(f"'{path.stem}' lacks weights; it is pruned or damaged")
     widths = ("cross_attention_dim", "block_out_channels", "addition_embed_type")
     if any(network.config.get(name) != unet.config.get(name) for name in widths):
-        issue = f"'{path.stem}' does not fit this model; it is for another family"
-        raise InvalidRequest("Invalid controlnet.name provided", field="controlnet.name", issue=issue)
+        raise _refused(f"'{path.stem}' does not fit this model; it is for another family")
     return ControlNet(network.to(device).eval())
+
+
+def _refused(issue: str) -> InvalidRequest:
+    return InvalidRequest("Invalid controlnet.name provided", field="controlnet.name", issue=issue)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
-from visioncraft import Control, GenerationRequest, InvalidRequest, NotFound
+from visioncraft import Control, GenerationRequest, InvalidRequest, NotFound, state_of
 
 from visioncraft_local_sd.editing.controls import ControlNet, load_controlnet
 from visioncraft_local_sd.editing.loras import LoRAs
@@ -44,7 +44,9 @@ class Denoisers:
         self._unet, self._bounds, self._loras, self._find = unet, bounds, loras, find
         self.plain = Denoiser(unet, bounds, partial(loras.activate, ()), network=network, pace=self._pace)
         self._others: WeakValueDictionary[Hashable, Denoiser] = WeakValueDictionary()
-        self._control: tuple[Path, ControlNet] | None = None  # the last one stays: the next request often wants it too
+        self._control: tuple[Hashable, ControlNet] | None = (
+            None  # the last one stays: the next request often wants it too
+        )
 
     def get(self, request: GenerationRequest) -> Denoiser:
         """The denoiser for a request. Raises `InvalidRequest` for a ControlNet that is absent or does not fit."""
@@ -64,7 +66,8 @@ class Denoisers:
         except NotFound as absent:
             field = "controlnet.name"
             raise InvalidRequest(f"Invalid {field} provided", field=field, issue=absent.message) from absent
-        if self._control is None or self._control[0] != path:
+        now = path, state_of(path)  # another file may have been put in its place
+        if self._control is None or self._control[0] != now:
             self._control = None  # its memory first
-            self._control = (path, load_controlnet(path, self._unet, self._device))
+            self._control = (now, load_controlnet(path, self._unet, self._device))
         return self._control[1]

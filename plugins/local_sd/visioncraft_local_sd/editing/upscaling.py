@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from visioncraft import InvalidRequest, NotFound, canonical_id
+from visioncraft import InvalidRequest, NotFound, canonical_id, state_of
+
+from visioncraft_local_sd.memory import is_out_of_memory
 
 LANCZOS = "lanczos"
 """The upscaler that is always there."""
@@ -41,7 +43,7 @@ class Upscalers:
 
     def __init__(self, find: Callable[[str], Path], device: str) -> None:
         self._find, self._device = find, device
-        self._last: tuple[Path, Any] | None = None  # the next picture often wants the same one
+        self._last: tuple[Hashable, Any] | None = None  # the next picture often wants the same one
 
     def enlarge(self, pixels: np.ndarray, name: str, width: int, height: int, field: str) -> np.ndarray:
         """A picture at another size: uint8, (height, width, 3).
@@ -58,9 +60,10 @@ class Upscalers:
             path = self._find(name)
         except NotFound as absent:
             raise _refused(field, f"{absent.message}; '{LANCZOS}' is always there") from absent
-        if self._last is None or self._last[0] != path:
+        now = path, state_of(path)  # another file may have been put in its place
+        if self._last is None or self._last[0] != now:
             self._last = None  # its memory first
-            self._last = (path, _loaded(path, self._device, field))
+            self._last = (now, _loaded(path, self._device, field))
         return self._last[1]
 
 
@@ -77,6 +80,11 @@ def _loaded(path: Path, device: str, field: str) -> Any:
         network = spandrel.ModelLoader(device).load_from_state_dict(load_file(path))
     except spandrel.UnsupportedModelError as error:
         raise _refused(field, f"spandrel does not know the network in {path.name}; choose another one") from error
+    except Exception as error:  # spandrel and torch raise what they please over weights that are not all there
+        if is_out_of_memory(error):
+            raise
+        said = " ".join(str(error).split())[:200] or type(error).__name__
+        raise _refused(field, f"{path.name} cannot be loaded, it is pruned or damaged: {said}") from error
     if not isinstance(network, spandrel.ImageModelDescriptor) or network.input_channels != 3:
         raise _refused(field, f"{path.name} is a network for something else than enlarging pictures in colour")
     return network.eval()
