@@ -269,6 +269,11 @@ def test_a_torn_picture_is_named_where_it_cannot_be_used(house: House) -> None:
         said = error_of(server.post(f"/images/{picture}/replay"), 503, "SERVICE_UNAVAILABLE")["message"]
         assert picture in said and "restore its file from a copy" in said
         assert listed(server)["total_count"] == 1
+        file.unlink()
+        file.mkdir()
+        for answer in (server.get(f"/images/{picture}"), server.get(f"/images/{picture}/thumbnail")):
+            assert "cannot be read" in error_of(answer, 503, "SERVICE_UNAVAILABLE")["message"]
+            assert str(house.folder) not in answer.text
 
 
 def test_a_full_disk_refuses_before_anything_is_drawn(house: House) -> None:
@@ -277,5 +282,7 @@ def test_a_full_disk_refuses_before_anything_is_drawn(house: House) -> None:
         for answer in (server.draw("red apple", **SMALL), server.post("/jobs", {"prompt": "red apple"})):
             message = error_of(answer, 503, "SERVICE_UNAVAILABLE")["message"]
             assert "the disk is full" in message and "free some space" in message
+            assert message.startswith("gallery: ") and str(house.folder) not in answer.text
+            assert f"{house.gallery}: the disk is full" in server.log.read_text("utf-8"), "where it is, the log says"
         assert server.get("/fake/seen").json() == []
         assert server.get("/gallery").status_code == 200

@@ -62,10 +62,17 @@ def look(sent: Sent) -> tuple[int, int]:
         return upright_size(sent.data)
 
 
-def prepare(sent: Sent, width: int, height: int, use: Use = "picture") -> InputImage:
-    """The picture at the size it is used at. Raises as `look` does, and for a damaged one."""
+def prepare(sent: Sent, width: int, height: int, use: Use = "picture", *, grey: bool = False) -> InputImage:
+    """The picture at the size it is used at. Raises as `look` does, and for a damaged one.
+
+    Parameters
+    ----------
+    use: What for.
+    grey: For a mask, whatever `use` says.
+    """
     import numpy as np
 
+    use = "mask" if grey else use
     with _usable(sent):
         return sent.as_image(width, height, encode_png(np.asarray(fitted(sent.data, width, height, use))))
 

@@ -12,6 +12,17 @@ _UNFIT = re.compile(
 )
 
 
+_FOLDERS = re.compile(
+    r"(?<![\w.:/~-])(?<!GET )(?<!POST )(?<!PATCH )(?<!DELETE )"  # routes and addresses are no folders
+    r"/(?:[^/\s:,;'\"()]+/)+"
+)
+
+
+def without_folders(text: str) -> str:
+    """The text with files by their own names alone: where they lie on this machine is not for its clients to know."""
+    return _FOLDERS.sub("", text)
+
+
 def visible(text: str, keep: str = "") -> str:
     r"""The text with what forges lines, steers a terminal or turns the direction of writing as `\n`, `\x1b`, `\u202e`.
 

@@ -12,6 +12,7 @@ from typing import Any
 from visioncraft.answers import Aside
 from visioncraft.device import probe_device
 from visioncraft.pools import WorkerPool
+from visioncraft.printing import without_folders
 from visioncraft.runtime import Runtime
 from visioncraft.types import BackendStatus, DeviceInfo
 
@@ -47,7 +48,7 @@ async def system_status(runtime: Runtime) -> dict[str, Any]:
             "jobs_queued": runtime.jobs.queued,
             "jobs_running": runtime.jobs.running,
             "queue_paused": runtime.jobs.paused,
-            "queue_trouble": runtime.jobs.trouble,
+            "queue_trouble": without_folders(runtime.jobs.trouble) if runtime.jobs.trouble else None,
             "storage": runtime.registry.store.name,
             "backends": {status.name: dict(status.facts) for status in [*others, *own] if status.facts},
         },

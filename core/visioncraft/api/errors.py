@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 
 from visioncraft import errors
 from visioncraft.api.methods import allowed
+from visioncraft.printing import visible, without_folders
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ _OF_STATUS = {
 
 
 def envelope(error: errors.VisionCraftError) -> dict[str, Any]:
-    """The contract's error document."""
+    """The contract's error document; what went wrong on this side is told without this machine's folders."""
     body: dict[str, Any] = {"code": error.code if error.code in STATUS else "INTERNAL_ERROR", "message": error.message}
     if isinstance(error, errors.ModelNotAvailable):
         body["available_models"] = error.available_models
@@ -52,6 +53,8 @@ def envelope(error: errors.VisionCraftError) -> dict[str, Any]:
         body |= {"vram_available": error.vram_available, "vram_required": error.vram_required}
     if error.details:
         body["details"] = error.details
+    if STATUS.get(body["code"], 500) >= 500:
+        body["message"] = without_folders(body["message"])
     return {"error": body}
 
 
@@ -82,7 +85,10 @@ def _respond(status: int, body: dict[str, Any], headers: Mapping[str, str] | Non
 
 
 async def _on_domain_error(request: Request, error: Exception) -> Response:
-    return error_response(cast(errors.VisionCraftError, error))
+    problem = cast(errors.VisionCraftError, error)
+    if envelope(problem)["error"]["message"] != problem.message:
+        log.warning("%s %s: %s", request.method, visible(request.url.path), problem.message)
+    return error_response(problem)
 
 
 async def _on_validation_error(request: Request, error: Exception) -> Response:

@@ -23,6 +23,7 @@ from visioncraft.api.schemas.generation import GenerateBody, GenerationParameter
 from visioncraft.api.schemas.jobs import JobAnswer, JobEvent, JobList, JobSetAside, QueueAnswer
 from visioncraft.jobs.events import Event
 from visioncraft.jobs.job import Job, JobState
+from visioncraft.printing import without_folders
 from visioncraft.runtime import Runtime
 
 router = APIRouter(tags=["jobs"], route_class=FormRoute)
@@ -106,7 +107,11 @@ async def queue(runtime: RuntimeDep) -> QueueAnswer:
     """How many jobs wait and run, and whether the queue stands still."""
     jobs = runtime.jobs
     return QueueAnswer(
-        paused=jobs.paused, trouble=jobs.trouble, queued=jobs.queued, running=jobs.running, capacity=jobs.capacity
+        paused=jobs.paused,
+        trouble=_told_of(jobs.trouble),
+        queued=jobs.queued,
+        running=jobs.running,
+        capacity=jobs.capacity,
     )
 
 
@@ -177,6 +182,10 @@ def job_answer(job: Job, runtime: Runtime) -> JobAnswer:
     )
 
 
+def _told_of(trouble: str | None) -> str | None:
+    return without_folders(trouble) if trouble else None
+
+
 def _told(event: Event) -> JobEvent:
     job, final = event.job, event.final
     picture = f"data:image/png;base64,{pybase64.b64encode(event.preview).decode()}" if event.preview else None
@@ -191,7 +200,7 @@ def _told(event: Event) -> JobEvent:
             "position": event.position,
             "left_s": event.left_s,
             "preview": picture,
-            "trouble": event.trouble,
+            "trouble": _told_of(event.trouble),
             "image": entry(job.record) if final and job.record else None,
             "error": envelope(job.error)["error"] if final and job.error else None,
             "warnings": job.warnings if final else None,

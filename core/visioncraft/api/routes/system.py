@@ -20,6 +20,7 @@ from visioncraft.api.schemas.system import (
     StatusAnswer,
 )
 from visioncraft.models import ModelInfo
+from visioncraft.printing import without_folders
 from visioncraft.runtime import keep_key
 from visioncraft.status import system_status
 
@@ -65,7 +66,7 @@ async def plugins(runtime: RuntimeDep) -> list[PluginAnswer]:
             version=info.version,
             status=info.status,
             hooks=info.hooks,
-            error=info.error,
+            error=without_folders(info.error) if info.error else None,
         )
         for info in runtime.plugins.plugins.values()
     ]
