@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test check bench soak mini-data mini-measure constraints clean
+.PHONY: help setup run test newcomer check bench soak mini-data mini-measure constraints clean
 
 # The first of these that is Python 3.11 or newer.
 PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
@@ -48,6 +48,9 @@ test: $(DEV)  ## Run all tests (ARGS="-k gallery")
 	@scripts/install-openvino.sh
 	@# One OpenMP thread each: two that wait for each other lose to every other process by a factor of ten.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+newcomer:  ## What CI does, in a fresh clone with an empty HOME: finds what was installed by hand
+	@scripts/as-newcomer.sh
 
 check: $(DEV)  ## Lint, formatting and types
 	@# All of them run, whichever fails. mypy runs once for each distribution: their tests folders share module names.
