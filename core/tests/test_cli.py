@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from toy import COMMAND, House
+from toy import COMMAND, TOY, House
 
 
 def test_help_lists_every_command_and_imports_nothing_heavy(house: House) -> None:
@@ -176,3 +176,18 @@ def test_api_key_refuses_an_unknown_service_and_an_impossible_key(house: House) 
     assert "one of: leonardo-api" in house.refusal("api-key", "other", "secret-key-1234")
     assert "visible ASCII" in house.refusal("api-key", "leonardo-api", "short")
     assert not (house.folder / "api_keys.json").exists()
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_that_is_not_utf_8_shows_a_sign_in_place_of_what_it_cannot(house: House, encoding: str) -> None:
+    (house.folder / "site" / "vc_toy.py").write_text(TOY.replace('name="Toy"', 'name="Toy \U0001f34e"'))
+    listed = house.run("models", PYTHONIOENCODING=encoding)
+    assert listed.returncode == 0 and "Toy ?" in listed.stdout, listed
+    told = json.loads(house.run("models", "--json", PYTHONIOENCODING=encoding).stdout)
+    assert told[0]["name"] == "Toy \U0001f34e"
+
+
+def test_status_names_the_folder_and_the_file_that_this_command_works_with(house: House) -> None:
+    said = house.run("status").stdout
+    assert str(house.folder / "data") in said and str(house.folder / "settings.toml") in said
+    assert "none runs with this data folder" in said

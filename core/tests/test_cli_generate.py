@@ -34,6 +34,22 @@ def test_generate_shows_steps_on_a_terminal(house: House) -> None:
     assert "toy-1.0" in done.stderr and "16/16" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("file", "head"), [("a.jpg", b"\xff\xd8\xff"), ("a.JPEG", b"\xff\xd8\xff"), ("a.webp", b"RIFF"), ("a", b"\x89PNG")]
+)
+def test_generate_writes_what_the_end_of_the_name_says(house: House, file: str, head: bytes) -> None:
+    done = house.run("generate", "a red apple", "-o", file, "--width", "64", "--height", "64")
+    assert done.returncode == 0, done.stderr
+    assert (house.folder / file).read_bytes().startswith(head)
+
+
+def test_generate_refuses_a_name_that_no_picture_is_written_as(house: House) -> None:
+    assert "a.bmp cannot be written: .bmp is none of .png, .jpg, .jpeg, .webp" in house.refusal(
+        "generate", "a red apple", "-o", "a.bmp"
+    )
+    assert not (house.folder / "kept.png").exists()
+
+
 @pytest.mark.parametrize("file", ["absent/apple.png", "settings.toml/apple.png"])
 def test_generate_refuses_an_unwritable_file_before_it_draws(house: House, file: str) -> None:
     assert f"{file} cannot be written" in house.refusal("generate", "a red apple", "-o", file)

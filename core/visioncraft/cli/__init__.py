@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
@@ -62,6 +63,9 @@ def _root(
 
 def main() -> None:
     """Run the command line. An error is one line that names the next step; a traceback is shown with `-v` only."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal that is not UTF-8 shows a sign in place of an emoji
+            stream.reconfigure(errors="replace")
     try:
         app()
     except Exception as error:

@@ -29,7 +29,7 @@ def generate(
     ctx: typer.Context,
     prompt: Annotated[str, typer.Argument(help="What to draw.")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The PNG file, or a folder for it; else this folder.")
+        Path | None, typer.Option("--output", "-o", help="A .png, .jpg or .webp file, or a folder; else this folder.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="The model; see `visioncraft models`.")] = None,
     negative_prompt: Annotated[str | None, typer.Option(help="What to keep out of the picture.")] = None,
@@ -81,7 +81,7 @@ def _generate(state: State, options: dict[str, Any]) -> None:
         raise typer.Exit(130) from None
     for number, picture in enumerate(drawn, 1):
         record = picture.record
-        file = targets.write(target, record.filename, picture.png, number if len(drawn) > 1 else None)
+        file = targets.write(target, picture, number if len(drawn) > 1 else None)
         facts = f"{record.width}x{record.height}, seed {record.seed}, {record.generation_time:.1f} s"
         typer.echo(f"{file}: drawn by {record.model}, {facts}")
         print_warnings(record.warnings)

@@ -45,8 +45,10 @@ def print_json(document: object) -> None:
     """Print a document for programs. Text stays text, but what would steer a terminal is escaped as JSON has it."""
     import json
 
-    text = json.dumps(document, indent=2, ensure_ascii=False, default=str)
-    typer.echo("".join(each if each == visible(each, keep="\n") else f"\\u{ord(each):04x}" for each in text))
+    plain = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"  # JSON can say any character in ASCII
+    text = json.dumps(document, indent=2, ensure_ascii=plain, default=str)
+    typer.echo("".join(each if each == visible(each, keep="
+") else json.dumps(each)[1:-1] for each in text))
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -150,13 +150,15 @@ def url_of(listener: socket.socket) -> str:
 
 
 def greeting(runtime: Runtime, url: str) -> str:
-    """One line: where it is, what draws, where pictures go, and which plugins are in trouble."""
+    """One line: where it is, what draws, where pictures, data and settings are, and which plugins are in trouble."""
     default = runtime.registry.default_model()
     parts = [
         f"VisionCraft Pro {__version__} is ready at {url}",
         f"docs at {url}/docs",
         f"default model {default.id}" if default else "no model can draw yet, see `visioncraft models`",
         f"pictures in {runtime.registry.store.name}",
+        f"data in {runtime.settings.data_path}",
+        f"settings in {runtime.settings.file}" if runtime.settings.file else "no settings file",
     ]
     troubled = [info.name for info in runtime.plugins.plugins.values() if info.error and info.status != "disabled"]
     if troubled:

@@ -12,6 +12,7 @@ from visioncraft.cli.state import State
 
 if TYPE_CHECKING:
     from visioncraft.runtime import Runtime
+    from visioncraft.settings import Settings
 
 
 def status(
@@ -23,11 +24,21 @@ def status(
     state: State = ctx.obj
     from visioncraft.runtime import Runtime
 
-    facts = asyncio.run(_ask(Runtime(state.settings())))  # made before the loop runs, which would hold Ctrl-C back
+    settings = state.settings()
+    facts = asyncio.run(_ask(Runtime(settings)))  # made before the loop runs, which would hold Ctrl-C back
     if as_json:
         print_json(facts)
     else:
-        print_table(("Fact", "Value"), _rows(facts))
+        print_table(("Fact", "Value"), [*_places(settings), *_rows(facts)])
+
+
+def _places(settings: Settings) -> Iterator[tuple[str, str]]:
+    """What this folder's commands work with: started elsewhere they may find other settings, and other pictures."""
+    from visioncraft.running import server_of
+
+    yield "Settings file", str(settings.file or "none, the defaults count")
+    yield "Data folder", str(settings.data_path)
+    yield "Server", server_of(settings.data_path) or "none runs with this data folder"
 
 
 async def _ask(runtime: Runtime) -> dict[str, Any]:

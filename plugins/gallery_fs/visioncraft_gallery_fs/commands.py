@@ -164,6 +164,8 @@ def _record_of(ctx: typer.Context, picture: str) -> ImageRecord:
 
 def _try_to_write(output: Path) -> None:
     """Before anything is drawn, which may take minutes."""
+    if output.suffix.lower() not in ("", ".png"):
+        raise StorageError(f"{output} would hold a PNG: end its name with .png, or leave out -o")
     existed = output.exists()
     try:
         output.open("ab").close()
