@@ -47,8 +47,7 @@ def print_json(document: object) -> None:
 
     plain = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"  # JSON can say any character in ASCII
     text = json.dumps(document, indent=2, ensure_ascii=plain, default=str)
-    typer.echo("".join(each if each == visible(each, keep="
-") else json.dumps(each)[1:-1] for each in text))
+    typer.echo("".join(each if each == visible(each, keep="\n") else json.dumps(each)[1:-1] for each in text))
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
