@@ -22,9 +22,9 @@ HEAVY = {"torch", "diffusers", "transformers", "accelerate", "scipy", "onnxrunti
 WEB = {"fastapi", "starlette", "fastapi_offline"}
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"printing"}),
+    frozenset({"printing", "environment"}),
     frozenset({"bars", "errors", "ids", "lifeline", "logs", "openmp", "editing", "models", "files", "running"}),
-    frozenset({"types", "shelf", "naming"}),
+    frozenset({"types", "shelf", "naming", "token"}),
     frozenset({"contracts"}),
     frozenset({"metadata", "device", "settings", "hookspecs", "wire", "search"}),
     frozenset({"pixels"}),

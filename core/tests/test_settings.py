@@ -81,6 +81,62 @@ def test_the_token_comes_from_the_environment_and_shows_nowhere(
     assert "very-secret" not in repr(settings) + settings.model_dump_json() + str(settings.model_dump())
 
 
+def test_a_list_in_the_environment_takes_the_place_of_the_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = "[server]\nallowed_hosts = ['a', 'b']\ncors_origins = ['http://a']\n"
+    others = "[generation]\nbackends = ['a', 'b']\n[plugins]\ndisabled = ['a', 'b']\n"
+    file = written(tmp_path, f"{server}{others}[plugins.config.x]\nhosts = ['a', 'b']\nkept = ['c']")
+    for name in ("SERVER__ALLOWED_HOSTS", "GENERATION__BACKENDS", "PLUGINS__DISABLED", "PLUGINS__CONFIG__X__HOSTS"):
+        monkeypatch.setenv(f"VISIONCRAFT_{name}", "['b']")
+    monkeypatch.setenv("VISIONCRAFT_SERVER__CORS_ORIGINS", "[]")
+    settings = load_settings(file)
+    assert (settings.server.allowed_hosts, settings.server.cors_origins) == (("b",), ())
+    assert (settings.generation.backends, settings.plugins.disabled) == (("b",), ("b",))
+    assert settings.plugins.config["x"] == {"hosts": ["b"], "kept": ["c"]}
+
+
+def test_a_list_in_a_local_file_takes_the_place_of_the_shared_ones(tmp_path: Path) -> None:
+    (tmp_path / "settings.local.toml").write_text("[plugins]\ndisabled = ['c']\n")
+    settings = load_settings(written(tmp_path, "[plugins]\ndisabled = ['a']\nhook_timeout_s = 3.0\n"))
+    assert (settings.plugins.disabled, settings.plugins.hook_timeout_s) == (("c",), 3.0)
+
+
+@pytest.mark.parametrize("token", ["short", "pässword", "токен-сервера", " " * 20, "line\nbreak", "x" * 513])
+@pytest.mark.parametrize("where", ["VISIONCRAFT_TOKEN", "VISIONCRAFT_TOKEN_FILE"])
+def test_a_token_that_not_every_client_can_send_is_refused_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, token: str
+) -> None:
+    file = tmp_path / "token"
+    file.write_text(token, "utf-8")
+    monkeypatch.setenv(where, str(file) if where.endswith("FILE") else token)
+    with pytest.raises(ConfigurationError, match="openssl rand -hex 16") as caught:
+        load_settings(written(tmp_path, ""))
+    assert where in caught.value.message and (not token.strip() or token not in caught.value.message)
+
+
+def test_a_token_comes_from_one_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "token").write_text("a-token-in-a-file\n", "utf-8")
+    monkeypatch.setenv("VISIONCRAFT_TOKEN_FILE", str(tmp_path / "token"))
+    token = load_settings(written(tmp_path, "")).token
+    assert token is not None and token.get_secret_value() == "a-token-in-a-file"
+    monkeypatch.setenv("VISIONCRAFT_TOKEN", "a-token-in-a-variable")
+    with pytest.raises(ConfigurationError, match="both set"):
+        load_settings(written(tmp_path, ""))
+    monkeypatch.delenv("VISIONCRAFT_TOKEN")
+    monkeypatch.setenv("VISIONCRAFT_TOKEN_FILE", str(tmp_path / "nowhere"))
+    with pytest.raises(ConfigurationError, match="nowhere cannot be read"):
+        load_settings(written(tmp_path, ""))
+
+
+@pytest.mark.parametrize(
+    "text", ["root_path = '//evil'", "root_path = 'studio'", "root_path = '/a/'", "trusted_proxies = ['proxy.example']"]
+)
+def test_a_prefix_or_proxy_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"server\.(root_path|trusted_proxies)"):
+        load_settings(written(tmp_path, f"[server]\n{text}\n"))
+
+
 def test_data_and_keys_lie_beside_the_settings_file(tmp_path: Path) -> None:
     settings = load_settings(written(tmp_path, ""))
     assert settings.data_path == tmp_path / "data"

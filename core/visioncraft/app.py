@@ -23,10 +23,12 @@ from visioncraft.api.guard import DOCS_ASSETS, CrashGuard, DocsPolicy, HostAndOr
 from visioncraft.api.headers import SafeHeaders
 from visioncraft.api.methods import HeadAnswers
 from visioncraft.api.origins import origin_pattern
+from visioncraft.api.proxies import Forwarded
 from visioncraft.api.routes import gallery, generate, images, jobs, system
 from visioncraft.plugins import PluginInfo
 from visioncraft.runtime import Runtime
 from visioncraft.settings import Settings
+from visioncraft.token import Token
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +58,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.runtime = house
+    app.state.token = Token(settings.token.get_secret_value() if settings.token else None, settings.token_file)
     errors.install(app)
     for routes in (system, generate, jobs, gallery, images):
         app.include_router(routes.router)
@@ -102,7 +105,7 @@ def _guard(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(BodyGuard, limit=server.max_body_bytes, total=server.body_memory_bytes)
     app.add_middleware(DocsPolicy)
     app.add_middleware(CrashGuard)
-    app.add_middleware(TokenGuard, token=settings.token.get_secret_value() if settings.token else None)
+    app.add_middleware(TokenGuard, token=app.state.token)
     app.add_middleware(
         CORSMiddleware,
         allow_origin_regex=origin_pattern(server.cors_origins).pattern,
@@ -112,5 +115,6 @@ def _guard(app: FastAPI, settings: Settings) -> None:
         allow_private_network=True,
     )
     app.add_middleware(HostAndOriginGuard, server=server)
+    app.add_middleware(Forwarded, server=server)
     app.add_middleware(SafeHeaders, origins=server.cors_origins)
     app.add_middleware(AccessLog)

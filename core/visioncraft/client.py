@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, Self
 from visioncraft.running import server_of
 
 if TYPE_CHECKING:
+    from visioncraft.errors import VisionCraftError
     from visioncraft.settings import Settings
 
+_TROUBLE = {"missing": "asks for a token", "wrong": "has another token"}
 _ASK_S = 120.0  # a busy machine decodes what is sent before it answers
 
 
@@ -48,7 +50,7 @@ class Client:
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             raise self._unreachable(error) from error
         if refused is not None:
-            raise _as_said(refused)
+            raise self._refusal(refused)
         return answer.content
 
     def events_of(self, job: str) -> Iterator[dict[str, Any]]:
@@ -63,14 +65,14 @@ class Client:
                 connect_sse(client, "GET", self.url + path) as source,
             ):
                 if source.response.is_error:
-                    raise _as_said(json.loads(source.response.read()))
+                    raise self._refusal(json.loads(source.response.read()))
                 yield from (event.json() for event in source.iter_sse())
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             raise self._unreachable(error) from error
 
     def events(self) -> Iterator[dict[str, Any]]:
         """What happens to every job, from where those stand that wait or run, until the server ends."""
-        from websockets.exceptions import ConnectionClosed, WebSocketException
+        from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
         from websockets.sync.client import connect
 
         address = self.url.replace("http", "ws", 1) + "/ws"
@@ -79,8 +81,23 @@ class Client:
                 yield from (json.loads(message) for message in socket)
         except ConnectionClosed:
             return
+        except InvalidStatus as error:
+            raise self._refusal(_parsed(error.response.body)) from error
         except (OSError, WebSocketException) as error:
             raise self._unreachable(error) from error
+
+    def _refusal(self, document: Any) -> Exception:
+        """What the server said against a request. Of its token it says what to do here."""
+        from visioncraft.errors import AuthenticationError
+
+        error = _as_said(document)
+        trouble = _TROUBLE.get(str(error.details.get("token")))
+        if trouble is None:
+            return error
+        return AuthenticationError(
+            f"The server at {self.url} {trouble}: set VISIONCRAFT_TOKEN to the one that it was started with, or "
+            "VISIONCRAFT_TOKEN_FILE to its file"
+        )
 
     def _unreachable(self, error: Exception) -> Exception:
         from visioncraft.errors import ServiceUnavailable
@@ -96,7 +113,14 @@ def url_for(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _as_said(document: Any) -> Exception:
+def _parsed(body: bytes | bytearray | None) -> Any:
+    try:
+        return json.loads(body or b"")
+    except ValueError:
+        return None
+
+
+def _as_said(document: Any) -> VisionCraftError:
     """The server's refusal. A field at fault is named as the error of the same request drawn here would name it."""
     from visioncraft.errors import InvalidRequest, VisionCraftError
 

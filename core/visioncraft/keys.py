@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from tempfile import mkstemp
 
+from visioncraft.environment import secret
 from visioncraft.errors import ConfigurationError, InvalidRequest, StorageError
 
 SERVICES = {"leonardo-api": "LEONARDO_API_KEY"}
@@ -74,7 +75,7 @@ class ApiKeys:
 def from_environment(service: str) -> str | None:
     """The key that the service's environment variable holds."""
     variable = SERVICES.get(service)
-    return (os.environ.get(variable) if variable else None) or None
+    return secret(variable) if variable else None
 
 
 def check_shape(service: str, key: str) -> None:

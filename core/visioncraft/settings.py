@@ -13,16 +13,20 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, PrivateAttr, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
 from visioncraft.errors import ConfigurationError
+from visioncraft.token import find_token, token_file
 
 ENV_PREFIX = "VISIONCRAFT"
 INTERPRETER = "python"
 """The key of a plugin's table that the core reads itself."""
 
-_NOT_SETTINGS = {"settings", "token", "url"}  # VISIONCRAFT_SETTINGS and so on, read by themselves
+PREFIX = r"(/[A-Za-z0-9._~-]+)+"
+"""What a path prefix looks like, as a regular expression: never `//`, with which a link would lead to another host."""
+
+_NOT_SETTINGS = {"settings", "token", "token_file", "url"}  # VISIONCRAFT_SETTINGS and so on, read by themselves
 
 
 class PluginSettings(BaseModel):
@@ -46,6 +50,8 @@ class ServerSettings(PluginSettings):
     body_timeout_s: float = Field(30.0, gt=0)
     write_timeout_s: float = Field(60.0, gt=0)
     keep_alive_s: int = Field(5, ge=1)
+    root_path: str = Field("", pattern=rf"^({PREFIX})?$")
+    trusted_proxies: tuple[IPvAnyNetwork, ...] = ()
 
 
 class LogsSettings(PluginSettings):
@@ -126,11 +132,17 @@ class Settings(PluginSettings):
     plugins: PluginsSettings = Field(default_factory=PluginsSettings)
     token: SecretStr | None = Field(default=None, exclude=True, repr=False)
     _file: Path | None = PrivateAttr(default=None)
+    _token_file: Path | None = PrivateAttr(default=None)
 
     @property
     def file(self) -> Path | None:
         """The file these settings came from; None when there is none."""
         return self._file
+
+    @property
+    def token_file(self) -> Path | None:
+        """The file that the token came from, where it was one."""
+        return self._token_file
 
     @property
     def data_path(self) -> Path:
@@ -193,31 +205,46 @@ def load_settings(explicit: Path | None = None) -> Settings:
     """Read, merge and validate the settings. Raises `ConfigurationError`."""
     file = find_settings_file(explicit)
     raw = _read(file)
-    token = os.environ.get("VISIONCRAFT_TOKEN")
+    token = find_token()
     if token:
         raw["token"] = token
     settings = _validate(Settings, raw, file)
-    settings._file = file
+    settings._file, settings._token_file = file, token_file()
     return settings
 
 
 def _read(file: Path | None) -> dict[str, Any]:
+    """The file, over it the file's `.local` one where that is there, over them the environment."""
+    merged: dict[str, Any] = {}
+    if file is not None:
+        local = file.with_suffix(f".local{file.suffix}")  # dynaconf's own custom; it would join the lists of both
+        for source in (file, local):
+            _lay_over(merged, _source(source) if source.is_file() else {})
+    if "token" in merged:
+        raise ConfigurationError(f"{file}: token: secrets do not belong in settings; set VISIONCRAFT_TOKEN instead")
+    _lay_over(merged, _source(None))
+    return {key: value for key, value in merged.items() if key not in _NOT_SETTINGS}
+
+
+def _source(file: Path | None) -> dict[str, Any]:
+    """What one file says, or the environment. Each is read alone: dynaconf would join the lists of all."""
     from dynaconf import Dynaconf
 
+    only = {"settings_files": [str(file)], "loaders": []} if file else {"envvar_prefix": ENV_PREFIX}
     try:
-        merged = Dynaconf(
-            settings_files=[str(file)] if file else [],
-            envvar_prefix=ENV_PREFIX,
-            environments=False,
-            merge_enabled=True,
-            core_loaders=["TOML"],
-        ).as_dict()
+        read = Dynaconf(environments=False, merge_enabled=True, core_loaders=["TOML"], **only).as_dict()
     except Exception as error:  # dynaconf passes on whatever its TOML reader raises
         raise ConfigurationError(f"{file or 'environment'}: cannot be read as TOML: {error}") from error
-    lowered = cast(dict[str, Any], _lower_keys(merged))
-    if "token" in lowered and "VISIONCRAFT_TOKEN" not in os.environ:
-        raise ConfigurationError(f"{file}: token: secrets do not belong in settings; set VISIONCRAFT_TOKEN instead")
-    return {key: value for key, value in lowered.items() if key not in _NOT_SETTINGS}
+    return cast(dict[str, Any], _lower_keys(read))
+
+
+def _lay_over(weak: dict[str, Any], strong: Mapping[str, Any]) -> None:
+    """Tables key by key; every other value, a list too, takes the place of the weaker one."""
+    for key, value in strong.items():
+        if isinstance(value, dict) and isinstance(weak.get(key), dict):
+            _lay_over(weak[key], value)
+        else:
+            weak[key] = value
 
 
 def _lower_keys(value: object) -> object:

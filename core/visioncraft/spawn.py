@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from visioncraft.environment import SECRETS
 from visioncraft.openmp import with_patient_threads
 from visioncraft.settings import Settings
 from visioncraft.wire import PROTOCOL, Setup
 
-_SECRETS = frozenset({"VISIONCRAFT_TOKEN", "LEONARDO_API_KEY"})  # nothing that computes needs them
 _OWN = frozenset({"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"})  # of the server's interpreter, wrong for another
 
 
@@ -46,7 +46,7 @@ def birth(python: Path | None, theirs: socket.socket) -> Birth:
     descriptor = theirs.fileno()
     # -u: what a generator prints shows at once. -P: whatever lies in the current folder is no module of ours.
     command = [str(python or sys.executable), "-u", "-P", "-m", "visioncraft.worker", str(descriptor), str(os.getpid())]
-    unwanted = _SECRETS | _OWN if python else _SECRETS
+    unwanted = SECRETS | _OWN if python else SECRETS
     environment = {name: value for name, value in os.environ.items() if name not in unwanted}
     options = {"pass_fds": (descriptor,), "start_new_session": True, "env": with_patient_threads(environment)}
     return Birth(command, options)

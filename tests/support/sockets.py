@@ -59,7 +59,7 @@ def until_closed(client: socket.socket, said: bytes = b"") -> Answer:
         pass
     head, _, content = said.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
-    headers = dict(line.lower().split(": ", 1) for line in lines)
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
     return Answer(int(first.split(" ")[1]) if first else 0, headers, content)
 
 

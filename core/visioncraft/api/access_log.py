@@ -11,6 +11,7 @@ from typing import Any
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from visioncraft.api.links import local_path
 from visioncraft.logs import note_request
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ class _Asked:
     def tell(self) -> None:
         """The line. What is asked of `/health` has one only where something is wrong."""
         took = time.perf_counter() - self._began
-        quiet = self._scope["path"] in _QUIET and self._status < 400
+        quiet = local_path(self._scope) in _QUIET and self._status < 400
         facts: dict[str, Any] = {"status": self._status, "seconds": round(took, 4), "hung_up": self._left}
         log.log(
             logging.DEBUG if quiet else logging.INFO,

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import ipaddress
 import logging
-from urllib.parse import urlsplit
+import re
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from visioncraft.api.errors import error_response
+from visioncraft.api.links import local_path
 from visioncraft.api.origins import origin_pattern
 from visioncraft.errors import AuthenticationError, Forbidden, VisionCraftError
 from visioncraft.settings import ServerSettings
+from visioncraft.token import Token
 
 log = logging.getLogger(__name__)
 
@@ -29,10 +32,17 @@ DOCS_ASSETS = "/docs-assets"
 """Where the scripts and styles of `/docs` and `/redoc` are; open like the pages themselves."""
 
 
+_HOST = re.compile(r"(\[[0-9a-f:.]+(?:%[\w.~-]+)?\]|[\w.-]+)(?::\d{0,5})?", re.ASCII | re.IGNORECASE)
+"""Name or address, and port; nothing else that a URL may have before its path."""
+
+_ORIGIN_SCHEMES = {"ws": "http", "wss": "https"}
+
+
 class HostAndOriginGuard:
     """Refuses foreign Host headers (DNS rebinding) and foreign Origins (other sites' pages) with 403.
 
-    A Host that is an IP address always passes: rebinding needs a name. So does the server's own origin.
+    A Host that is an IP address always passes: rebinding needs a name. So does a request of HTTP/1.0 that has none,
+    which no browser sends, and the server's own origin.
     """
 
     def __init__(self, app: ASGIApp, server: ServerSettings) -> None:
@@ -44,25 +54,25 @@ class HostAndOriginGuard:
         """Pass on, or answer 403."""
         if scope["type"] in ("http", "websocket"):
             headers = Headers(scope=scope)
-            problem = self._problem(headers.getlist("host"), headers.get("origin"), scope.get("scheme", "http"))
+            problem = self._problem(headers.getlist("host"), headers.getlist("origin"), scope.get("scheme", "http"))
             if problem is not None:
                 await error_response(problem)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
-    def _problem(self, hosts: list[str], origin: str | None, scheme: str) -> VisionCraftError | None:
-        host = hosts[0] if len(hosts) == 1 else ""
-        if not self._is_ours(host):
+    def _problem(self, hosts: list[str], origins: list[str], scheme: str) -> VisionCraftError | None:
+        if len(hosts) > 1 or not all(map(self._is_ours, hosts)):
             return Forbidden("This server does not answer to that Host; add it to server.allowed_hosts")
-        if origin is None or origin == f"{scheme}://{host}" or self._origins.fullmatch(origin):
+        own = {f"{_ORIGIN_SCHEMES.get(scheme, scheme)}://{host}" for host in hosts}
+        if all(origin in own or self._origins.fullmatch(origin) for origin in origins):
             return None
         return Forbidden("Requests from that Origin are refused; add it to server.cors_origins")
 
     def _is_ours(self, host: str) -> bool:
-        try:
-            name = urlsplit(f"//{host}").hostname or ""
-        except ValueError:
+        found = _HOST.fullmatch(host)
+        if found is None:
             return False
+        name = found[1].lower().strip("[]")
         return "*" in self._hosts or name in self._hosts or _is_address(name)
 
 
@@ -71,24 +81,26 @@ class TokenGuard:
 
     Parameters
     ----------
-    token: The server's token; None lets everybody in, which `visioncraft serve` allows on a loopback address only.
+    token: The server's token. Where there is none everybody is let in, which `visioncraft serve` allows on a loopback
+        address only.
     """
 
-    def __init__(self, app: ASGIApp, token: str | None) -> None:
+    def __init__(self, app: ASGIApp, token: Token) -> None:
         self._app = app
-        self._token = token.encode() if token else None
+        self._token = token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, or answer 401."""
-        if self._token is None or scope["type"] not in ("http", "websocket") or _is_open(scope["path"]):
+        token = self._token.current() if scope["type"] in ("http", "websocket") else None
+        if token is None or _is_open(local_path(scope)):
             await self._app(scope, receive, send)
             return
         scheme, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token):
+        if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode()):
+            scope.setdefault("state", {})["token_mark"] = hashlib.sha256(token.encode()).hexdigest()[:8]
             await self._app(scope, receive, send)
-            return
-        error = AuthenticationError("This server needs its token: send Authorization: Bearer <token>")
-        await error_response(error)(scope, receive, send)
+        else:
+            await error_response(_unknown(given))(scope, receive, send)
 
 
 class CrashGuard:
@@ -134,8 +146,17 @@ class DocsPolicy:
                 MutableHeaders(scope=message)["Content-Security-Policy"] = _DOCS_POLICY
             await send(message)
 
-        ours = scope["type"] == "http" and scope["path"] in ("/docs", "/redoc")
+        ours = scope["type"] == "http" and local_path(scope) in ("/docs", "/redoc")
         await self._app(scope, receive, kept_here if ours else send)
+
+
+def _unknown(given: str) -> AuthenticationError:
+    """A token that is wrong reads otherwise than one that is missing."""
+    if given:
+        words = "That is not this server's token: send the one that it has now as Authorization: Bearer <token>"
+        return AuthenticationError(words, token="wrong")  # noqa: S106 - a word about it
+    words = "This server needs its token: send Authorization: Bearer <token>"
+    return AuthenticationError(words, token="missing")  # noqa: S106 - a word about it
 
 
 def _is_open(path: str) -> bool:

@@ -29,6 +29,8 @@ def serve(
     state = replace(state, safe_mode=state.safe_mode or safe_mode)
     configure_logging(state.verbose, server=True)
     signal.signal(signal.SIGTERM, _leave)
+    if not (sys.stdin and sys.stdin.isatty()):  # in a terminal it means that the terminal is gone, and ends the server
+        signal.signal(signal.SIGHUP, _stay)
     settings = _addressed(state.settings(), {"host": host, "port": port})
     log_as_set(settings, state.verbose)
     refuse_open_door(settings)
@@ -56,8 +58,8 @@ def refuse_open_door(settings: Settings) -> None:
     host = settings.server.host
     if settings.token is None and not _is_loopback(host):
         raise ConfigurationError(
-            f"{host or 'every address'} can be reached by others: set VISIONCRAFT_TOKEN to a secret of your own, "
-            "or serve on 127.0.0.1"
+            f"{host or 'every address'} can be reached by others: set VISIONCRAFT_TOKEN to a secret of your own "
+            "(openssl rand -hex 16), or VISIONCRAFT_TOKEN_FILE to a file of one, or serve on 127.0.0.1"
         )
 
 
@@ -78,3 +80,8 @@ def _addressed(settings: Settings, given: dict[str, Any]) -> Settings:
 def _leave(number: int, frame: FrameType | None) -> None:
     # uvicorn has shut down in order and sends itself the signal again; being asked to end is no failure.
     sys.exit(0)
+
+
+def _stay(number: int, frame: FrameType | None) -> None:
+    # SIGHUP asks a server to read its files again; `cli/server.py` does, once there is one.
+    pass

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import os
+import signal
 import socket
 import sys
 import threading
@@ -17,6 +18,7 @@ import uvicorn
 from visioncraft import __version__
 from visioncraft.app import create_app
 from visioncraft.client import url_for
+from visioncraft.environment import hide_secrets
 from visioncraft.errors import ConfigurationError
 from visioncraft.running import announced
 from visioncraft.runtime import Runtime
@@ -27,6 +29,7 @@ from visioncraft.serving.http import HTTPConnection
 from visioncraft.serving.memory import give_back_what_is_large
 from visioncraft.serving.websocket import WebSocketConnection
 from visioncraft.settings import Settings
+from visioncraft.token import Token
 
 log = logging.getLogger(__name__)
 
@@ -37,12 +40,14 @@ _GRACE_S = 5  # for answers on their way when the server is told to end
 
 def run(settings: Settings) -> None:
     """Serve until told to end. Raises `ConfigurationError` for a taken port and for settings that cannot be served."""
+    hide_secrets()
     give_back_what_is_large()
     with bound_socket(settings.server.host.strip("[]"), settings.server.port) as listener:
         try:
             runtime = Runtime(settings, durable=True)
+            app = create_app(settings, runtime)
             config = uvicorn.Config(
-                create_app(settings, runtime),
+                app,
                 log_config=None,
                 access_log=False,  # `api/access_log.py` says more
                 http=HTTPConnection,
@@ -53,7 +58,7 @@ def run(settings: Settings) -> None:
                 timeout_keep_alive=settings.server.keep_alive_s,
                 timeout_graceful_shutdown=_GRACE_S,
             )
-            _Server(config, runtime).run(sockets=[listener])
+            _Server(config, runtime, app.state.token).run(sockets=[listener])
         finally:
             ended = sys.exception()
             if not isinstance(ended, Exception):  # an error has to be shown first
@@ -102,9 +107,10 @@ def _leave_threads(status: int) -> None:
 class _Server(uvicorn.Server):
     """uvicorn that says in one line that it is ready, and leaves nobody waiting when it ends."""
 
-    def __init__(self, config: uvicorn.Config, runtime: Runtime) -> None:
+    def __init__(self, config: uvicorn.Config, runtime: Runtime, token: Token) -> None:
         super().__init__(config)
         self._runtime = runtime
+        self._token = token
         self._said = ExitStack()  # what others are told while this serves
         limits = runtime.settings.server
         self._connections = Connections(room_for_clients(limits.max_connections), limits)
@@ -118,6 +124,8 @@ class _Server(uvicorn.Server):
             await self._runtime.jobs.close()
             raise
         await super().startup([])
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_DFL:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._token.read_again)
         gc.freeze()  # what is loaded by now stays: looking for garbage in it would delay answers by milliseconds
         for listener in sockets or ():
             self.servers.append(Acceptor(listener, self._connection, self._connections))  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 
 from visioncraft.api.deps import RuntimeDep
+from visioncraft.api.links import link
 from visioncraft.api.openapi import binary, responses
 from visioncraft.api.schemas.gallery import Filters, GalleryAnswer, GalleryEntry, GalleryPage
 from visioncraft.api.streaming import base64_of, gathered, warnings_header
@@ -63,8 +64,8 @@ def entry(record: ImageRecord) -> GalleryEntry:
         favourite=record.marks.favourite,
         rating=record.marks.rating,
         notes=record.marks.notes,
-        url=f"/images/{record.id}",
-        thumbnail_url=f"/images/{record.id}/thumbnail",
+        url=link(f"/images/{record.id}"),
+        thumbnail_url=link(f"/images/{record.id}/thumbnail"),
     )
 
 

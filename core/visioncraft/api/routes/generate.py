@@ -124,10 +124,10 @@ async def _planned(model: ModelInfo, body: GenerateBody, runtime: Runtime) -> Pl
 
 
 def client_of(request: Request) -> str:
-    """Who asks: the address, and what tells tokens apart where one was sent, without showing it."""
+    """Who asks: the address, and what tells tokens apart where the server has one; nothing that is made up."""
     address = request.client.host if request.client else "unknown"
-    token = request.headers.get("authorization")
-    return f"{address}#{hashlib.sha256(token.encode()).hexdigest()[:8]}" if token else address
+    mark = getattr(request.state, "token_mark", None)  # set by `guard.TokenGuard`
+    return f"{address}#{mark}" if mark else address
 
 
 async def find_model(name: str | None, runtime: Runtime) -> ModelInfo:

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Header, Request, Response
 from pydantic import ValidationError
 
 from visioncraft.api.deps import RuntimeDep
+from visioncraft.api.links import link
 from visioncraft.api.openapi import binary, responses
 from visioncraft.api.routes.gallery import entry
 from visioncraft.api.routes.generate import submit
@@ -76,7 +77,7 @@ async def replay_image(image_id: str, request: Request, response: Response, runt
     """
     record = await asyncio.to_thread(_record_inside, runtime.registry.store, _checked(image_id))
     job = await submit(_body(record), request, runtime, None, warnings=record.left_out)
-    response.headers["Location"] = f"/jobs/{job.id}"
+    response.headers["Location"] = link(f"/jobs/{job.id}")
     return job_answer(job, runtime)
 
 

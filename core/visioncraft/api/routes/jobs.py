@@ -15,6 +15,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from visioncraft.api.deps import RuntimeDep
 from visioncraft.api.errors import envelope
 from visioncraft.api.forms import FormRoute
+from visioncraft.api.links import link
 from visioncraft.api.openapi import AS_A_FORM, responses
 from visioncraft.api.routes.gallery import entry
 from visioncraft.api.routes.generate import IdempotencyKey, submit
@@ -39,7 +40,7 @@ async def create_job(
 ) -> JobAnswer:
     """Queue a generation and answer at once; `Location` names the job. What is accepted outlives a crash."""
     job = await submit(body, request, runtime, idempotency_key)
-    response.headers["Location"] = f"/jobs/{job.id}"
+    response.headers["Location"] = link(f"/jobs/{job.id}")
     return job_answer(job, runtime)
 
 
