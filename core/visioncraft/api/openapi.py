@@ -17,6 +17,7 @@ _EXAMPLES: tuple[errors.VisionCraftError, ...] = (
     errors.Forbidden("Requests from that Origin are refused; add it to server.cors_origins"),
     errors.NotFound("No picture 'img_01kb0v7m3qj4x5n6p7r8s9t0ab'"),
     errors.ModelNotAvailable("invalid-model", ["stable-diffusion-1.5"]),
+    errors.RequestTimeout("The request's body did not come in time"),
     errors.JobCancelled(),
     errors.RateLimitExceeded("The queue is full: 32 jobs wait", retry_after=4.0),
     errors.VisionCraftError("The server failed on this request; its log has the reason"),
@@ -33,6 +34,7 @@ _TITLES = {
     403: "A foreign Host or Origin",
     404: "Resource or model not found",
     405: "The route does not take this method",
+    408: "The request did not come in time",
     409: "The job was cancelled",
     429: "Too many requests",
     500: "Server error",
@@ -40,7 +42,7 @@ _TITLES = {
     503: "Service temporarily unavailable, or not enough VRAM",
 }
 
-COMMON = (400, 401, 403, 405, 500, 503)
+COMMON = (400, 401, 403, 405, 408, 500, 503)
 """Statuses any route may answer."""
 
 
