@@ -110,3 +110,17 @@ def test_what_a_gallery_is_asked_wrongly_is_told_beside_what_it_shows(fake: Serv
     marked = fake.client.patch(f"/images/{shown}", json={"favorite": True, "rating": 3}).json()
     assert (marked["favourite"], marked["rating"]) == (False, 3) and "favourite" in marked["warnings"][0]
     assert "warnings" not in fake.client.patch(f"/images/{shown}", json={"favourite": True}).json()
+
+
+def test_every_other_question_tells_what_means_nothing_in_it(fake: Server) -> None:
+    shown = fake.draw("to be deleted", **SIZE).headers["x-image-id"]
+    answers = [
+        (fake.post("/load_model", {"model": "fake", "device": "cuda"}), "device"),
+        (fake.post("/images/delete", {"ids": [shown], "permanently": True}), "permanently"),
+        (fake.get("/jobs?limit=1&state=failed"), "status is"),
+    ]
+    for answer, said in answers:
+        assert answer.status_code == 200 and said in answer.json()["warnings"][0]
+    exact = {"/load_model": {"model": "fake"}, "/images/delete": {"ids": [shown]}}
+    assert all("warnings" not in fake.post(path, body).json() for path, body in exact.items())
+    assert "warnings" not in fake.get("/jobs?limit=1&status=succeeded").json()

@@ -13,6 +13,7 @@ from fastapi.responses import StreamingResponse
 from visioncraft.api.deps import RuntimeDep
 from visioncraft.api.links import link
 from visioncraft.api.openapi import binary, responses
+from visioncraft.api.schemas.fields import told
 from visioncraft.api.schemas.gallery import Filters, GalleryAnswer, GalleryEntry, GalleryPage
 from visioncraft.api.streaming import base64_of, gathered, warnings_header
 from visioncraft.contracts import ImageStore
@@ -78,9 +79,8 @@ def _written(store: ImageStore, page: GalleryPage, found: Page) -> Iterator[byte
         offset=page.offset,
         total_is_exact=found.exact,
         next_cursor=found.next_cursor,
+        **told(page),
     )
-    if told := page.warnings():
-        around.warnings = list(told)
     for number, record in enumerate(found.items):
         yield b"," if number else b'{"images":['
         shown = entry(record).model_dump_json(exclude_unset=True).encode()

@@ -17,7 +17,7 @@ from visioncraft.api.deps import RuntimeDep
 from visioncraft.api.drawn import accepted, answer
 from visioncraft.api.forms import FormRoute
 from visioncraft.api.openapi import AS_A_FORM, THE_PICTURE, responses
-from visioncraft.api.schemas.fields import NAME_PATTERN
+from visioncraft.api.schemas.fields import NAME_PATTERN, told
 from visioncraft.api.schemas.generation import GenerateAnswer, GenerateBody, LoadModelAnswer, LoadModelBody
 from visioncraft.api.sent_pictures import resolved
 from visioncraft.errors import InvalidRequest, ModelNotAvailable, ServiceUnavailable
@@ -67,7 +67,7 @@ async def generate(
         runtime.jobs.release(job)
 
 
-@router.post("/load_model", responses=responses(404, 429))
+@router.post("/load_model", response_model_exclude_unset=True, responses=responses(404, 429))
 async def load_model(body: LoadModelBody, runtime: RuntimeDep) -> LoadModelAnswer:
     """Load a model into memory, so that the first generation need not wait for it."""
     model = await find_model(body.model, runtime)
@@ -80,6 +80,7 @@ async def load_model(body: LoadModelBody, runtime: RuntimeDep) -> LoadModelAnswe
         model=model.id,
         vram_used=round(device.vram_used, 2) if device else 0.0,
         load_time=round(time.perf_counter() - began, 3),
+        **told(body),
     )
 
 

@@ -18,7 +18,8 @@ from visioncraft.api.openapi import binary, responses
 from visioncraft.api.routes.gallery import entry
 from visioncraft.api.routes.generate import submit
 from visioncraft.api.routes.jobs import job_answer
-from visioncraft.api.schemas.gallery import DeletedAnswer, GalleryEntry, MarksBody, SelectionBody
+from visioncraft.api.schemas.fields import told
+from visioncraft.api.schemas.gallery import DeletedAnswer, MarkedEntry, MarksBody, SelectionBody
 from visioncraft.api.schemas.generation import GenerateBody
 from visioncraft.api.schemas.jobs import JobAnswer
 from visioncraft.api.streaming import sent
@@ -58,14 +59,12 @@ async def delete_image(image_id: str, runtime: RuntimeDep) -> None:
 
 
 @router.patch("/images/{image_id}", response_model_exclude_unset=True, responses=responses(404))
-async def mark_image(image_id: str, body: MarksBody, runtime: RuntimeDep) -> GalleryEntry:
+async def mark_image(image_id: str, body: MarksBody, runtime: RuntimeDep) -> MarkedEntry:
     """Change a picture's tags, star, rating or notes. Its file stays as it is."""
     store = runtime.registry.store
     record = await asyncio.to_thread(store.get, _checked(image_id))
     shown = entry(await asyncio.to_thread(store.mark, image_id, body.changed(record.marks)))
-    if told := body.warnings():
-        shown.warnings = list(told)
-    return shown
+    return MarkedEntry(**shown.model_dump(exclude_unset=True), **told(body))
 
 
 @router.post("/images/{image_id}/replay", status_code=202, responses=responses(404, 429))
@@ -81,13 +80,14 @@ async def replay_image(image_id: str, request: Request, response: Response, runt
     return job_answer(job, runtime)
 
 
-@router.post("/images/delete", responses=responses())
+@router.post("/images/delete", response_model_exclude_unset=True, responses=responses())
 async def delete_images(body: SelectionBody, runtime: RuntimeDep) -> DeletedAnswer:
     """Remove several pictures for good."""
     ids = list(dict.fromkeys(body.ids))
     there = [image_id for image_id in ids if is_image_id(image_id)]
     deleted = list(await asyncio.to_thread(runtime.registry.store.delete_many, there))
-    return DeletedAnswer(deleted=deleted, not_found=[image_id for image_id in ids if image_id not in set(deleted)])
+    missing = [image_id for image_id in ids if image_id not in set(deleted)]
+    return DeletedAnswer(deleted=deleted, not_found=missing, **told(body))
 
 
 def _record_inside(store: ImageStore, image_id: str) -> ImageRecord:

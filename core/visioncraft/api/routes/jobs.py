@@ -20,10 +20,11 @@ from visioncraft.api.openapi import AS_A_FORM, responses
 from visioncraft.api.routes.gallery import entry
 from visioncraft.api.routes.generate import IdempotencyKey, submit
 from visioncraft.api.schemas.errors import JobError
+from visioncraft.api.schemas.fields import told
 from visioncraft.api.schemas.generation import GenerateBody, GenerationParameters
-from visioncraft.api.schemas.jobs import JobAnswer, JobEvent, JobList, JobSetAside, QueueAnswer
+from visioncraft.api.schemas.jobs import JobAnswer, JobEvent, JobList, JobsAsked, JobSetAside, QueueAnswer
 from visioncraft.jobs.events import Event
-from visioncraft.jobs.job import Job, JobState
+from visioncraft.jobs.job import Job
 from visioncraft.printing import without_folders
 from visioncraft.runtime import Runtime
 
@@ -45,17 +46,14 @@ async def create_job(
 
 
 @router.get("/jobs", response_model=JobList, responses=responses())
-async def list_jobs(
-    runtime: RuntimeDep,
-    limit: Annotated[int, Query(ge=1, le=500, description="At most so many, newest first")] = 50,
-    status: Annotated[JobState | None, Query(description="Only those in this state")] = None,
-) -> Response:
+async def list_jobs(runtime: RuntimeDep, asked: Annotated[JobsAsked, Query()]) -> Response:
     """The newest jobs, those that ended too until they are forgotten."""
-    jobs = [job_answer(job, runtime) for job in await runtime.jobs.latest(limit, status)]
-    gone = [JobSetAside(id=each.id, reason=each.reason) for each in await runtime.jobs.set_aside(limit)]
-    found = JobList(jobs=jobs, set_aside=gone)
+    jobs = [job_answer(job, runtime) for job in await runtime.jobs.latest(asked.limit, asked.status)]
+    gone = [JobSetAside(id=each.id, reason=each.reason) for each in await runtime.jobs.set_aside(asked.limit)]
+    found = JobList(jobs=jobs, set_aside=gone, **told(asked))
     # Written once, and not in the event loop: a model that is returned would be validated and walked over again there.
-    return Response(await asyncio.to_thread(found.model_dump_json), media_type="application/json")
+    text = await asyncio.to_thread(found.model_dump_json, exclude=None if found.warnings else {"warnings"})
+    return Response(text, media_type="application/json")
 
 
 async def _find(job_id: str, runtime: RuntimeDep) -> Job:

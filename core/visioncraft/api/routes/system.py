@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from visioncraft import __version__
 from visioncraft.api.deps import RuntimeDep
 from visioncraft.api.openapi import responses
+from visioncraft.api.schemas.fields import told
 from visioncraft.api.schemas.system import (
     ApiKeyAnswer,
     ApiKeyBody,
@@ -72,14 +73,14 @@ async def plugins(runtime: RuntimeDep) -> list[PluginAnswer]:
     ]
 
 
-@router.post("/api-key", responses=responses())
+@router.post("/api-key", response_model_exclude_unset=True, responses=responses())
 async def api_key(body: ApiKeyBody, runtime: RuntimeDep) -> ApiKeyAnswer:
     """Set or update the API key of a cloud service. It is kept in a file of mode 0600 and never shown again.
 
     A key that the service refuses is not kept; where the service cannot be asked, the key is.
     """
     shown, _ = await keep_key(runtime.plugins, runtime.keys, body.service, body.api_key)
-    return ApiKeyAnswer(message="API key updated successfully", service=body.service, key_preview=shown)
+    return ApiKeyAnswer(message="API key updated successfully", service=body.service, key_preview=shown, **told(body))
 
 
 def _local(model: ModelInfo) -> LocalModel:

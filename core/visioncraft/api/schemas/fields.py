@@ -86,3 +86,9 @@ class Asked(BaseModel):
             for number, each in enumerate(value if isinstance(value, list) else [value]):
                 if isinstance(each, Asked):
                     yield from each._told(f"{place}{name}.{number}." if isinstance(value, list) else f"{place}{name}.")
+
+
+def told(asked: Asked) -> dict[str, list[str]]:
+    """The field `warnings` of an answer that leaves out what is not set; nothing where there is nothing to say."""
+    sentences = asked.warnings()
+    return {"warnings": list(sentences)} if sentences else {}

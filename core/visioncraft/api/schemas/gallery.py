@@ -82,7 +82,12 @@ class GalleryEntry(BaseModel):
     url: str = Field(description="The PNG itself", examples=["/images/img_01kb0v7m3qj4x5n6p7r8s9t0ab"])
     thumbnail_url: str
     image_data: str | None = Field(None, description="Base64-encoded PNG; absent with image_data=false")
-    warnings: list[str] | None = Field(None, description="What of a PATCH means nothing here; else absent")
+
+
+class MarkedEntry(GalleryEntry):
+    """A stored picture whose marks were changed."""
+
+    warnings: list[str] | None = Field(None, description="What of the request means nothing here; else absent")
 
 
 class GalleryAnswer(BaseModel):
@@ -185,3 +190,4 @@ class DeletedAnswer(BaseModel):
 
     deleted: list[str]
     not_found: list[str]
+    warnings: list[str] | None = Field(None, description="What of the request means nothing here; else absent")

@@ -164,7 +164,7 @@ class GenerateAnswer(BaseModel):
     )
 
 
-class LoadModelBody(BaseModel):
+class LoadModelBody(Asked):
     """The model to load."""
 
     model: Text = Field(
@@ -183,3 +183,4 @@ class LoadModelAnswer(BaseModel):
     model: str = Field(examples=["stable-diffusion-1.5"])
     vram_used: float = Field(description="GB", examples=[4.2])
     load_time: float = Field(description="Seconds", examples=[8.5])
+    warnings: list[str] | None = Field(None, description="What of the request means nothing here; else absent")

@@ -51,6 +51,9 @@ OF_A_GALLERY: Mapping[str, str] = {
 }
 """The same for what `GET /gallery` is asked."""
 
+OF_JOBS: Mapping[str, str] = {"state": "status is", **dict.fromkeys(("n", "count", "per_page"), "limit is")}
+"""The same for `GET /jobs`."""
+
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _LONGEST_NAME = 64
 

@@ -8,8 +8,11 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from visioncraft.api.schemas.errors import JobError
+from visioncraft.api.schemas.fields import Asked
 from visioncraft.api.schemas.gallery import GalleryEntry
 from visioncraft.api.schemas.generation import GenerationParameters
+from visioncraft.api.schemas.hints import OF_JOBS
+from visioncraft.jobs.job import JobState
 
 
 class JobAnswer(BaseModel):
@@ -61,11 +64,21 @@ class JobSetAside(BaseModel):
     reason: str
 
 
+class JobsAsked(Asked):
+    """`GET /jobs`: which jobs, and how many."""
+
+    FOREIGN = OF_JOBS
+
+    limit: int = Field(50, ge=1, le=500, description="At most so many, newest first")
+    status: JobState | None = Field(None, description="Only those in this state")
+
+
 class JobList(BaseModel):
     """Jobs, newest first."""
 
     jobs: list[JobAnswer]
     set_aside: list[JobSetAside] = Field(description="Jobs that were lost to damage, the last that was noticed first")
+    warnings: list[str] | None = Field(None, description="What of the question means nothing here; else absent")
 
 
 class QueueAnswer(BaseModel):

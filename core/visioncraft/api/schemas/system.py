@@ -6,11 +6,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from visioncraft.api.schemas.fields import Text
+from visioncraft.api.schemas.fields import Asked, Text
 from visioncraft.keys import KEY_PATTERN, SERVICES
 
 
-class ApiKeyBody(BaseModel):
+class ApiKeyBody(Asked):
     """A cloud service's key."""
 
     service: Text = Field(
@@ -32,6 +32,7 @@ class ApiKeyAnswer(BaseModel):
     message: str = Field(examples=["API key updated successfully"])
     service: str = Field(examples=["leonardo-api"])
     key_preview: str = Field(examples=["************9721"])
+    warnings: list[str] | None = Field(None, description="What of the request means nothing here; else absent")
 
 
 class RootAnswer(BaseModel):
