@@ -196,3 +196,12 @@ def test_a_prediction_that_is_not_known_is_refused_with_the_setting_that_overrul
     assert not info.available
     assert "'flow'" in str(info.suggestion) and "prediction_type" in str(info.suggestion)
     assert called(generator_for(models={"ink": {"prediction_type": "epsilon"}}), "ink").available
+
+
+def test_of_two_tables_for_one_model_the_second_is_told(
+    generator_for: Make, models: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    written(models / "ink_wash.safetensors", WHOLE)
+    local = generator_for(models={"ink_wash": {"name": "First"}, "ink-wash": {"name": "Second"}})
+    assert called(local, "ink_wash").name == "First"
+    assert "models.ink-wash counts for nothing: that of ink_wash is for the same model" in caplog.text

@@ -134,6 +134,14 @@ def test_a_name_that_is_no_text_is_told_and_can_be_sent(generator_for: Make, mod
     assert all(str(field).encode() for field in (infos[0].name, infos[0].source, *infos[0].aliases))
 
 
+@pytest.mark.timeout(20)
+def test_a_reference_in_the_hub_cache_that_is_no_file_is_not_waited_for(generator_for: Make, tmp_path: Path) -> None:
+    refs = tmp_path / "hf" / "models--stable-diffusion-v1-5--stable-diffusion-v1-5" / "refs"
+    refs.mkdir(parents=True)
+    os.mkfifo(refs / "main")
+    assert not listed(generator_for())["stable-diffusion-1.5"].available
+
+
 def beside(folder: Path, *names: str) -> None:
     for part in ("", "unet", "vae", "text_encoder", "tokenizer", "scheduler"):
         for name in names:

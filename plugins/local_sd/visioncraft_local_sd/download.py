@@ -144,14 +144,12 @@ def weights_to_fetch(files: Iterable[str]) -> list[str]:
 
 def _one_precision(component: Sequence[PurePosixPath]) -> list[PurePosixPath]:
     """One set of weights with its shard index."""
-    plain, half = re.compile(r"(diffusion_pytorch_)?model"), re.compile(r"(diffusion_pytorch_)?model\.fp16")
-    for stem in (half, plain):
-        pattern = rf"{stem.pattern}(-\d+-of-\d+)?\.safetensors"
-        found = [path for path in component if re.fullmatch(pattern, path.name)]
+    for variant in (".fp16", "", ".bf16"):
+        stem, infix = "(diffusion_pytorch_)?model", re.escape(variant)
+        found = [path for path in component if re.fullmatch(rf"{stem}{infix}(-\d+-of-\d+)?\.safetensors", path.name)]
         if found:
-            index = re.compile(r"(diffusion_pytorch_)?model\.safetensors\.index(\.fp16)?\.json")
-            half_index = ".fp16." in found[0].name or ".fp16-" in found[0].name
-            return found + [p for p in component if index.fullmatch(p.name) and (".fp16." in p.name) == half_index]
+            index = rf"{stem}(\.safetensors\.index{infix}|{infix}\.safetensors\.index)\.json"
+            return found + [path for path in component if re.fullmatch(index, path.name)]
     return []
 
 

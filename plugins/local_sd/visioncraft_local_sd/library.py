@@ -20,6 +20,7 @@ from visioncraft import (
     canonical_id,
     find_below,
     named_files,
+    read_bounded,
     state_of,
 )
 
@@ -119,7 +120,7 @@ class Library:
             return None
         root = self.hf_cache / f"models--{repository.replace('/', '--')}"
         try:
-            commit = (root / "refs" / "main").read_text(encoding="ascii").strip()
+            commit = read_bounded(root / "refs" / "main", 1000).decode("ascii").strip()
         except (OSError, ValueError):
             return None
         snapshot = root / "snapshots" / commit
@@ -155,8 +156,13 @@ class Library:
     def _entries(self, models: list[ModelInfo]) -> Mapping[str, ModelEntry]:
         """What settings say of these models, by id."""
         known = ByName(models)
-        meant = ((known.get(name), entry) for name, entry in self._settings.models.items())
-        return {info.id: entry for info, entry in meant if info is not None}
+        names: dict[str, str] = {}
+        for name in self._settings.models:
+            info = known.get(name)
+            if info is not None and names.setdefault(info.id, name) != name:
+                table = f"plugins.config.local_sd.models.{name}"
+                self._warn_once(table, f"{table} counts for nothing: that of {names[info.id]} is for the same model")
+        return {model_id: self._settings.models[name] for model_id, name in names.items()}
 
     def _place(self, model: ModelInfo) -> Path | None:
         if model.source is None:
