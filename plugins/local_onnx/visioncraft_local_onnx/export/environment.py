@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from filelock import FileLock
-from visioncraft import Progress, ServiceUnavailable, StorageError
+from visioncraft import Progress, ServiceUnavailable, StorageError, with_patient_threads
 
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 _SECRETS = re.compile(r"VISIONCRAFT_|LEONARDO_API_KEY|HF_TOKEN|HUGGING_FACE_HUB_TOKEN")
@@ -81,8 +81,12 @@ def running(command: Sequence[str], environment: Mapping[str, str]) -> subproces
 
 
 def clean_environment() -> dict[str, str]:
-    """This process's environment without secrets, and without paths that would lead into the server's own packages."""
-    return {name: value for name, value in os.environ.items() if not _SECRETS.match(name) and name != "PYTHONPATH"}
+    """This process's environment without secrets, and without paths that would lead into the server's own packages.
+
+    What computes in it shares the machine: its threads sleep while they wait.
+    """
+    kept = {name: value for name, value in os.environ.items() if not _SECRETS.match(name) and name != "PYTHONPATH"}
+    return with_patient_threads(kept)
 
 
 class _Owned(subprocess.Popen[str]):

@@ -122,7 +122,9 @@ def checks(pipe: Any, target: Path) -> dict[str, tuple[float, float]]:
     found = {}
     for part, (inputs, ask) in _questions(pipe).items():
         say(stage=f"checking {part}")
-        session = onnxruntime.InferenceSession(str(target / part / "model.onnx"), providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            str(target / part / "model.onnx"), _sleeping_threads(), providers=["CPUExecutionProvider"]
+        )
         with torch.no_grad():
             wanted = ask().numpy()
         types = {entry.name: entry.type for entry in session.get_inputs()}
@@ -132,6 +134,13 @@ def checks(pipe: Any, target: Path) -> dict[str, tuple[float, float]]:
         (answer,) = session.run([first], fed)
         found[part] = (float(np.abs(answer.astype(np.float32) - wanted).max()), float(np.abs(wanted).max()))
     return found
+
+
+def _sleeping_threads() -> Any:
+    """Options under which threads sleep while they wait: this machine is shared."""
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
 
 
 def _as(kind: str, value: Any) -> Any:

@@ -10,5 +10,5 @@ from visioncraft_local_sd.compiling.jobs import Compiler, Job
 
 config = json.loads((Path(sys.argv[1]) / "unet" / "config.json").read_text("utf-8"))
 compiler = Compiler(Path(sys.argv[2]))
-compiler.submit(Job(config, "float32", {}, 1), print)
-compiler.wait(600)
+compiler.submit(Job(config, "float32", {}), print)
+compiler.wait()

@@ -13,14 +13,13 @@ from visioncraft_local_sd.compiling.calls import made, with_any_rows
 
 
 def compile_network(job: Mapping[str, Any], package: Path) -> None:
-    """Compile a denoiser for any number of rows. Memory is set aside for its weights, and not touched.
+    """Compile a denoiser for any number of rows and of threads. Memory is set aside for its weights, and not touched.
 
     Parameters
     ----------
     job: A `jobs.Job`, as a mapping.
     package: The file to write, which ends in `.pt2`; its metadata say from how many rows to how many it holds.
     """
-    torch.set_num_threads(job["threads"])
     unet = _without_weights(job["config"], getattr(torch, job["dtype"]))
     inputs = job["inputs"]
     with torch.no_grad():
@@ -32,6 +31,7 @@ def compile_network(job: Mapping[str, Any], package: Path) -> None:
         inductor_configs={
             "always_keep_tensor_constants": True,  # else the shortest weights are written into the code
             "aot_inductor.package_constants_in_so": False,
+            "cpp.dynamic_threads": True,  # as many as torch uses when it is called: see `engine.threads`
             "aot_inductor.metadata": {"first": str(first), "last": str(last)},
         },
     )

@@ -7,17 +7,21 @@ import json
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import IO, Any, cast
 
-from visioncraft import probe_device
+from visioncraft import probe_device, with_patient_threads
+
+from visioncraft_local_sd.compiling.child import MADE
 
 _COMMAND = [sys.executable, "-m", "visioncraft_local_sd.compiling.child"]
 _COMPILERS = {"darwin": "clang++", "win32": "cl"}  # as torch looks for them
@@ -33,13 +37,11 @@ class Job:
     config: The denoiser's configuration.
     dtype: Its precision, as torch names it.
     inputs: A call, as `calls.described` describes it.
-    threads: What the code computes with.
     """
 
     config: Mapping[str, Any]
     dtype: str
     inputs: Mapping[str, Any]
-    threads: int
 
     @property
     def name(self) -> str:
@@ -53,7 +55,7 @@ class Job:
 
 
 class Compiler:
-    """Compiles one job after another. Ends with the process that it is in, and so do its children.
+    """Compiles one job after another. What compiles ends with the process that this is in.
 
     Parameters
     ----------
@@ -63,7 +65,7 @@ class Compiler:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._turn, self._lock = threading.Lock(), threading.Lock()
-        self._input: IO[str] | None = None  # of the child
+        self._child: subprocess.Popen[str] | None = None
         self._closed = False
         self._threads: list[threading.Thread] = []
 
@@ -80,17 +82,17 @@ class Compiler:
         self._threads.append(thread)
         thread.start()
 
-    def wait(self, seconds: float | None = None) -> None:
-        """Until all that was submitted is done; at most so many seconds for each."""
+    def wait(self) -> None:
+        """Until all that was submitted is done."""
         for thread in self._threads:
-            thread.join(seconds)
+            thread.join()
 
     def close(self) -> None:
-        """Drop what is not done."""
+        """Drop what is not done: when this returns, nothing compiles any more."""
         with self._lock:
             self._closed = True
-            if self._input is not None:
-                self._input.close()  # which ends it
+            if self._child is not None:
+                _kill(self._child)
         for thread in self._threads:
             thread.join()
 
@@ -115,22 +117,57 @@ class Compiler:
         if shutil.which(compiler := os.environ.get("CXX", _COMPILERS.get(sys.platform, "g++"))) is None:
             raise RuntimeError(f"there is no {compiler}")
         _log.info("compiling the denoiser in the background")
+        with TemporaryDirectory(prefix="visioncraft-compile-", ignore_cleanup_errors=True) as work:
+            self._run(json.dumps({**asdict(job), "work": work}))
+            _put(Path(work) / MADE, package)
+        _log.info("compiled the denoiser: %s", package)
+
+    def _run(self, line: str) -> None:
+        """Let a child do what the line says. Raises `RuntimeError` with its last word."""
         with TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
-            with self._started(json.dumps({**asdict(job), "package": str(package)}), said) as child:
+            with self._started(line, said) as child:
                 code = child.wait()
+            with self._lock:
+                self._child = None
             said.seek(0)
             lines = said.read().strip().splitlines()
         if code:
             raise RuntimeError(lines[-1] if lines else f"exit status {code}")
-        _log.info("compiled the denoiser: %s", package)
 
     def _started(self, line: str, said: IO[str]) -> subprocess.Popen[str]:
         with self._lock:
             if self._closed:
                 raise RuntimeError("it is not wanted any more")
-            pipe = subprocess.PIPE
-            child = subprocess.Popen(_COMMAND, stdin=pipe, stdout=said, stderr=said, text=True)  # noqa: S603 - ours
-            self._input = cast(IO[str], child.stdin)
-            self._input.write(line + "\n")
-            self._input.flush()  # and stays open: the child ends with it
+            self._child = child = subprocess.Popen(  # noqa: S603 - ours
+                _COMMAND,
+                stdin=subprocess.PIPE,
+                stdout=said,
+                stderr=said,
+                text=True,
+                env=with_patient_threads(os.environ),
+                start_new_session=True,  # it and the compilers that it starts can be ended at once
+            )
+            pipe = cast(IO[str], child.stdin)
+            pipe.write(line + "\n")
+            pipe.flush()  # and stays open: the child ends with it
             return child
+
+
+def _kill(child: subprocess.Popen[str]) -> None:
+    """End a child and all that it started, whatever they are at."""
+    with suppress(ProcessLookupError):
+        if os.name == "posix":
+            os.killpg(child.pid, signal.SIGKILL)
+        else:
+            child.kill()
+
+
+def _put(made: Path, package: Path) -> None:
+    """Into its place, whole or not at all; only this user may write where code is loaded from."""
+    package.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    beside = package.with_name(f".{package.name}.{os.getpid()}")
+    try:
+        shutil.copyfile(made, beside)
+        beside.replace(package)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -97,9 +97,9 @@ class Network:
         """For how many kinds of calls there is compiled code."""
         return len(self._compiled)
 
-    def wait(self, seconds: float | None = None) -> None:
-        """Until nothing is being compiled; at most so long."""
-        self._compiler.wait(seconds)
+    def wait(self) -> None:
+        """Until nothing is being compiled."""
+        self._compiler.wait()
 
     def close(self) -> None:
         """Stop compiling."""
@@ -115,7 +115,7 @@ class Network:
         told = json.loads(self._unet.to_json_string())
         config = {name: value for name, value in told.items() if not name.startswith("_")}  # not where it was read
         dtype = str(self._unet.dtype).removeprefix("torch.")
-        return Job(config, dtype, json.loads(inputs), torch.get_num_threads())
+        return Job(config, dtype, json.loads(inputs))
 
     def _take(self, inputs: str, package: Path) -> None:
         call = torch._inductor.aoti_load_package(str(package))
