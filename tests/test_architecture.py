@@ -38,7 +38,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"registry"}),
     frozenset({"jobs"}),
     frozenset({"runtime"}),
-    frozenset({"status", "client"}),
+    frozenset({"status", "client", "warming"}),
     frozenset({"drawing"}),
     frozenset({"api"}),
     frozenset({"app", "serving"}),

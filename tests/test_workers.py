@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from itertools import count
 from pathlib import Path
+from threading import Event
 
 import psutil
 import pytest
@@ -108,6 +109,18 @@ def test_an_idle_worker_leaves_memory_and_comes_back_when_it_is_needed(tmp_path:
         psutil.wait_procs(gone, timeout=PATIENCE_S)
         assert not any(process.is_running() for process in gone)
         assert server.draw("second", **SIZE).status_code == 200
+
+
+def test_a_server_that_waits_starts_the_default_models_worker_by_itself(tmp_path: Path) -> None:
+    house = fake_house(tmp_path)
+    house.tables["workers"] = {"heartbeat_s": 0.05, "warm": "on"}
+    with served(house) as server:
+        wait = Event()
+        for _ in range(6000):
+            if "worker_pid" in server.get("/status").json()["system_info"]["backends"].get("fake_engine", {}):
+                break
+            wait.wait(0.01)
+        assert worker_of(server).ppid() == server.process.pid
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])

@@ -54,11 +54,10 @@ class Server(NamedTuple):
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
-    """Nothing of the user's settings or data."""
+    """Nothing of the user's settings or data, and nothing loaded ahead."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("VISIONCRAFT_")}
-    return (
-        kept | {"PYTHONPATH": str(folder / "site"), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)} | more
-    )
+    own = {"PYTHONPATH": str(folder / "site"), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
+    return {**kept, **own, "VISIONCRAFT_WORKERS__WARM": "off", **more}
 
 
 def install(folder: Path, name: str, source: str) -> None:

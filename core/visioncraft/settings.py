@@ -78,6 +78,7 @@ class WorkersSettings(PluginSettings):
     stall_limit_s: float = Field(600.0, gt=0)
     memory_limit_gb: float = Field(0.0, ge=0)
     idle_unload_s: float = Field(900.0, ge=0)
+    warm: Literal["auto", "on", "off"] = "auto"
 
 
 class PicturesSettings(PluginSettings):

@@ -30,6 +30,7 @@ from visioncraft.serving.memory import give_back_what_is_large
 from visioncraft.serving.websocket import WebSocketConnection
 from visioncraft.settings import Settings
 from visioncraft.token import Token
+from visioncraft.warming import Warmer
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +110,7 @@ class _Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, runtime: Runtime, token: Token) -> None:
         super().__init__(config)
-        self._runtime = runtime
+        self._runtime, self._warmer = runtime, Warmer(runtime)
         self._token = token
         self._said = ExitStack()  # what others are told while this serves
         limits = runtime.settings.server
@@ -133,6 +134,7 @@ class _Server(uvicorn.Server):
             url = url_of(sockets[0])
             self._said.enter_context(announced(self._runtime.settings.data_path, url))
             typer.echo(greeting(self._runtime, url), err=True)
+            self._warmer.start()
 
     async def on_tick(self, counter: int) -> bool:
         """Look at the connections once a second; whether to end."""
@@ -143,6 +145,7 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no more requests, cancel what is drawn so that those who wait for it get an answer, then end."""
         self._said.close()
+        self._warmer.stop()
         for server in self.servers:
             server.close()
         await self._runtime.jobs.close()

@@ -89,7 +89,7 @@ class WorkerProcess:
             worker._kill()
             raise
         worker._tasks = [asyncio.create_task(worker._listen()), asyncio.create_task(worker._watch())]
-        log.info("worker %d of '%s' has started", process.pid, generator)
+        log.info("%s draws in a process of its own (worker %d), which has started", generator, process.pid)
         return worker
 
     async def call(self, task: Run | Load, progress: Progress) -> Any:
@@ -116,7 +116,7 @@ class WorkerProcess:
             self._send(Stop())
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._process.wait(), _END_LIMIT_S)
-        self._lose("was ended")
+        self._lose("was ended", logging.DEBUG)
         await self._process.wait()
 
     async def _greet(self, plugin: str, generator: str, settings: Settings) -> None:
@@ -168,7 +168,7 @@ class WorkerProcess:
             if trouble := self._trouble():
                 self._lose(trouble)
             elif not self._calls and 0 < self._limits.idle_unload_s < self._loop.time() - self._moved_at:
-                log.info("worker %d of '%s' is idle and leaves memory", self._process.pid, self._name)
+                log.info("worker %d of '%s' had nothing to do and leaves memory", self._process.pid, self._name)
                 self.usable = False
                 self._send(Stop())
 
@@ -194,14 +194,14 @@ class WorkerProcess:
         hint = ", as the system does when memory runs out" if code == -signal.SIGKILL else ""
         return obituary(code) + hint
 
-    def _lose(self, reason: str) -> None:
+    def _lose(self, reason: str, level: int = logging.WARNING) -> None:
         self.usable = False
         self._kill()
         for call in self._calls.values():
             if not call.answer.done():
                 call.answer.set_exception(WorkerLost(f"the worker of '{self._name}' {reason}"))
         if self._calls:
-            log.warning("worker %d of '%s' %s", self._process.pid, self._name, reason)
+            log.log(level, "worker %d of '%s' %s", self._process.pid, self._name, reason)
 
     def _kill(self) -> None:
         self.usable = False

@@ -61,8 +61,9 @@ class House:
         return self.folder / "site"
 
     def settings(self) -> Path:
-        """Write the settings file."""
-        lines = [line for name, table in sorted(self.tables.items()) for line in _toml(name, table)]
+        """Write the settings file. Nothing is loaded ahead of requests unless the tables say so."""
+        tables = {**self.tables, "workers": {"warm": "off", **self.tables.get("workers", {})}}
+        lines = [line for name, table in sorted(tables.items()) for line in _toml(name, table)]
         path = self.folder / "settings.toml"
         path.write_text("\n".join(lines) + "\n", "utf-8")
         return path
