@@ -68,6 +68,7 @@ def test_the_facts_say_what_drew(onnx: LocalOnnx, ask: Ask, recorder: Any) -> No
     assert str(facts.pop("engine")).startswith("onnxruntime 1.")
     assert facts == {"sampler": "ddim", "dtype": "fp32", "provider": "cpu"}
     assert onnx.status().facts["provider"] == "cpu"
+    assert onnx.status().facts["threads"] == 1
 
 
 def test_a_seed_is_one_picture_and_another_seed_another(onnx: LocalOnnx, ask: Ask, recorder: Any) -> None:

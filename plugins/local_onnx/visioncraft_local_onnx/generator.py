@@ -62,6 +62,7 @@ class LocalOnnx(Generator):
         self._optimised = data_path / "onnx-optimised" if settings.keep_optimised else None
         self._shelf: Shelf[OnnxModel] = Shelf()
         self._provider: str | None = None
+        self._threads = 0
 
     def models(self) -> Sequence[ModelInfo]:
         """The models in the folder of models, and those that settings name."""
@@ -87,7 +88,7 @@ class LocalOnnx(Generator):
             name=self.name,
             loaded_models=self._shelf.ids(),
             device=probe_device(cpu_only=self._provider not in _ON_A_GPU),
-            facts=facts | ({"provider": self._provider} if self._provider else {}),
+            facts=facts | ({"provider": self._provider, "threads": self._threads} if self._provider else {}),
         )
 
     def export(self, model: ModelInfo, precision: str, progress: Progress) -> ExportedModel:
@@ -165,11 +166,12 @@ class LocalOnnx(Generator):
 
         settings = self._settings
         providers = choose_providers(settings.providers)
-        _log.info("loading %s with %s", model.id, ", ".join(providers))
+        _log.info("loading %s, once: it stays in memory for further pictures", model.id)
         every = settings.preview_every if settings.preview == "linear" else 0
         runtime = Runtime(providers, settings.threads, self._optimised, settings.openvino_precision)
         loaded = OnnxModel(folder, runtime, every)
-        self._provider = loaded.provider
+        self._provider, self._threads = loaded.provider, runtime.cores
+        _log.info("loaded %s: on %s with %d threads", model.id, loaded.provider, runtime.cores)
         return loaded
 
     def _make_room_for_weights(self, folder: OnnxFolder) -> None:

@@ -118,18 +118,19 @@ class Runtime:
         """OpenVINO's own settings (https://docs.openvino.ai, CPU device); ONNX Runtime's do not reach its threads."""
         config = {
             "INFERENCE_PRECISION_HINT": precision,
-            "INFERENCE_NUM_THREADS": str(self._cores),
+            "INFERENCE_NUM_THREADS": str(self.cores),
             "ENABLE_CPU_PINNING": "NO",  # pictures drawn at once would be pinned to the same cores
         }
         return {"device_type": "CPU", "load_config": json.dumps({"CPU": config})}
 
     @property
-    def _cores(self) -> int:
+    def cores(self) -> int:
+        """How many threads compute one graph."""
         return self.threads or usable_cores()
 
     def _options(self) -> Any:
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self._cores
+        options.intra_op_num_threads = self.cores
         options.log_severity_level = 4  # errors come as exceptions, and are told once
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +13,7 @@ from together import held, until_waiting
 from visioncraft import GenerationFailed
 from visioncraft_local_sd.engine import engine as engine_module
 from visioncraft_local_sd.engine.engine import Engine, Work
+from visioncraft_local_sd.engine.threads import Threads
 
 
 @dataclass
@@ -151,6 +152,57 @@ def test_one_that_lingers_ends_when_nothing_came_for_long(monkeypatch: pytest.Mo
     thread.join(10)
     assert not thread.is_alive()
     assert engine.call(threading.current_thread) is not thread
+
+
+def test_each_call_is_made_with_the_number_of_threads_that_its_time_shall_tell_of() -> None:
+    import torch
+
+    class Tried(Threads):
+        def of(self, kind: Hashable) -> int:
+            return 2
+
+        def took(self, kind: Hashable, seconds: float) -> None:
+            told.append(kind)
+
+    class Asking(Counted):
+        def together(self, calls: Sequence[Counted]) -> Sequence[str]:
+            used.append(torch.get_num_threads())
+            return super().together(calls)
+
+    before, used, told = torch.get_num_threads(), list[int](), list[Hashable]()
+    engine = Engine()
+    engine.threads = Tried(1)
+
+    def work() -> Work[int]:
+        yield Asking("x", "a", [], weight=2)
+        return torch.get_num_threads()
+
+    try:
+        assert engine.run(work()) == 1, "whatever is no shared call has the number that was found"
+        assert (used, told) == ([2], [("a", 2)])
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("environment", "chosen"), [({}, True), ({"OMP_NUM_THREADS": "2"}, False)])
+def test_a_number_that_the_environment_names_is_not_changed(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], chosen: bool
+) -> None:
+    import torch
+
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    before, engine = torch.get_num_threads(), Engine()
+    torch.set_num_threads(2)
+    try:
+        engine.call(lambda: None)
+        assert engine.threads is not None
+        for _ in range(20):
+            engine.threads.took("a", 5.0 if engine.threads.of("a") == 2 else 1.0)
+        assert engine.threads_in_use() == {"threads": 1 if chosen else 2, "most_threads": 2}
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_torch_computes_with_as_many_threads_as_settings_say() -> None:

@@ -36,6 +36,8 @@ def test_mini_draws_in_the_precision_that_the_processor_has_and_says_which(
     facts = local.run(ask(WEIGHTS, **SMALL), watcher).facts
     assert facts["dtype"] == ("bf16" if has_bf16() else "fp32")
     assert watcher.stages[-3:] == ["loading", "encoding prompt", "decoding"]
+    told = local.status().facts
+    assert 1 <= told["threads"] <= told["most_threads"]
 
 
 @pytest.mark.parametrize("sampler", ["euler", "euler_a", "dpm++_2m_karras", "unipc", "lms", "heun", "ddim"])

@@ -1,7 +1,7 @@
 """`python -m visioncraft_local_sd.compiling.child`: compiles what one line of JSON on its input describes.
 
-It gives way to whatever else runs, and ends, with the compilers that it started, when its input does: whoever started
-it is gone then. One that is only not wanted any more is killed (`jobs.Compiler.close`).
+It gives way to whatever else runs as far as it is told, and ends, with the compilers that it started, when its input
+does: whoever started it is gone then. One that is only not wanted any more is killed (`jobs.Compiler.close`).
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ def main() -> None:
     """Read the job, and do it in its folder."""
     job = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_the_input, args=(job["work"],), daemon=True).start()
-    psutil.Process().nice(10 if os.name == "posix" else psutil.IDLE_PRIORITY_CLASS)
+    if job["nice"]:
+        psutil.Process().nice(job["nice"] if os.name == "posix" else psutil.IDLE_PRIORITY_CLASS)
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = job["work"]
     from visioncraft_local_sd.compiling.export import compile_network  # seconds, in which it can be ended
 

@@ -60,10 +60,11 @@ class Compiler:
     Parameters
     ----------
     folder: Of packages; those that are there are used.
+    nice: How much what compiles gives way to other processes: 0 not at all, 19 the most.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, nice: int = 10) -> None:
+        self._folder, self._nice = folder, nice
         self._turn, self._lock = threading.Lock(), threading.Lock()
         self._child: subprocess.Popen[str] | None = None
         self._closed = False
@@ -118,7 +119,7 @@ class Compiler:
             raise RuntimeError(f"there is no {compiler}")
         _log.info("compiling the denoiser in the background")
         with TemporaryDirectory(prefix="visioncraft-compile-", ignore_cleanup_errors=True) as work:
-            self._run(json.dumps({**asdict(job), "work": work}))
+            self._run(json.dumps({**asdict(job), "work": work, "nice": self._nice}))
             _put(Path(work) / MADE, package)
         _log.info("compiled the denoiser: %s", package)
 
