@@ -124,6 +124,16 @@ def test_previews_can_be_off(generator_for: Callable[..., LocalOnnx], ask: Ask, 
     assert progress.previews == []
 
 
+def test_what_is_not_in_the_picture_is_told(onnx: LocalOnnx, ask: Ask, recorder: Any) -> None:
+    def told(**asked: Any) -> str:
+        return " ".join(onnx.run(ask(num_inference_steps=1, **asked), recorder()).warnings)
+
+    assert "negative prompt says nothing" in told(negative_prompt="blue", guidance_scale=1.0)
+    assert "the end of the prompt was left out" in told(prompt="apple " * 100, guidance_scale=1.0)
+    assert "the end of the negative prompt" in told(negative_prompt="pear " * 100, guidance_scale=4.0)
+    assert told(negative_prompt="blue", guidance_scale=4.0) == ""
+
+
 def test_a_preview_that_fails_is_left_out_and_the_picture_is_drawn(caplog: pytest.LogCaptureFixture) -> None:
     previewer = Previewer(1, lambda latents: np.full((1, 3, 128, 128), np.nan, np.float32))
     assert [previewer.at(step, 3, np.ones((1, 4, 8, 8), np.float32)) for step in (1, 2)] == [None, None]

@@ -57,6 +57,18 @@ class PromptEncoder:
         index = folder.path / "model_index.json"
         self._zeros_for_empty = not index.is_file() or read_json(index).get("force_zeros_for_empty_prompt", True)
 
+    def untold(self, request: GenerationRequest) -> list[str]:
+        """What of a request the denoiser is not told, a sentence each."""
+        told = []
+        guided = request.guidance_scale > 1 and "timestep_cond" not in self._unet.inputs
+        if request.negative_prompt.strip() and not guided:
+            told.append("the negative prompt says nothing here: guidance is off at 1 and below")
+        texts = {"prompt": request.prompt, "negative prompt": request.negative_prompt if guided else ""}
+        for name, text in texts.items():
+            if any(tokenizer.cuts(text) for tokenizer in self._tokenizers.values()):
+                told.append(f"the end of the {name} was left out: ONNX Runtime reads 77 tokens, local_sd reads all")
+        return told
+
     def encode(self, request: GenerationRequest) -> Conditioning:
         """Both prompts; without guidance only the one that is asked for."""
         # A consistency model that was distilled with guidance is told the scale instead.

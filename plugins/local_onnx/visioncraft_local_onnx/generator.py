@@ -145,7 +145,9 @@ class LocalOnnx(Generator):
             "provider": loaded.provider,
         }
         height, width = pixels.shape[:2]
-        return GeneratedImage(encode_png(pixels), width, height, request.seed, facts=facts)
+        return GeneratedImage(
+            encode_png(pixels), width, height, request.seed, facts=facts, warnings=loaded.untold(request)
+        )
 
     def _held(self, model: ModelInfo, progress: Progress) -> AbstractContextManager[OnnxModel]:
         return self._shelf.hold(model.id, lambda: self._load(model, progress), self._library.state(model))

@@ -17,7 +17,7 @@ from visioncraft_local_onnx.folder import ModelRefused, OnnxFolder
 from visioncraft_local_onnx.noise import Noise
 from visioncraft_local_onnx.preview import Previewer
 from visioncraft_local_onnx.sampling.base import Sampler
-from visioncraft_local_onnx.sampling.names import build_sampler, own_sampler
+from visioncraft_local_onnx.sampling.names import build_sampler, is_known, own_sampler
 from visioncraft_local_onnx.sampling.schedule import read_schedule
 from visioncraft_local_onnx.sessions import Runtime, Session
 
@@ -66,6 +66,13 @@ class OnnxModel:
         """What the denoiser computes in."""
         plain = "fp16" if self._unet.inputs["sample"] == "tensor(float16)" else "fp32"
         return self._unet.precision or self.folder.precision or plain
+
+    def untold(self, request: GenerationRequest) -> tuple[str, ...]:
+        """What of a request or of the model is not in a picture, a sentence each."""
+        own, told = str(self.folder.scheduler.get("_class_name")), self._encoder.untold(request)
+        if request.sampler is None and not is_known(self.folder.scheduler):
+            told.append(f"{own_sampler(self.folder.scheduler)} drew it: the model's own sampler, {own}, is not here")
+        return tuple(told)
 
     def close(self) -> None:
         """Give the memory back."""

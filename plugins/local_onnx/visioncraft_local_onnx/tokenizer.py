@@ -42,6 +42,10 @@ class PromptTokenizer:
         encoded = self._tokenizer.encode_batch([_well_formed(text) for text in texts])
         return np.array([entry.ids for entry in encoded], dtype=np.int64)
 
+    def cuts(self, text: str) -> bool:
+        """Whether a text is too long."""
+        return bool(self._tokenizer.encode(_well_formed(text)).overflowing)
+
 
 def _open(folder: Path) -> Tokenizer:
     whole = folder / "tokenizer.json"

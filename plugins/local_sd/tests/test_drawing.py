@@ -189,6 +189,14 @@ def test_weights_that_are_nowhere_are_reported_with_the_models_that_can_draw(
     assert "does not exist" in str(caught.value.details["suggestion"])
 
 
+@pytest.mark.parametrize(("guidance", "told"), [(1.0, 1), (0.0, 1), (5.0, 0)])
+def test_a_negative_prompt_that_says_nothing_is_told(
+    local: LocalSD, sd1: Path, ask: Ask, recorder: Any, guidance: float, told: int
+) -> None:
+    image = local.run(ask(sd1, negative_prompt="blue", guidance_scale=guidance, num_inference_steps=1), recorder())
+    assert len([each for each in image.warnings if "negative prompt says nothing" in each]) == told
+
+
 @pytest.mark.parametrize("preview", ["linear", "off"])
 def test_denoiser_numbers_beyond_the_precision_are_named_and_not_drawn_black(
     generator_for: Make, sd1: Path, ask: Ask, recorder: Any, preview: str

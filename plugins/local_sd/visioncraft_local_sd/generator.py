@@ -161,7 +161,7 @@ class LocalSD(Generator):
             seed=request.seed,
             vram_used=peak_gb(loaded.device),
             facts=facts,
-            warnings=(EMULATED,) if self._lacks_bf16(loaded.device) else (),
+            warnings=(*((EMULATED,) if self._lacks_bf16(loaded.device) else ()), *loaded.untold(request)),
         )
 
     def _held(self, model: ModelInfo, progress: Progress) -> AbstractContextManager[LoadedModel]:

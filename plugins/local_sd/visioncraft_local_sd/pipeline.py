@@ -92,6 +92,12 @@ class LoadedModel:
         unet, vae = _NAMES[self._dtype], _NAMES[self.pipe.vae.dtype]
         return unet if unet == vae else f"{unet} (vae {vae})"
 
+    def untold(self, request: GenerationRequest) -> tuple[str, ...]:
+        """What of a request says nothing to this model, a sentence each."""
+        if not request.negative_prompt.strip() or self._encoder.guided(request):
+            return ()
+        return ("the negative prompt says nothing here: guidance is off at 1 and below, and in some distilled models",)
+
     def spare(self) -> None:
         """Give back the device memory that only makes it faster."""
         if isinstance(self._network, Graphs) and self._network.recorded:

@@ -55,6 +55,11 @@ def check_sampler(name: str) -> str:
     raise InvalidRequest(f"Unknown sampler '{name[:60]}'", field="sampler", issue=f"unknown sampler; {hint}")
 
 
+def is_known(config: Mapping[str, Any]) -> bool:
+    """Whether the sampler of a model's `scheduler_config.json` is here."""
+    return str(config.get("_class_name")) in _CLASSES
+
+
 def own_sampler(config: Mapping[str, Any]) -> str:
     """The sampler of a model's `scheduler_config.json`; `dpm++_2m` stands in for one that is not here."""
     name = _CLASSES.get(str(config.get("_class_name")), "dpm++_2m")

@@ -52,13 +52,17 @@ class TextEncoder:
 
     def encode(self, request: GenerationRequest) -> tuple[Conditioning, ...]:
         """The branches of a request: the negative one first where guidance is on, as it is above 1."""
-        guided = request.guidance_scale > 1 and not self._distilled
+        guided = self.guided(request)
         branches = self._remembered(request, guided)
         whole = branches[0].pooled
         if whole is None:
             return branches
         sizes = self._sizes(request.width, request.height, whole)
         return tuple(replace(branch, sizes=sizes) for branch in branches)
+
+    def guided(self, request: GenerationRequest) -> bool:
+        """Whether there is a branch for the negative prompt: a model distilled with guidance is told its scale."""
+        return request.guidance_scale > 1 and not self._distilled
 
     def _remembered(self, request: GenerationRequest, guided: bool) -> tuple[Conditioning, ...]:
         negative = request.negative_prompt if guided else ""
