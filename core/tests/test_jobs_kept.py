@@ -164,3 +164,18 @@ def test_warnings_that_are_no_sentences_fail_the_job_and_name_the_generator(told
     with pytest.raises(GenerationFailed, match="'mine' answered warnings"):
         checked(GeneratedImage(b"", 8, 8, 1, warnings=told), "mine")
     assert len(checked(GeneratedImage(b"", 8, 8, 1, warnings=("x" * 1000,) * 100), "mine").warnings) == 32
+
+
+def test_a_waiting_job_is_listed_from_memory_without_the_pictures_in_its_row(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with running(Coroutine(), tmp_path) as runtime:
+            ended = await submit(runtime, "ended")
+            await ended.wait()
+            await runtime.jobs.pause()
+            waiting = await submit(runtime, "waits")
+            with sqlite3.connect(tmp_path / "jobs.sqlite3") as file:  # whoever read this row would set it aside
+                file.execute("UPDATE jobs SET request = x'00' WHERE id = ?", [waiting.id])
+            assert [job.id for job in await runtime.jobs.latest(5)] == [waiting.id, ended.id]
+            assert (await runtime.jobs.latest(1))[0] is waiting
+
+    play(scene)

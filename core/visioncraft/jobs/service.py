@@ -128,8 +128,7 @@ class JobService:
     async def latest(self, limit: int, state: JobState | None = None) -> list[Job]:
         """The newest jobs, newest first."""
         live = dict(self._desk.live)  # of now: a job that ends meanwhile leaves it, and its row may be older than that
-        found = [live.get(job.id, job) for job in await self._ledger.latest(limit, state)]
-        return [job for job in found if state in (None, job.state)]
+        return [job for job in await self._ledger.latest(limit, state, live) if state in (None, job.state)]
 
     async def set_aside(self, limit: int) -> list[SetAside]:
         """Jobs that the ledger cannot tell of any more, of those that were noticed no longer ago than ended ones."""
