@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sys
 
@@ -22,18 +21,23 @@ def secret(name: str) -> str | None:
 def hide_secrets() -> None:
     """Take the secrets out of the environment, also out of the memory that `/proc/<pid>/environ` shows.
 
-    Processes that are started from now on do not inherit them, and on Linux only root may look into this one.
+    Processes that are started from now on do not inherit them, and on Linux only root may look into this one then.
     """
-    for name in SECRETS & os.environ.keys():
+    found = SECRETS & os.environ.keys()
+    for name in found:
         _hidden[name] = os.environ[name]
         _overwrite(name)
         del os.environ[name]
-    if sys.platform == "linux":
+    if found and sys.platform == "linux":
+        import ctypes
+
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0)
 
 
 def _overwrite(name: str) -> None:
     """Fill a variable's value with zeros where it lies: to unset it only takes it off the list."""
+    import ctypes
+
     getenv = ctypes.CDLL(None).getenv
     getenv.restype = ctypes.c_void_p
     address = getenv(os.fsencode(name))

@@ -18,7 +18,6 @@ import uvicorn
 from visioncraft import __version__
 from visioncraft.app import create_app
 from visioncraft.client import url_for
-from visioncraft.environment import hide_secrets
 from visioncraft.errors import ConfigurationError
 from visioncraft.running import announced
 from visioncraft.runtime import Runtime
@@ -41,7 +40,6 @@ _GRACE_S = 5  # for answers on their way when the server is told to end
 
 def run(settings: Settings) -> None:
     """Serve until told to end. Raises `ConfigurationError` for a taken port and for settings that cannot be served."""
-    hide_secrets()
     give_back_what_is_large()
     with bound_socket(settings.server.host.strip("[]"), settings.server.port) as listener:
         try:
