@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import inspect
 import os
+import re
 import subprocess
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,19 @@ def test_the_tutorial_runs_from_nothing_to_wheels_that_can_be_published(desk: Pa
     assert sorted(file.suffix for file in (plugin / "dist").iterdir()) == [".gz", ".whl"]
     assert "aurora keeps the contract" in done.stdout
     assert "safe mode" in done.stdout, "the last block shows the plugin left out"
+
+
+def test_every_tool_that_the_tutorial_runs_was_installed_by_an_earlier_line_of_it() -> None:
+    """The environment of these tests has them all; a newcomer's has none."""
+    extra = [each for each in metadata.requires("visioncraft") or () if "extra == " in each and "testing" in each]
+    brought = {re.split(r"[^\w-]", each)[0] for each in extra}
+    there: set[str] = set()
+    for line in "\n".join(SHELL).splitlines():
+        if " pip install " in line:
+            there |= {*line.split(), *(brought if "[testing]" in line else ())}
+        elif tool := re.match(r"python -m (\w+)", line):
+            assert tool[1] in there, line
+    assert {"pytest", "build", "twine"} <= there
 
 
 def test_the_tree_that_the_page_shows_is_the_tree_that_is_written(tmp_path: Path, desk: Path) -> None:

@@ -46,6 +46,9 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
         source = NEEDS.format(name=f"engine_{version}", version=version)
         needs = [f"disputed=={version}.*", "numpy", "visioncraft>=1.0,<2"]
         write_wheel(folder, f"visioncraft-engine-{version}", "0.1", source, needs, plugin=f"engine_{version}")
+    write_wheel(folder, "tomlkit", "0.12.5", "")
+    needs = ["tomlkit==0.12.5", "visioncraft>=1.0,<2"]
+    write_wheel(folder, "visioncraft-stubborn", "0.1", "", needs, plugin="stubborn")
     write_wheel(folder, "visioncraft-hollow", "0.1", "", ["visioncraft"])
     write_wheel(folder, "visioncraft-impossible", "0.1", "", ["visioncraft>=2"], plugin="impossible")
     return folder
@@ -108,7 +111,7 @@ def test_an_environment_of_its_own_lets_two_that_clash_serve_together_until_one_
     before = own(house).read_text("utf-8")
     assert house.command("plugins", "install", "--yes", "visioncraft-engine-1").returncode == 0
     done = house.command("plugins", "install", "--yes", "--isolated", "visioncraft-engine-2")
-    assert done.returncode == 0, said(done)
+    assert done.returncode == 0 and "ERROR" not in said(done), said(done)
     assert config(house) == {"engine_2": {"python": ".venvs/visioncraft-engine-2/bin/python"}}
     with served(house, tomllib.loads(own(house).read_text("utf-8"))["server"]["port"]) as server:
         drawn = {name: server.draw("anything", model=name, **SMALL).json() for name in ("engine_1", "engine_2")}
@@ -121,8 +124,19 @@ def test_an_environment_of_its_own_lets_two_that_clash_serve_together_until_one_
     assert twice.returncode == 1 and "is there already" in said(twice)
     removed = house.command("plugins", "remove", "--yes", "engine_2")
     assert removed.returncode == 0, said(removed)
-    assert own(house).read_text("utf-8").strip() == before.strip()
+    assert own(house).read_text("utf-8") == before
     assert list((house.folder / ".venvs").iterdir()) == []
+
+
+@pytest.mark.parametrize("apart", [[], ["--isolated"]], ids=["here", "apart"])
+def test_requirements_that_no_environment_meets_are_named_and_none_is_offered(house: House, apart: list[str]) -> None:
+    done = house.command("plugins", "install", "--yes", *apart, "visioncraft-stubborn")
+    assert done.returncode == 1
+    assert "visioncraft-stubborn 0.1 depends on tomlkit==0.12.5; visioncraft 1." in said(done)
+    assert "depends on tomlkit>=" in said(done) and "one of its own (--isolated) with the same core neither" in said(
+        done
+    )
+    assert "ResolutionImpossible" not in said(done) and "plugins install --isolated" not in said(done)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +163,10 @@ def test_remove_uninstalls_what_nothing_needs_and_refuses_what_settings_select(h
     refused = house.command("plugins", "remove", "--yes", "engine_1")
     assert refused.returncode == 1 and "generation.backends selects 'engine_1'" in said(refused)
     house.env = {**house.env, "VISIONCRAFT_GENERATION__BACKENDS": "[]"}
-    assert house.command("plugins", "remove", "--yes", "engine_1").returncode == 0
+    removed = house.command("plugins", "remove", "--yes", "engine_1")
+    assert removed.returncode == 0 and "To have it back: visioncraft plugins install visioncraft-engine-1" in said(
+        removed
+    )
     assert installed(house) == {"memory"}
 
 

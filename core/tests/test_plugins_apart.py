@@ -50,7 +50,7 @@ HOSTILE = {
 
 
 def house_of(folder: Path, **plugins: str) -> House:
-    house = House(folder, {"plugins": {"enabled": list(plugins), "import_timeout_s": 5.0}})
+    house = House(folder, {"plugins": {"enabled": list(plugins), "import_timeout_s": 6.0}})
     for name, source in plugins.items():
         house.install(f"vc-{name}", name, source.replace("NAME", name))
     return house
@@ -59,6 +59,10 @@ def house_of(folder: Path, **plugins: str) -> House:
 def listed(house: House) -> dict[str, dict[str, Any]]:
     done = house.command("plugins", "--json")
     assert done.returncode == 0 and "Traceback" not in done.stderr, done
+    assert (
+        "loops" not in house.tables["plugins"]["enabled"]
+        or "waiting for plugin 'loops' (vc-loops 1.2.3)" in done.stderr
+    )
     return {each["name"]: each for each in json.loads(done.stdout)}
 
 
@@ -140,7 +144,6 @@ def begun(house: House, *words: str) -> Iterator[subprocess.Popen[str]]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # also where it is ignored here
     )
     with process:
         try:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -258,3 +262,25 @@ def test_the_server_is_a_process_on_a_socket_that_serves_what_it_is_told(
     states = {each["name"]: each["status"] for each in server.get("/plugins").json()}
     assert states.pop("gallery_fs") == states.pop("memory") == "active"
     assert set(states.values()) <= {"disabled"}
+
+
+ASKS_A_CHILD = """
+import os, signal, subprocess, sys
+def test_a_child():
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        os.kill(os.getpid(), number)  # still nothing to this process
+    ask = "import signal as s; print(s.SIG_IGN in [s.getsignal(n) for n in (s.SIGINT, s.SIGHUP, s.SIGTERM)])"
+    assert subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True).stdout == "False\\n"
+"""
+
+
+def test_children_of_tests_know_signals_that_are_ignored_by_who_runs_the_tests(tmp_path: Path) -> None:
+    (tmp_path / "test_child.py").write_text(ASKS_A_CHILD)
+
+    def ignore() -> None:
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "0", str(tmp_path)]
+    done = subprocess.run(command, cwd=tmp_path, preexec_fn=ignore, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout

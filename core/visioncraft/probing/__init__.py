@@ -9,7 +9,6 @@ imported in earnest: one that ends the server only then is looked at the next ti
 from __future__ import annotations
 
 import logging
-import math
 import selectors
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,8 +20,6 @@ from visioncraft.probing.trial import Trial
 from visioncraft.settings import Settings
 
 log = logging.getLogger(__name__)
-
-_PATIENCE_S = 3.0  # after which people are told what they wait for
 
 
 class Probe:
@@ -64,20 +61,14 @@ class Probe:
 
     def _watch(self, trials: Sequence[Trial]) -> None:
         """Wait until each is over or overdue; say once what is waited for, where it takes long."""
-        patient_until = time.monotonic() + _PATIENCE_S
         with selectors.DefaultSelector() as selector:
             for trial in trials:
                 selector.register(trial.report, selectors.EVENT_READ, trial)
             while going := [trial for trial in trials if not trial.over and trial.due > time.monotonic()]:
-                moment = min(trial.due for trial in going)
-                for key, _ in selector.select(max(0.0, min(moment, patient_until) - time.monotonic())):
+                moment = min(trial.excuse_due for trial in going)
+                for key, _ in selector.select(max(0.0, moment - time.monotonic())):
                     if not key.data.hear():
                         selector.unregister(key.fileobj)
-                if time.monotonic() >= patient_until:
-                    patient_until = math.inf
-                    self._excuse(going)
-
-    def _excuse(self, trials: Sequence[Trial]) -> None:
-        limit = self._settings.plugins.import_timeout_s
-        for info in [trial.info for trial in trials if not trial.over]:
-            self._tell(f"waiting for {info.origin}: its import is given up after {limit:g} s; {info.way_out}")
+                for trial in going:
+                    if excuse := trial.excuse():
+                        self._tell(excuse)

@@ -20,6 +20,7 @@ IMPORT, DONE = "import", "done"
 """Words that the process writes to its report, one a line; the others are the hooks that it asks."""
 
 _START_LIMIT_S = 60.0  # until it is ready to import something
+_PATIENCE_S = 5.0  # after which people are told what they wait for
 _LAST_WORDS_S = 1.0  # between a process' last word and its end
 
 
@@ -36,13 +37,14 @@ class Trial:
     report: The end of a pipe that can be read when it has said something.
     over: Whether it will say no more.
     due: When it is given up, by the monotonic clock.
+    excuse_due: When people should be told what they wait for, or it is given up.
     """
 
     def __init__(self, point: EntryPoint, info: PluginInfo, settings: Settings) -> None:
         self.info = info
         self.over = False
         self._limit_s = settings.plugins.import_timeout_s
-        self.due = time.monotonic() + _START_LIMIT_S
+        self.due = self.excuse_due = time.monotonic() + _START_LIMIT_S
         self._words = ""
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `end`
         self.report, theirs = os.pipe()
@@ -75,9 +77,18 @@ class Trial:
         chunk = os.read(self.report, 4096)
         if not self._words:
             self.due = time.monotonic() + self._limit_s
+            self.excuse_due = min(self.due, time.monotonic() + _PATIENCE_S)
         self._words += chunk.decode()
         self.over = not chunk
         return not self.over
+
+    def excuse(self) -> str | None:
+        """What to tell people who wait for it now; once."""
+        if self.over or not self.excuse_due <= time.monotonic() < self.due:
+            return None
+        self.excuse_due = self.due
+        limit = f"its import is given up after {self._limit_s:g} s"
+        return f"waiting for {self.info.origin}: {limit}; {self.info.way_out}"
 
     def verdict(self) -> str | None:
         """Why the plugin must not be imported here; None where nothing speaks against it."""

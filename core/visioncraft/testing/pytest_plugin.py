@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +17,25 @@ if TYPE_CHECKING:
     from visioncraft.plugins import PluginManager
     from visioncraft.testing.serving import Server
 
+_MEANT_FOR_CHILDREN = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 pytest.register_assert_rewrite(*(f"visioncraft.testing.{name}" for name in ("generators", "stores", "serving")))
+
+
+def pytest_configure() -> None:
+    """Let the processes that tests start have the system's own handling of the signals that tests send them.
+
+    Under `nohup`, in the background of a script and on many CI runners signals are ignored, and a process inherits that
+    (signal(7), execve): a test that sends one would wait for ever. What is handled is not inherited, so this process
+    goes on doing nothing with them, by a handler.
+    """
+    for number in _MEANT_FOR_CHILDREN:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, _do_nothing)
+
+
+def _do_nothing(_number: int, _frame: FrameType | None) -> None:
+    """Handle a signal as if it were ignored."""
 
 
 @pytest.fixture

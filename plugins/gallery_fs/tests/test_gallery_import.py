@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -83,6 +83,15 @@ def test_torn_foreign_and_plain_files_are_reported_by_name_and_the_rest_comes_in
     assert "Importing pictures" in shown.err and "Traceback" not in shown.err
 
 
+@pytest.fixture
+def foreground() -> Iterator[None]:
+    """Ctrl-C interrupts this process, as in a terminal, also where the tests run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("foreground")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 def test_an_import_that_was_cut_off_goes_on_where_it_ended(
     number: signal.Signals,

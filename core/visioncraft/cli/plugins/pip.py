@@ -19,6 +19,7 @@ from packaging.utils import canonicalize_name
 from visioncraft.distributions import Unmet, installed, installed_versions, unmet
 from visioncraft.errors import PluginError
 
+_TOLD = 6  # requirements of a conflict that are named
 _QUIET = ("--disable-pip-version-check", "--no-input")
 
 
@@ -54,10 +55,10 @@ def plan(what: Sequence[str], upgrade: bool, python: Path | None = None) -> list
     """
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.json")
-        arguments = ["--dry-run", "--quiet", "--report", str(report), *_install_arguments(what, upgrade)]
+        arguments = ["--dry-run", "--report", str(report), *_install_arguments(what, upgrade)]
         done = _pip(["install", *arguments], python, capture=True)
         if done.returncode:
-            raise PluginError(f"pip cannot install {' '.join(what)}: {_reason(done.stderr)}")
+            raise PluginError(f"pip cannot install {' '.join(what)}: {_conflict(done.stdout) or _reason(done.stderr)}")
         found = json.loads(report.read_text("utf-8"))
     if found["version"] != "1":
         raise PluginError(f"pip's report has the format {found['version']}, not 1: install the pip of constraints.txt")
@@ -66,8 +67,12 @@ def plan(what: Sequence[str], upgrade: bool, python: Path | None = None) -> list
 
 
 def install(what: Sequence[str], upgrade: bool, python: Path | None = None) -> None:
-    """Install. Raises `PluginError` where pip fails; pip has said why by then."""
-    if _pip(["install", "--quiet", *_install_arguments(what, upgrade)], python).returncode:
+    """Install what a plan has shown. Raises `PluginError` where pip fails; pip has said why by then.
+
+    pip's own warning of requirements that are not met is left out: the plan was held against them, and an environment
+    of its own is there for a plugin that does not agree with them.
+    """
+    if _pip(["install", "--quiet", "--no-warn-conflicts", *_install_arguments(what, upgrade)], python).returncode:
         raise PluginError(f"pip could not install {' '.join(what)}; its reason stands above")
 
 
@@ -124,6 +129,22 @@ def _pip(arguments: Sequence[str], python: Path | None, capture: bool = False) -
     """This environment's pip, for another environment where one is named: that one needs none of its own."""
     command = [sys.executable, "-m", "pip", *_QUIET, *(["--python", str(python)] if python else []), *arguments]
     return subprocess.run(command, capture_output=capture, text=True, check=False)  # noqa: S603 - our interpreter
+
+
+def _conflict(said: str) -> str | None:
+    """Which requirements pip could not meet together, as it tells on stdout; None where that was not its trouble.
+
+    What the resolver took into account binds everywhere: the core is in an environment of its own too.
+    """
+    _, found, told = said.partition("The conflict is caused by:\n")
+    if not found:
+        return None
+    lines = list(dict.fromkeys(line.strip() for line in told.partition("\n\n")[0].splitlines() if line.strip()))
+    more = f" and {len(lines) - _TOLD} more" if len(lines) > _TOLD else ""
+    return (
+        f"{'; '.join(lines[:_TOLD])}{more}. No environment has both, one of its own (--isolated) with the same core "
+        "neither: look for another version of the plugin, or ask its author to widen what it needs"
+    )
 
 
 def _reason(said: str) -> str:

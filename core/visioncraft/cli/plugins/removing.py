@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import shutil
+import sys
+from importlib.metadata import Distribution
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import tomlkit
 import typer
@@ -34,9 +40,20 @@ def remove_plugin(state: State, name: str, yes: bool) -> None:
         raise PluginError(f"'{name}' belongs to no distribution: pip did not install it and cannot remove it")
     _refuse_needed(point.dist.name)
     with_it = ", ".join(names_of(point.dist))
+    again = _way_back(point.dist)
     agree(f"Uninstall {point.dist.name} {point.dist.version} ({with_it})?", yes)
     pip.uninstall(point.dist.name)
-    typer.echo(f"{with_it}: removed; a running server keeps it until its next start")
+    typer.echo(f"{with_it}: removed; a running server keeps it until its next start. To have it back: {again}")
+
+
+def _way_back(distribution: Distribution) -> str:
+    """The command that installs it again, from where it came (PEP 610: `direct_url.json`)."""
+    origin = json.loads(distribution.read_text("direct_url.json") or "{}")
+    url = str(origin.get("url", ""))
+    folder = url2pathname(urlsplit(url).path) if url.startswith("file:") else None
+    if folder and origin.get("dir_info", {}).get("editable"):
+        return f"{shlex.quote(sys.executable)} -m pip install --no-build-isolation --editable {shlex.quote(folder)}"
+    return f"visioncraft plugins install {shlex.quote(folder or url or distribution.name)}"
 
 
 def _remove_environment(state: State, home: Path, name: str, yes: bool) -> None:

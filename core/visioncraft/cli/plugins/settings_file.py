@@ -40,8 +40,12 @@ def edit(file: Path, change: Callable[[tomlkit.TOMLDocument], None]) -> None:
 
     Raises `ConfigurationError` for a result that is no valid settings file, or one that cannot be written.
     """
-    document = tomlkit.parse(file.read_text("utf-8"))
+    before = file.read_text("utf-8")
+    document = tomlkit.parse(before)
     change(document)
+    text = tomlkit.dumps(document)
+    if text.endswith("\n\n") and not before.endswith("\n\n"):  # the line before a table that is gone
+        text = text.rstrip("\n") + "\n"
     try:
         handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.", suffix=".toml")
     except OSError as error:
@@ -49,7 +53,7 @@ def edit(file: Path, change: Callable[[tomlkit.TOMLDocument], None]) -> None:
     draft = Path(name)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as output:
-            output.write(tomlkit.dumps(document))
+            output.write(text)
         load_settings(draft)
         shutil.copymode(file, draft)
         draft.replace(file)

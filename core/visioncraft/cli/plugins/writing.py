@@ -44,7 +44,12 @@ def write(name: str, kind: str, into: Path) -> None:
         file = target / Template(path).substitute(words)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(Template(text).substitute(words), "utf-8")
-    steps = [f"cd {target}", "pip install -e '.[testing]'", "python -m pytest", f"visioncraft plugins check {name}"]
+    steps = [
+        f"cd {target}",
+        "python -m pip install --editable '.[testing]'",
+        "python -m pytest",
+        f"visioncraft plugins check {name}",
+    ]
     typer.echo("\n  ".join([f"{target} is written. Next:", *steps]))
 
 
