@@ -178,7 +178,7 @@ def test_a_selected_generator_that_failed_stops_the_start_with_its_reason(house:
     allow(house, "broken")
     house.tables["generation"] = {"backends": ["broken"]}
     said = refused(house)
-    assert "generation.backends selects 'broken', which is failed" in said
+    assert "generation.backends selects 'broken', which has failed" in said
     assert "a_module_that_nobody_has" in said and "Traceback" not in said
 
 

@@ -40,7 +40,7 @@ MOSAIC = PluginInfo(
 
 def test_a_model_whose_plugin_failed_says_so_with_the_reason() -> None:
     said = suggestion("tiles", MOSAIC)
-    assert said.startswith("plugin 'mosaic', which draws it, is failed: import raised ModuleNotFoundError: no tiles")
+    assert said.startswith("plugin 'mosaic', which draws it, has failed: import raised ModuleNotFoundError: no tiles")
     assert "visioncraft plugins" in said
 
 

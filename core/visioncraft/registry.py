@@ -136,7 +136,7 @@ class Registry:
         if known is None or self._runners(known) or known.engine not in troubled:
             return None
         info = troubled[known.engine]
-        return f"plugin '{info.name}', which draws it, is {info.status}: {info.error}; see `visioncraft plugins`"
+        return f"plugin '{info.name}', which draws it, {info.standing}; see `visioncraft plugins`"
 
     def _runners(self, model: ModelInfo) -> list[Generator]:
         """The generators that run it: those of `generation.backends` first, then those of its first engine.
