@@ -87,7 +87,8 @@ def test_a_small_file_that_claims_to_be_a_huge_picture_is_refused() -> None:
         decode_png(SIGNATURE + header + PNG[HEADER_END:])
 
 
-def test_importing_the_module_brings_neither_numpy_nor_pillow_nor_isal() -> None:
-    code = "import sys, visioncraft.images; print({'numpy', 'PIL', 'isal'} & set(sys.modules))"
+@pytest.mark.parametrize("module", ["images", "runtime"])
+def test_importing_the_module_brings_neither_numpy_nor_pillow_nor_isal(module: str) -> None:
+    code = f"import sys, visioncraft.{module}; print({{'numpy', 'PIL', 'isal'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

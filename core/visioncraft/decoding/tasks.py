@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import msgspec
-import numpy as np
 
 from visioncraft.images import as_png, encode_png, thumbnail
 from visioncraft.pixels import NoPicture, TooMuch, Use, checked_size, fitted, upright_size
@@ -74,6 +73,8 @@ from_decoder = msgspec.msgpack.Decoder(Answer)
 
 def perform(task: Task) -> Answer:
     """Do it here. What is wrong with the file is the answer, not an exception."""
+    import numpy as np
+
     try:
         if isinstance(task, Look):
             return Looked(*upright_size(task.data))

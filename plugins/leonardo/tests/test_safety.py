@@ -114,10 +114,14 @@ def test_other_formats_are_taken_and_become_plain_png(
     kind: str, standin: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     buffer = io.BytesIO()
-    Image.new("RGBA", (40, 24), (9, 8, 7, 255)).save(buffer, kind)
+    seen_through = Image.new("RGBA", (40, 24), (9, 8, 7, 0))
+    seen_through.paste((9, 8, 7, 255), (0, 0, 20, 24))
+    seen_through.save(buffer, kind, **({"lossless": True} if kind == "WEBP" else {}))
     monkeypatch.setattr(standin, "picture", lambda name: buffer.getvalue())
     png, width, height = fetch(f"{standin.url}/pictures/any.jpg", private_hosts=("127.0.0.1",))
-    assert (Image.open(io.BytesIO(png)).mode, width, height) == ("RGB", 40, 24)
+    plain = Image.open(io.BytesIO(png))
+    assert (plain.mode, width, height) == ("RGB", 40, 24)
+    assert (plain.getpixel((5, 5)), plain.getpixel((35, 5))) == ((9, 8, 7), (255, 255, 255))
 
 
 @pytest.mark.parametrize("url", ["http://cloud.leonardo.ai/api", "ftp://x", "", "http://10.0.0.1"])

@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import httpx
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from visioncraft import UpstreamError, encode_png
 
 from visioncraft_leonardo.client import Slot, read_at_most
@@ -117,10 +117,20 @@ def _as_png(content: bytes) -> tuple[bytes, int, int]:
             with Image.open(BytesIO(content), formats=["JPEG", "PNG", "WEBP"]) as picture:
                 if picture.width * picture.height > MAX_PIXELS:
                     raise Lost(f"the picture has more than {MAX_PIXELS} pixels")
-                pixels = np.array(picture.convert("RGB"), dtype=np.uint8)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+                pixels = np.array(_opaque(picture), dtype=np.uint8)
+    except Lost:
+        raise
+    except Exception as error:  # Pillow raises whatever a damaged file makes it meet
         raise Lost("the picture is damaged") from error
     return encode_png(pixels), pixels.shape[1], pixels.shape[0]
+
+
+def _opaque(picture: Image.Image) -> Image.Image:
+    """In RGB, on white where it may be seen through."""
+    if not picture.has_transparency_data:
+        return picture.convert("RGB")
+    seen = picture.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen).convert("RGB")
 
 
 def _refused(why: str) -> UpstreamError:
