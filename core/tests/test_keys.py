@@ -59,12 +59,28 @@ def test_an_unknown_service_is_refused(tmp_path: Path) -> None:
         ApiKeys(tmp_path / "api_keys.json").set("other-api", KEY)
 
 
-def test_a_damaged_file_is_named_and_left_as_it_is(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{not json",
+        b"[" * 100_000,
+        b'{"a": ' * 100_000,
+        b'{"leonardo-api": "\xff\xfe"}',
+        b'{"leonardo-api": ' + b"9" * 5000 + b"}",
+        b'["leonardo-api"]',
+        b'{"leonardo-api": 5}',
+        b'{"leonardo-api": ["a-key"]}',
+        b"{}" + b" " * 2**20,
+    ],
+    ids=lambda content: f"{content[:20]!r} of {len(content)}",
+)
+def test_a_damaged_file_is_named_and_left_as_it_is(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "api_keys.json"
-    path.write_text("{not json")
-    with pytest.raises(ConfigurationError, match="cannot be read as JSON"):
+    path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=r"api_keys\.json: .*; mend or remove it"):
         ApiKeys(path).set("leonardo-api", KEY)
-    assert path.read_text() == "{not json"
+    assert path.read_bytes() == content
 
 
 def test_a_failed_write_leaves_the_old_key_and_no_temporary_file(

@@ -32,7 +32,15 @@ if TYPE_CHECKING:
         UpstreamError,
         VisionCraftError,
     )
-    from visioncraft.files import FoundFile, check_regular, find_below, is_bystander, read_bounded, state_of
+    from visioncraft.files import (
+        FoundFile,
+        check_regular,
+        find_below,
+        is_bystander,
+        read_bounded,
+        read_json_object,
+        state_of,
+    )
     from visioncraft.hookspecs import hookimpl
     from visioncraft.ids import image_filename, is_image_id, new_image_id
     from visioncraft.images import decode_png, encode_png, read_record, read_record_file, webp_thumbnail, with_record
@@ -97,7 +105,15 @@ _HOMES = {
         "UpstreamError",
         "VisionCraftError",
     ),
-    "files": ("FoundFile", "check_regular", "find_below", "is_bystander", "read_bounded", "state_of"),
+    "files": (
+        "FoundFile",
+        "check_regular",
+        "find_below",
+        "is_bystander",
+        "read_bounded",
+        "read_json_object",
+        "state_of",
+    ),
     "hookspecs": ("hookimpl",),
     "ids": ("image_filename", "is_image_id", "new_image_id"),
     "images": ("decode_png", "encode_png", "read_record", "read_record_file", "webp_thumbnail", "with_record"),
@@ -211,6 +227,7 @@ __all__ = [
     "png_chunks",
     "probe_device",
     "read_bounded",
+    "read_json_object",
     "read_record",
     "read_record_file",
     "replay",

@@ -7,11 +7,13 @@ is wrong with one entry costs that entry alone.
 from __future__ import annotations
 
 import errno
+import json
 import os
 import stat
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -65,6 +67,21 @@ def read_bounded(path: Path, most: int) -> bytes:
         content = file.read(most + 1)
     if len(content) > most:
         raise OSError(errno.EFBIG, f"it is larger than {most >> 20} MB", str(path))
+    return content
+
+
+def read_json_object(path: Path, most: int = 2**20) -> dict[str, Any]:
+    """The JSON object in a file that people may have edited or damaged, of at most so many bytes.
+
+    Raises `OSError` where there is no such file or it cannot be read, `ValueError` for whatever else is in it: other
+    bytes than UTF-8, brackets deeper than anybody nests, numbers of thousands of digits, a value that is no object.
+    """
+    try:
+        content = json.loads(read_bounded(path, most).decode("utf-8"))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(content, dict):
+        raise ValueError("it is no JSON object")
     return content
 
 

@@ -10,6 +10,7 @@ from tempfile import mkstemp
 
 from visioncraft.environment import secret
 from visioncraft.errors import ConfigurationError, InvalidRequest, StorageError
+from visioncraft.files import read_json_object
 
 SERVICES = {"leonardo-api": "LEONARDO_API_KEY"}
 """The services a key can be set for, and the environment variable of each."""
@@ -44,16 +45,16 @@ class ApiKeys:
 
     def _read(self) -> dict[str, str]:
         try:
-            keys = json.loads(self.path.read_text("utf-8"))
+            keys = read_json_object(self.path)
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:
             raise ConfigurationError(
                 f"{self.path}: cannot be read as JSON ({type(error).__name__}); mend or remove it"
             ) from None
-        if not isinstance(keys, dict):
-            raise ConfigurationError(f"{self.path}: must be an object of service to key")
-        return {str(service): str(key) for service, key in keys.items()}
+        if wrong := [service for service, key in keys.items() if not isinstance(key, str)]:
+            raise ConfigurationError(f"{self.path}: the key of '{wrong[0][:64]}' is no text; mend or remove it")
+        return keys
 
     def _write(self, keys: dict[str, str]) -> None:
         try:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import psutil
 
+from visioncraft.files import read_json_object
+
 log = logging.getLogger(__name__)
 
 _FILE = "server.json"
@@ -44,9 +46,9 @@ def server_of(data: Path) -> str | None:
     A file that a killed server left is passed over: its process is gone, or another one has its number.
     """
     try:
-        told = json.loads((data / _FILE).read_bytes()[:4096])
+        told = read_json_object(data / _FILE, most=4096)
         url, pid, started = str(told["url"]), int(told["pid"]), float(told["started"])
         runs = abs(psutil.Process(pid).create_time() - started) < _SAME_START_S
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, psutil.Error):
+    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
         return None
     return url if runs and pid != os.getpid() else None

@@ -7,7 +7,6 @@ the weights they share, as `vae/decoder.onnx` and `vae/encoder.onnx`: a graph ma
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from visioncraft import check_regular, is_bystander, read_bounded
+from visioncraft import check_regular, is_bystander, read_json_object
 
 Family = Literal["sd1", "sd2", "sdxl"]
 
@@ -130,16 +129,13 @@ def read_json(path: Path) -> dict[str, Any]:
     """A small JSON object. Raises `ModelRefused`."""
     shown = f"{path.parent.name}/{path.name}"
     try:
-        content = json.loads(read_bounded(path, _MAX_JSON).decode("utf-8"))
+        return read_json_object(path, _MAX_JSON)
     except FileNotFoundError:
         raise ModelRefused(f"{shown} is missing; export the model again") from None
     except OSError as error:
         raise ModelRefused(f"{shown} cannot be read: {error.strerror}; export the model again") from error
-    except (ValueError, RecursionError) as error:
-        raise ModelRefused(f"{shown} is not readable JSON; export the model again") from error
-    if not isinstance(content, dict):
-        raise ModelRefused(f"{shown} is not a JSON object; export the model again")
-    return content
+    except ValueError as error:
+        raise ModelRefused(f"{shown} is not a readable JSON object; export the model again") from error
 
 
 def files_of(graph: Path) -> list[Path]:

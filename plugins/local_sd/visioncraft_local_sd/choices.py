@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from visioncraft import probe_device
+from visioncraft import probe_device, read_json_object
 
 from visioncraft_local_sd.checkpoints import Checkpoint
 
@@ -62,7 +62,7 @@ class Choices:
 
     def _read(self) -> dict[str, dict[str, str]]:
         try:
-            known = json.loads(self._path.read_text("utf-8"))
-        except (OSError, ValueError, RecursionError):
+            known = read_json_object(self._path)
+        except (OSError, ValueError):
             return {}
-        return known if isinstance(known, dict) and all(isinstance(entry, dict) for entry in known.values()) else {}
+        return known if all(isinstance(entry, dict) for entry in known.values()) else {}

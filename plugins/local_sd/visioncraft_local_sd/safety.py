@@ -6,13 +6,12 @@ checkpoint; transformers follows `auto_map`. So nothing is handed to them unless
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from visioncraft import read_bounded
+from visioncraft import read_json_object
 
 PICKLES = frozenset({".ckpt", ".bin", ".pt", ".pth", ".pkl", ".pickle"})
 """Suffixes of formats whose loading can run code."""
@@ -80,16 +79,13 @@ def read_json(path: Path) -> dict[str, Any]:
     """A JSON object. Raises `CheckpointRefused` where it is missing, damaged, no object or no regular file."""
     shown = f"{path.parent.name}/{path.name}"
     try:
-        content = json.loads(read_bounded(path, _MAX_JSON).decode("utf-8"))
+        return read_json_object(path, _MAX_JSON)
     except FileNotFoundError:
         raise CheckpointRefused(f"{shown} is missing") from None
     except OSError as error:
         raise CheckpointRefused(f"{shown} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise CheckpointRefused(f"{shown} is not readable JSON") from error
-    if not isinstance(content, dict):
-        raise CheckpointRefused(f"{shown} is not a JSON object")
-    return content
+    except ValueError as error:
+        raise CheckpointRefused(f"{shown} is not a readable JSON object") from error
 
 
 def check_config(file: Path) -> None:
