@@ -23,8 +23,8 @@ WEB = {"fastapi", "starlette", "fastapi_offline"}
 
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"printing", "environment"}),
-    frozenset({"bars", "errors", "ids", "lifeline", "logs", "openmp", "editing", "models", "files", "running"}),
-    frozenset({"types", "shelf", "naming", "token"}),
+    frozenset({"bars", "errors", "ids", "lifeline", "logs", "openmp", "editing", "models", "files"}),
+    frozenset({"types", "shelf", "running", "naming", "token"}),
     frozenset({"contracts"}),
     frozenset({"metadata", "device", "settings", "hookspecs", "wire", "search"}),
     frozenset({"pixels"}),

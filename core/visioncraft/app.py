@@ -25,6 +25,7 @@ from visioncraft.api.methods import HeadAnswers
 from visioncraft.api.origins import origin_pattern
 from visioncraft.api.proxies import Forwarded
 from visioncraft.api.routes import gallery, generate, images, jobs, system
+from visioncraft.api.turnstile import Turnstile
 from visioncraft.plugins import PluginInfo
 from visioncraft.runtime import Runtime
 from visioncraft.settings import Settings
@@ -117,4 +118,5 @@ def _guard(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(HostAndOriginGuard, server=server)
     app.add_middleware(Forwarded, server=server)
     app.add_middleware(SafeHeaders, origins=server.cors_origins)
+    app.add_middleware(Turnstile)
     app.add_middleware(AccessLog)

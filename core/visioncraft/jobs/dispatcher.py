@@ -18,6 +18,7 @@ from visioncraft.jobs.keeping import Keeper
 from visioncraft.jobs.lane import Lane
 from visioncraft.jobs.ledger import Ledger
 from visioncraft.jobs.standstill import Standstill
+from visioncraft.models import ModelInfo
 from visioncraft.pools import WorkerPool
 from visioncraft.registry import Registry
 from visioncraft.types import GenerationRequest, ImageRecord
@@ -69,7 +70,11 @@ class Dispatcher:
 
     def lane(self, request: GenerationRequest) -> Lane:
         """The queue that a request belongs into. Raises `ModelNotAvailable`."""
-        generator = self._registry.generator_for(request.model)
+        return self.lane_of(request.model)
+
+    def lane_of(self, model: ModelInfo) -> Lane:
+        """The queue of the generator that draws a model. Raises `ModelNotAvailable`."""
+        generator = self._registry.generator_for(model)
         return self._lanes.setdefault(generator.name, Lane(generator.name, generator.concurrency))
 
     def enqueue(self, lane: Lane, job: Job) -> None:

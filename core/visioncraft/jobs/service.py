@@ -25,6 +25,7 @@ from visioncraft.jobs.keeping import Keeper
 from visioncraft.jobs.lane import Lane
 from visioncraft.jobs.ledger import KeyTaken, Ledger, SetAside
 from visioncraft.jobs.resuming import resume
+from visioncraft.models import ModelInfo
 from visioncraft.pools import WorkerPool
 from visioncraft.registry import Registry
 from visioncraft.settings import JobsSettings
@@ -116,6 +117,10 @@ class JobService:
         self._held(job, wants_png)
         self._desk.enqueue(lane, job)
         return job
+
+    def check_queue(self, model: ModelInfo) -> None:
+        """Raise `RateLimitExceeded` where a request to this model would find the queue full, before it is read."""
+        self._admit(self._desk.lane_of(model))
 
     async def get(self, job_id: str) -> Job:
         """A job by its id. Raises `NotFound`; ended jobs are forgotten after `jobs.keep_ended_s`."""

@@ -110,6 +110,8 @@ async def submit(
         fingerprint=hashlib.sha256(body.model_dump_json().encode("utf-8", "replace")).hexdigest() if key else "",
         warnings=(*body.warnings(), *warnings),
     )
+    if key is None:  # under a key it may be a job that is there already
+        runtime.jobs.check_queue(model)
     plan = await _planned(model, body, runtime)
     complete = partial(plan.complete, runtime.decoders) if plan.pictures else None
     return await runtime.jobs.submit(plan.request, order, wants_png, complete)
