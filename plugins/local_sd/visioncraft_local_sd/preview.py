@@ -6,12 +6,16 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import diffusers
 import torch
 import torch.nn.functional as functional
 from visioncraft import encode_png
+
+from visioncraft_local_sd.components import DIFFUSERS_STEM, component_files, linked
+from visioncraft_local_sd.safety import CheckpointRefused
 
 _log = logging.getLogger("visioncraft.local_sd")
 _SIDE = 256  # the longest, in pixels
@@ -82,10 +86,12 @@ class Previewer:
         if self._choice.kind != "taesd" or not list(self._folder.glob("*.safetensors")):
             return None
         try:
-            tiny: Any = diffusers.AutoencoderTiny.from_pretrained(
-                str(self._folder), use_safetensors=True, local_files_only=True
-            )
-        except (OSError, ValueError) as error:
+            with TemporaryDirectory(prefix="visioncraft-taesd-") as folder:
+                files = component_files(self._folder, DIFFUSERS_STEM).files
+                tiny: Any = diffusers.AutoencoderTiny.from_pretrained(
+                    str(linked(files, Path(folder))), use_safetensors=True, local_files_only=True
+                )
+        except (OSError, ValueError, CheckpointRefused) as error:
             _log.warning("%s: cannot be used for previews, they are linear: %s", self._folder, error)
             return None
         if tiny.config.latent_channels != latents.shape[1]:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from visioncraft import InvalidRequest, LoRA, NotFound
+from visioncraft import InvalidRequest, LoRA, NotFound, state_of
 
 from visioncraft_local_sd.editing.lora_files import load_lora
 from visioncraft_local_sd.memory import is_out_of_memory
@@ -111,12 +111,8 @@ class LoRAs:
 
 def _adapter(file: Path) -> str:
     """PEFT's name for a file as it is now: another one for whatever takes its place."""
-    try:
-        facts = file.stat()
-        now = (str(file), facts.st_mtime_ns, facts.st_size)
-    except OSError:  # it was removed a moment ago, which loading it says
-        now = (str(file), 0, 0)
-    return f"lora_{hashlib.sha256(repr(now).encode(errors='surrogateescape')).hexdigest()[:16]}"
+    now = repr((str(file), state_of(file))).encode(errors="surrogateescape")
+    return f"lora_{hashlib.sha256(now).hexdigest()[:16]}"
 
 
 def _refused(number: int, issue: str) -> InvalidRequest:
