@@ -139,7 +139,8 @@ def test_who_waits_too_long_is_told_so_and_the_default_threads_stay_free() -> No
     made = Decoders(PicturesSettings(decoders=1, wait_limit_s=0.2))
 
     async def scene() -> None:
-        slow = [asyncio.create_task(made.prepare(scans(3000), 64, 64, "picture")) for _ in range(20)]
+        sent = scans(3000)
+        slow = [asyncio.create_task(made.prepare(sent, 64, 64, "picture")) for _ in range(20)]
         told = list(asyncio.as_completed(slow))
         for task in told[:19]:
             with pytest.raises(RateLimitExceeded) as caught:
