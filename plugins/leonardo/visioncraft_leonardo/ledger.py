@@ -38,7 +38,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
-from visioncraft import StorageError
+from visioncraft import StorageError, StorageUnavailable
 
 BUSY_TIMEOUT_S = 10.0
 
@@ -118,6 +118,9 @@ class BudgetSpent(Exception):
         super().__init__(f"{spent:g} spent, {estimate:g} wanted")
         self.spent = spent
         self.estimate = estimate
+
+
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 class Ledger:
@@ -218,7 +221,8 @@ class Ledger:
             raise
         except SQLAlchemyError as error:
             reason = getattr(error, "orig", None) or type(error).__name__
-            raise StorageError(
+            damaged = getattr(reason, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
+            raise (StorageError if damaged else StorageUnavailable)(
                 f"{self.file}: the ledger of orders cannot be used: {reason}; nothing is ordered"
             ) from None
 
