@@ -248,3 +248,34 @@ def test_a_lora_that_is_only_partly_of_this_model_is_refused_and_leaves_it_whole
     assert refused.value.details["field"] == "loras.0.name"
     assert "does not fit" in str(refused.value.details["issue"])
     np.testing.assert_array_equal(draw(sd1), plain)
+
+
+def test_a_dora_in_pefts_layout_is_drawn_as_one(
+    draw: Callable[..., np.ndarray], folder: Path, sd1: Path, tmp_path: Path
+) -> None:
+    layer, copy = f"{UNET}.attn2.to_k", shutil.copytree(sd1, tmp_path / "changed-peft")
+    file = next((copy / "unet").glob("*.safetensors"))
+    weights = load_file(file)
+    torch.manual_seed(7)
+    tensors, change = dora(weights[f"{layer}.weight"], by_output=True)
+    scaled = {"lora_A.weight": tensors["lora_down.weight"], "lora_B.weight": tensors["lora_up.weight"] * ALPHA / RANK}
+    scaled["lora_magnitude_vector"] = tensors["dora_scale"].flatten()
+    save_file({f"unet.{layer}.{suffix}": tensor for suffix, tensor in scaled.items()}, folder / "ink.safetensors")
+    weights[f"{layer}.weight"] += change
+    save_file(weights, file, {"format": "pt"})
+    drawn = draw(sd1, LoRA("ink"))
+    assert np.abs(drawn - draw(copy)).max() <= 1
+    assert np.abs(drawn - draw(sd1)).max() > 1
+
+
+def test_files_whose_names_differ_in_a_sign_are_two_loras(
+    draw: Callable[..., np.ndarray], folder: Path, sd1: Path
+) -> None:
+    name = LAYERS[f"unet/{UNET}.attn2.to_k"]
+    for seed, file in enumerate(("ink_a", "ink-a")):
+        torch.manual_seed(seed)
+        tensors, _ = lora(torch.zeros(32, 32))
+        save_file({f"{name}.{suffix}": tensor for suffix, tensor in tensors.items()}, folder / f"{file}.safetensors")
+    one, other = draw(sd1, LoRA("ink_a")), draw(sd1, LoRA("ink-a"))
+    both = draw(sd1, LoRA("ink_a"), LoRA("ink-a"))
+    assert np.abs(one - other).max() > 1 and np.abs(both - one).max() > 1
