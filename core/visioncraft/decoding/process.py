@@ -22,7 +22,8 @@ _NEEDED = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG",
 """All that a decoding process sees of the server's environment."""
 
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # each more would reserve memory
-_PATIENCE = 6  # on a busy machine a process gets a part of a processor: seconds on the clock for one of its own
+_START_S = 20.0
+_PATIENCE = 4  # on a busy machine a process gets a part of a processor: seconds on the clock for one of its own
 
 
 class Decoder:
@@ -45,9 +46,10 @@ class Decoder:
 
     def ask(self, task: Task) -> Answer:
         """Have it done. Raises `NoPicture` where that takes too long or ends the process."""
+        allowed_s = self._bounds.time_limit_s * _PATIENCE + (0 if self.running else _START_S)
         connection = self._started()
         try:
-            connection.settimeout(self._bounds.time_limit_s * _PATIENCE)
+            connection.settimeout(allowed_s)
             connection.sendall(frame(task))
             answer: Answer = receive(connection, from_decoder)
         except TimeoutError:
