@@ -147,7 +147,7 @@ def trouble_of(server: Server, job: str) -> str:
     """Watch a job until its events say that the queue stands still; answers why."""
     with connect_sse(server.client, "GET", f"/jobs/{job}/events") as events:
         for event in events.iter_sse():
-            if said := event.json().get("trouble"):
+            if event.data and (said := event.json().get("trouble")):
                 return str(said)
     raise AssertionError(f"{job} ended: {server.get(f'/jobs/{job}').text}")
 

@@ -66,7 +66,8 @@ class Client:
             ):
                 if source.response.is_error:
                     raise self._refusal(json.loads(source.response.read()))
-                yield from (event.json() for event in source.iter_sse())
+                # The comment that keeps a quiet stream open comes out of httpx-sse as an event without data.
+                yield from (event.json() for event in source.iter_sse() if event.data)
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             raise self._unreachable(error) from error
 
