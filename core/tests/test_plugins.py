@@ -130,7 +130,7 @@ def test_a_hook_that_answers_something_else_costs_its_plugin_alone(
     ("models", "reason"),
     [
         ("raise OSError('the disk is away')", "OSError: the disk is away"),
-        ("return threading.Event().wait()", "did not answer within 0.05 s"),
+        ("return threading.Event().wait()", "did not answer within 2 s"),
         ("return ['a']", "TypeError: it answered what is no ModelInfo"),
     ],
 )
@@ -142,7 +142,7 @@ def test_a_generator_that_cannot_list_its_models_is_named_until_it_can(point: Po
         "shy",
         f"import threading\n{source}".replace("class Engine(Generator):", "class Engine(Generator):\n    shy = True"),
     )
-    manager = manager_with(shy, point("fine", GENERATOR.format(name="fine", model="m")), hook_timeout_s=0.05)
+    manager = manager_with(shy, point("fine", GENERATOR.format(name="fine", model="m")), hook_timeout_s=2.0)
     registry = Registry(manager.settings, manager)
     assert [model.id for model in registry.available()] == ["m"]
     error = manager.plugins["shy"].error or ""
