@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import psutil
-
 from visioncraft.files import read_json_object
 
 log = logging.getLogger(__name__)
@@ -27,6 +25,8 @@ def announced(data: Path, url: str) -> Iterator[None]:
         data: The data folder. Where it takes no file, commands do not find the server, which serves all the same.
         url: Where it listens, as a program on this machine reaches it.
     """
+    import psutil  # imported when it is needed: `visioncraft --help` imports this module
+
     file, own = data / _FILE, psutil.Process()
     told = {"url": url, "pid": own.pid, "started": own.create_time()}
     try:
@@ -45,6 +45,8 @@ def server_of(data: Path) -> str | None:
 
     A file that a killed server left is passed over: its process is gone, or another one has its number.
     """
+    import psutil
+
     try:
         told = read_json_object(data / _FILE, most=4096)
         url, pid, started = str(told["url"]), int(told["pid"]), float(told["started"])
