@@ -14,7 +14,7 @@ import pytest
 import visioncraft
 from harness import ROOT, House
 from packaging.requirements import Requirement
-from visioncraft.plugins import OURS
+from visioncraft.distributions import OURS
 
 CORE = ROOT / "core" / "visioncraft"
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))

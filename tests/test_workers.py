@@ -93,7 +93,8 @@ def test_a_worker_past_its_bounds_is_replaced(
 ) -> None:
     house = fake_house(tmp_path)
     house.tables["workers"] = limits
-    house.tables["jobs"]["max_reruns"] = 100  # a slow machine may take longer than such a limit to start a worker
+    # A slow machine may take longer than such a limit to start a worker
+    house.tables["jobs"] = {**house.tables["jobs"], "max_reruns": 100}
     with served(house) as server:
         server.permit(gate, 1)
         assert server.ended(server.submit(f"{end} {gate}", **SIZE))["status"] == "succeeded"
