@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test newcomer check bench soak mini-data mini-measure constraints clean
+.PHONY: help setup run test test-fast newcomer check bench soak mini-data mini-measure constraints clean
 
 # The first of these that is Python 3.11 or newer.
 PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
@@ -27,6 +27,12 @@ INSTALL := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --no-build
 ARGS ?=
 # Tests wait for servers and disks more than they compute. WORKERS=0 runs them in one process, as --pdb needs it.
 WORKERS ?= 3
+# Tests that start a server, a command, Node or strace, or draw with a model, are not among the fast ones.
+SLOW := %/test_cli.py %/test_cli_generate.py %/test_cli_plugins.py %/test_cli_serve.py %/test_plugins_apart.py \
+	%/test_testing.py %/test_decoding.py %/test_gallery_cli.py %/test_gallery_durability.py %/test_gallery_export.py \
+	%/test_gallery_proofs.py %/test_kill.py %/test_standin.py
+FAST := $(filter-out $(SLOW),$(wildcard core/tests/test_*.py plugins/gallery_fs/tests/test_*.py \
+	plugins/leonardo/tests/test_*.py))
 # The tests that have a long form.
 SOAKED := plugins/gallery_fs/tests/test_gallery_proofs.py plugins/local_sd/tests/test_leaks.py \
 	plugins/local_onnx/tests/test_onnx_export.py
@@ -48,6 +54,9 @@ test: $(DEV)  ## Run all tests (ARGS="-k gallery")
 	@scripts/install-openvino.sh
 	@# One OpenMP thread each: two that wait for each other lose to every other process by a factor of ten.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+test-fast: $(DEV)  ## The tests that need no browser, Node, strace or weights, in less than a minute
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(FAST) $(ARGS)
 
 newcomer:  ## What CI does, in a fresh clone with an empty HOME: finds what was installed by hand
 	@scripts/as-newcomer.sh

@@ -50,7 +50,7 @@ HOSTILE = {
 
 
 def house_of(folder: Path, **plugins: str) -> House:
-    house = House(folder, {"plugins": {"enabled": list(plugins), "import_timeout_s": 6.0}})
+    house = House(folder, {"plugins": {"enabled": list(plugins), "import_timeout_s": 10.0}})
     for name, source in plugins.items():
         house.install(f"vc-{name}", name, source.replace("NAME", name))
     return house
@@ -93,6 +93,16 @@ def test_a_server_starts_beside_them_and_is_looked_at_again_only_where_something
     changed = house.site / "vc_fine_module.py"
     changed.write_text(changed.read_text() + "import os\nos._exit(4)\n")
     assert "exit code 4 at its import" in listed(house)["fine"]["error"]
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_one_that_is_trusted_is_imported_without_a_trial(tmp_path: Path, trusted: bool) -> None:
+    note = tmp_path / "imported"
+    source = f"import os\nwith open({str(note)!r}, 'a') as note:\n    note.write(f'{{os.getpid()}}\\n')\n{FINE}"
+    house = house_of(tmp_path, fine=source)
+    house.tables["plugins"] = {**house.tables["plugins"], "trusted": ["fine"] if trusted else []}
+    assert listed(house)["fine"]["status"] == "active"
+    assert len(note.read_text().splitlines()) == (1 if trusted else 2)
 
 
 def test_one_that_crashes_only_in_earnest_is_looked_at_the_next_time(tmp_path: Path) -> None:

@@ -116,7 +116,8 @@ class PluginManager:
         """
         self._discover_isolated()
         admitted = list(self._admitted(entry_points(group=hookspecs.PROJECT) if found is None else found))
-        foreign = [(point, info) for point, info in admitted if not info.ours]
+        trusted = self.settings.plugins.trusted
+        foreign = [(point, info) for point, info in admitted if not info.ours and info.name not in trusted]
         reasons = probe.look(foreign) if probe and foreign else {}
         for point, info in admitted:
             if reason := reasons.get(info.name):

@@ -109,6 +109,7 @@ class PluginsSettings(PluginSettings):
     disabled: tuple[str, ...] = ()
     enabled: tuple[str, ...] = ()
     safe_mode: bool = False
+    trusted: tuple[str, ...] = ()
     import_timeout_s: float = Field(20.0, gt=0)
     hook_timeout_s: float = Field(10.0, gt=0)
     status_timeout_s: float = Field(2.0, gt=0)

@@ -60,7 +60,8 @@ class Server(AnyServer):
 
 def fake_house(folder: Path) -> House:
     """A house without heavy plugins."""
-    house = House(folder, {"plugins": {"enabled": list(FAKES)}, "jobs": {"capacity": 4}}, path=[SUPPORT])
+    plugins = {"enabled": list(FAKES), "trusted": ["fake_engine"]}
+    house = House(folder, {"plugins": plugins, "jobs": {"capacity": 4}}, path=[SUPPORT])
     house.install("visioncraft-fake-engine", "fake_engine")
     return house
 
