@@ -68,7 +68,8 @@ def test_a_server_that_is_gone_is_not_asked(tmp_path: Path) -> None:
     """A killed one leaves its file, whose process number may be another program's by now."""
     program = (
         "import sys, pathlib; from visioncraft.running import announced; context = "
-        "announced(pathlib.Path(sys.argv[1]), 'http://127.0.0.1:9'); context.__enter__(); print(); sys.stdin.read()"
+        "announced(pathlib.Path(sys.argv[1]), 'http://127.0.0.1:9'); context.__enter__(); "
+        "print(flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", program, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE

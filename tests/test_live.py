@@ -161,7 +161,8 @@ def test_a_paused_queue_accepts_and_waits(fake: Server) -> None:
     try:
         job = fake.submit("later", **SIZE)
         assert fake.get(f"/jobs/{job}").json()["status"] == "queued"
-        assert fake.get("/queue").json() == {"paused": True, "queued": 1, "running": 0, "capacity": 4}
+        queue = {"paused": True, "trouble": None, "queued": 1, "running": 0, "capacity": 4}
+        assert fake.get("/queue").json() == queue
     finally:
         assert fake.post("/queue/resume").json()["paused"] is False
     assert fake.ended(job)["status"] == "succeeded"

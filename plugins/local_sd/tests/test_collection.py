@@ -32,7 +32,7 @@ PARTS: Mapping[str, tuple[Mapping[str, tuple[int, ...]], tuple[str, str, str]]] 
     "peft": ({PEFT: (4, 1024)}, ("lora", "sd2", "")),
     "peft-xl": ({PEFT: (4, 2048)}, ("lora", "sdxl", "")),
     "kohya-xl": ({"lora_te2_text_model_x.lora_down.weight": (4, 1280)}, ("lora", "sdxl", "")),
-    "lokr": ({"lora_unet_x.lokr_w1": (4, 4)}, ("lora", "", "")),
+    "lokr": ({"lora_unet_x.lokr_w1": (4, 4)}, ("lora", "", "LoKr")),
     "controlnet": ({"controlnet_cond_embedding.conv_in.weight": (16, 3, 3, 3)}, ("controlnet", "", "")),
     "original-controlnet": (
         {"control_model.input_hint_block.0.weight": (16, 3, 3, 3), "control_model.a.attn2.to_k.weight": (320, 768)},
