@@ -66,6 +66,7 @@ check: $(DEV)  ## Lint, formatting and types
 	@failed=; run() { echo "$$*"; "$(BIN)/$$@" || failed=1; }; \
 	run ruff check $(SOURCES) examples; \
 	run ruff format --check $(SOURCES) examples; \
+	run lint-imports --no-cache; \
 	for part in $(PACKAGES) "$(wildcard tests benchmarks)"; do run mypy $$part; done; \
 	test -z "$$failed"
 

@@ -24,7 +24,7 @@ import torch
 import visioncraft_mini
 from visioncraft import GenerationRequest, ModelInfo, Progress, model_folder
 from visioncraft_local_sd.generator import LocalSD
-from visioncraft_local_sd.pipeline import LoadedModel
+from visioncraft_local_sd.loaded_model import LoadedModel
 from visioncraft_local_sd.settings import LocalSDSettings
 
 from benchmarks.levers import SIDE, Call, in_turn, row

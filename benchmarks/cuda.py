@@ -16,8 +16,8 @@ import httpx
 import torch
 import transformers
 import visioncraft_local_sd
-from visioncraft_local_sd.compiling.graphs import Graphs
-from visioncraft_local_sd.tokenizer import clip_tokenizer
+from visioncraft_local_sd.compiling.cuda_graphs import Graphs
+from visioncraft_local_sd.loading.clip_tokenizer import clip_tokenizer
 
 from benchmarks.peers import KINDS, at_once, draw, in_turn
 from benchmarks.serving import server

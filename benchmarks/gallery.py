@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from visioncraft import ImageRecord, encode_png, with_record
-from visioncraft.ids import image_filename, new_image_id
+from visioncraft.types.ids import image_filename, new_image_id
 from visioncraft_gallery_fs.store import GalleryStore
 
 from benchmarks import million

@@ -14,11 +14,11 @@ from pathlib import Path
 import httpx
 import psutil
 from visioncraft.jobs.progress import NoProgress
-from visioncraft.pools import WorkerPool
-from visioncraft.pools.in_process import InProcessPool
-from visioncraft.pools.processes import Home, ProcessPool
 from visioncraft.settings import Settings
-from visioncraft.types import GenerationRequest
+from visioncraft.types.generation import GenerationRequest
+from visioncraft.workers.in_process_pool import InProcessPool
+from visioncraft.workers.pool import WorkerPool
+from visioncraft.workers.process_pool import Home, ProcessPool
 
 from benchmarks.engine import NAME, BenchEngine, install
 from benchmarks.serving import server

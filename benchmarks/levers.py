@@ -13,8 +13,8 @@ from typing import Any
 import torch
 import visioncraft_mini
 from visioncraft import model_folder
-from visioncraft_local_sd.compiling.jobs import Compiler
 from visioncraft_local_sd.compiling.network import Network
+from visioncraft_local_sd.compiling.queue import Compiler
 
 from benchmarks.peers import pipeline
 

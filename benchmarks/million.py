@@ -21,8 +21,8 @@ import httpx
 import numpy as np
 import psutil
 from visioncraft import ImageRecord, Marks, encode_png, image_filename, new_image_id, with_record
-from visioncraft_gallery_fs.opening import open_index
-from visioncraft_gallery_fs.rows import to_row
+from visioncraft_gallery_fs.index.opening import open_index
+from visioncraft_gallery_fs.index.rows import to_row
 from visioncraft_gallery_fs.store import GalleryStore
 
 from benchmarks.invokeai import InvokeAI

@@ -17,7 +17,8 @@ from harness import ROOT
 from markdown_it import MarkdownIt
 from packaging_kit import OFFLINE, Wheelhouse, house_of
 from PIL import Image
-from visioncraft import contracts, hookspecs, testing
+from visioncraft import testing
+from visioncraft.plugins import contracts, hookspecs
 from visioncraft.settings import PluginsSettings
 from visioncraft.testing import PATIENCE_S
 
@@ -177,7 +178,7 @@ def test_an_example_is_what_plugins_new_writes(name: str, kind: str, desk: Path,
 def test_the_examples_of_the_code_run() -> None:
     import doctest
 
-    from visioncraft.testing import generators
+    from visioncraft.testing.contracts import generator as generators
 
     outcomes = [doctest.testmod(module) for module in (hookspecs, generators)]
     assert [outcome.failed for outcome in outcomes] == [0, 0]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from harness import Server, error_of
 from PIL import Image
-from visioncraft.images import encode_png, read_record
+from visioncraft.images.png import encode_png, read_record
 
 SIZE = {"width": 64, "height": 64}
 TEXTS = {"prompt": "an apple", "width": "64", "height": "64"}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness import Server
 from visioncraft import read_record
-from visioncraft.running import announced, server_of
+from visioncraft.runtime.running import announced, server_of
 
 
 def generate(server: Server, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -67,7 +67,7 @@ def test_a_replay_is_drawn_there_too(fake: Server) -> None:
 def test_a_server_that_is_gone_is_not_asked(tmp_path: Path) -> None:
     """A killed one leaves its file, whose process number may be another program's by now."""
     program = (
-        "import sys, pathlib; from visioncraft.running import announced; context = "
+        "import sys, pathlib; from visioncraft.runtime.running import announced; context = "
         "announced(pathlib.Path(sys.argv[1]), 'http://127.0.0.1:9'); context.__enter__(); "
         "print(flush=True); sys.stdin.read()"
     )

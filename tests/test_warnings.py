@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from harness import Server
 from visioncraft.cli.output import print_warnings
-from visioncraft.images import read_record
+from visioncraft.images.png import read_record
 
 SIZE = {"width": 64, "height": 64}
 

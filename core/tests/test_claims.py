@@ -11,14 +11,15 @@ from typing import Any
 import click
 import pytest
 from fastapi import APIRouter
-from visioncraft import ModelInfo, builtin, hookimpl
+from visioncraft import ModelInfo, hookimpl
+from visioncraft.api_keys import ApiKeys
 from visioncraft.cli.group import commands_of
-from visioncraft.contracts import KeyCheck
 from visioncraft.errors import AuthenticationError
-from visioncraft.keys import ApiKeys
-from visioncraft.plugins import PluginManager
-from visioncraft.registry import Registry
-from visioncraft.runtime import keep_key
+from visioncraft.gallery import plugin as builtin
+from visioncraft.plugins.contracts import KeyCheck
+from visioncraft.plugins.manager import PluginManager
+from visioncraft.plugins.registry import Registry
+from visioncraft.runtime.runtime import keep_key
 from visioncraft.settings import Settings, StorageSettings
 from visioncraft.testing import FakeGenerator, MemoryStore
 
@@ -206,7 +207,7 @@ def test_an_entry_point_of_visioncrafts_own_name_keeps_nobody_from_loading(order
         folder = tmp_path / name / f"{name}-1.dist-info"
         folder.mkdir(parents=True)
         (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
-        (folder / "entry_points.txt").write_text("[visioncraft]\nmini = visioncraft.builtin\n")
+        (folder / "entry_points.txt").write_text("[visioncraft]\nmini = visioncraft.gallery.plugin\n")
         points += next(iter(distributions(path=[str(tmp_path / name)]))).entry_points
     manager = PluginManager(Settings())
     manager.discover(points)

@@ -17,8 +17,8 @@ import pytest
 from PIL import Image
 from visioncraft import InvalidRequest, RateLimitExceeded, ServiceUnavailable, StorageError, decode_png, encode_png
 from visioncraft.decoding import Decoders
-from visioncraft.inputs import Sent
-from visioncraft.metadata import SIGNATURE, chunk
+from visioncraft.images.inputs import Sent
+from visioncraft.images.metadata import SIGNATURE, chunk
 from visioncraft.settings import PicturesSettings
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 40, 3), dtype=np.uint8)

@@ -8,8 +8,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from visioncraft import device
-from visioncraft.device import has_bf16, probe_device
+from visioncraft.engines import devices
+from visioncraft.engines.devices import has_bf16, probe_device
 
 GB = 2**30
 
@@ -54,11 +54,11 @@ def nvml(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeNVML]:
     fake = FakeNVML()
     monkeypatch.setitem(sys.modules, "pynvml", fake)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    device._nvml.cache_clear()
-    device._driver_answers.cache_clear()
+    devices._nvml.cache_clear()
+    devices._driver_answers.cache_clear()
     yield fake
-    device._nvml.cache_clear()
-    device._driver_answers.cache_clear()
+    devices._nvml.cache_clear()
+    devices._driver_answers.cache_clear()
 
 
 def test_a_gpu_is_described_in_gb_with_the_drivers_cuda_version(nvml: FakeNVML) -> None:
@@ -114,8 +114,8 @@ def test_without_a_driver_library_the_real_nvml_means_cpu(monkeypatch: pytest.Mo
         raise pynvml.NVMLError_LibraryNotFound()
 
     monkeypatch.setattr(pynvml, "nvmlInit", no_library)
-    device._nvml.cache_clear()
-    device._driver_answers.cache_clear()
+    devices._nvml.cache_clear()
+    devices._driver_answers.cache_clear()
     found = probe_device()
     assert found.device == "cpu"
     assert found.device_name not in ("", "CPU")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 import pytest
-from visioncraft.ids import image_filename, is_image_id, is_job_id, new_image_id, new_job_id
+from visioncraft.types.ids import image_filename, is_image_id, is_job_id, new_image_id, new_job_id
 
 IMAGE_ID = "img_01m83krb1qdy96shcvvve1prax"
 

@@ -12,8 +12,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from visioncraft import GenerationFailed, StorageError
-from visioncraft.images import decode_png, encode_png, webp_thumbnail
-from visioncraft.metadata import SIGNATURE, chunk
+from visioncraft.images.metadata import SIGNATURE, chunk
+from visioncraft.images.png import decode_png, encode_png, webp_thumbnail
 
 HEADER_END = 33
 

@@ -13,9 +13,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
 from visioncraft import InvalidRequest, decode_png, encode_png
-from visioncraft.inputs import MAX_BYTES, look, prepare, read
-from visioncraft.metadata import SIGNATURE, chunk
-from visioncraft.pixels import Use
+from visioncraft.images.inputs import MAX_BYTES, look, prepare, read
+from visioncraft.images.metadata import SIGNATURE, chunk
+from visioncraft.images.pixels import Use
 
 RANDOM = np.random.default_rng(0)
 PIXELS = RANDOM.integers(0, 256, (24, 40, 3), dtype=np.uint8)

@@ -17,10 +17,10 @@ from visioncraft.errors import (
     ServiceUnavailable,
     WorkerLost,
 )
-from visioncraft.images import read_record
+from visioncraft.images.png import read_record
 from visioncraft.jobs.job import JobState, Order
-from visioncraft.requests import build_request
-from visioncraft.types import GenerationRequest
+from visioncraft.jobs.requests import build_request
+from visioncraft.types.generation import GenerationRequest
 
 
 def test_a_job_ends_with_its_picture_stored_and_the_same_bytes_in_hand() -> None:

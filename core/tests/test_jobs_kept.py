@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from sqlalchemy.schema import CreateTable
 from stepping import Coroutine, Stepper, play, running, submit
-from visioncraft.contracts import Progress, checked
 from visioncraft.errors import ConfigurationError, GenerationFailed, InvalidRequest, NotFound, StorageError
+from visioncraft.gallery.memory import MemoryStore
 from visioncraft.jobs.job import Job, JobState, Order
-from visioncraft.jobs.tables import jobs
-from visioncraft.stores import MemoryStore
-from visioncraft.types import GeneratedImage, GenerationRequest
+from visioncraft.jobs.ledger.tables import jobs
+from visioncraft.plugins.contracts import Progress, checked
+from visioncraft.types.generation import GeneratedImage, GenerationRequest
 
 
 def test_a_restart_goes_on_where_the_server_was(tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ import stat
 from pathlib import Path
 
 import pytest
-from visioncraft.contracts import KeyCheck
+from visioncraft.api_keys import ApiKeys
 from visioncraft.errors import AuthenticationError, ConfigurationError, InvalidRequest, StorageError
-from visioncraft.hookspecs import hookimpl
-from visioncraft.keys import ApiKeys
-from visioncraft.plugins import PluginManager
-from visioncraft.runtime import keep_key
+from visioncraft.plugins.contracts import KeyCheck
+from visioncraft.plugins.hookspecs import hookimpl
+from visioncraft.plugins.manager import PluginManager
+from visioncraft.runtime.runtime import keep_key
 from visioncraft.settings import Settings
 
 KEY = "abcdefgh-1234-9721"

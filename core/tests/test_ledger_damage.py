@@ -13,7 +13,7 @@ import pytest
 from stepping import Coroutine, play, running, submit
 from visioncraft.errors import ConfigurationError, NotFound
 from visioncraft.jobs.job import JobState
-from visioncraft.jobs.ledger import Ledger
+from visioncraft.jobs.ledger.sqlite import Ledger
 
 LEFT = 3
 

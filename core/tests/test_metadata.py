@@ -11,12 +11,11 @@ from types import MappingProxyType
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from PIL import Image
 from visioncraft import ImageRecord, StorageError, encode_png
-from visioncraft.images import read_record, read_record_file, with_record
-from visioncraft.metadata import MAX_TEXT, SIGNATURE, chunk
+from visioncraft.images.metadata import MAX_TEXT, SIGNATURE, chunk
+from visioncraft.images.png import read_record, read_record_file, with_record
 
 RECORD = ImageRecord(
     id="img_01m83krb1qdy96shcvvve1prax",

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from points import GENERATOR, Point, manager_with
 from visioncraft import ConfigurationError, GalleryQuery, ModelNotAvailable
-from visioncraft.registry import Registry
-from visioncraft.stores import MemoryStore
+from visioncraft.gallery.memory import MemoryStore
+from visioncraft.plugins.registry import Registry
 from visioncraft.testing import a_picture
 
 NAMED = GENERATOR.format(name="named", model="dreamshaper-8").replace(

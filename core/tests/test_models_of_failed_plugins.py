@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from stepping import House, Stepper
 from visioncraft.errors import ModelNotAvailable
-from visioncraft.hookspecs import hookimpl
-from visioncraft.models import ModelInfo
-from visioncraft.plugins import PluginInfo, PluginManager
-from visioncraft.registry import Registry
+from visioncraft.gallery.memory import MemoryStore
+from visioncraft.plugins.hookspecs import hookimpl
+from visioncraft.plugins.manager import PluginInfo, PluginManager
+from visioncraft.plugins.registry import Registry
 from visioncraft.settings import Settings
-from visioncraft.stores import MemoryStore
+from visioncraft.types.models import ModelInfo
 
 
 class Weights:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import socket
 
 import pytest
-from visioncraft.openmp import with_patient_threads
-from visioncraft.spawn import birth
+from visioncraft.engines.openmp import with_patient_threads
+from visioncraft.workers.launch import birth
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ from itertools import pairwise
 
 import pytest
 from visioncraft.jobs.job import Job, Order
-from visioncraft.jobs.lane import Lane
 from visioncraft.jobs.pace import Pace
-from visioncraft.models import ModelInfo
-from visioncraft.types import GenerationRequest
+from visioncraft.jobs.queue import Lane
+from visioncraft.types.generation import GenerationRequest
+from visioncraft.types.models import ModelInfo
 
 MODEL = ModelInfo(id="m", name="M", engine="e")
 

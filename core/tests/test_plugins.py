@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from points import GENERATOR, Point, manager_with
-from visioncraft import hookspecs
-from visioncraft.registry import Registry
+from visioncraft.plugins import hookspecs
+from visioncraft.plugins.registry import Registry
 
 
 def test_a_disabled_plugin_is_listed_but_its_code_is_never_imported(point: Point) -> None:

@@ -11,10 +11,11 @@ import pytest
 import visioncraft
 from packaging.version import Version
 from points import GENERATOR, Memory, Point, manager_with
-from visioncraft import PLUGIN_API, hookspecs
+from visioncraft import PLUGIN_API
 from visioncraft.errors import ConfigurationError
-from visioncraft.plugins import PluginManager
-from visioncraft.registry import Registry
+from visioncraft.plugins import hookspecs
+from visioncraft.plugins.manager import PluginManager
+from visioncraft.plugins.registry import Registry
 from visioncraft.settings import GenerationSettings, Settings, StorageSettings
 
 

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from visioncraft.errors import GenerationFailed, InsufficientVRAM, JobCancelled, PluginError, WorkerLost
 from visioncraft.jobs.progress import NoProgress
-from visioncraft.models import ModelInfo
-from visioncraft.pools import WorkerPool
-from visioncraft.pools.in_process import InProcessPool
-from visioncraft.pools.processes import Home, ProcessPool
 from visioncraft.settings import Settings
-from visioncraft.types import GeneratedImage, GenerationRequest
+from visioncraft.types.generation import GeneratedImage, GenerationRequest
+from visioncraft.types.models import ModelInfo
+from visioncraft.workers.in_process_pool import InProcessPool
+from visioncraft.workers.pool import WorkerPool
+from visioncraft.workers.process_pool import Home, ProcessPool
 
 ENGINE = """
 import os, sys, threading

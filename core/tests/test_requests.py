@@ -8,10 +8,10 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 from visioncraft import encode_png
-from visioncraft.editing import LoRA
 from visioncraft.errors import InvalidRequest
-from visioncraft.models import Ability, Limits, ModelInfo
-from visioncraft.requests import MAX_PROMPT_CHARACTERS, MAX_SEED, build_request
+from visioncraft.jobs.requests import MAX_PROMPT_CHARACTERS, MAX_SEED, build_request
+from visioncraft.types.editing import LoRA
+from visioncraft.types.models import Ability, Limits, ModelInfo
 
 PLAIN = ModelInfo(id="plain", name="Plain", engine="e")
 FEW_STEPS = ModelInfo(id="few", name="Few", engine="e", limits=Limits(steps=(1, 8), size_multiple=32))

@@ -8,13 +8,14 @@ from collections import defaultdict
 from pathlib import Path
 
 from stepping import PICTURE, Stepper, play, running, submit
-from visioncraft.contracts import Progress
 from visioncraft.errors import InsufficientVRAM, JobCancelled, WorkerLost
+from visioncraft.gallery.memory import MemoryStore
 from visioncraft.jobs.job import Job, JobState
-from visioncraft.runtime import Runtime
-from visioncraft.stores import MemoryStore
+from visioncraft.plugins.contracts import Progress
+from visioncraft.runtime.runtime import Runtime
 from visioncraft.testing import PATIENCE_S
-from visioncraft.types import GeneratedImage, GenerationRequest, ImageRecord
+from visioncraft.types.gallery import ImageRecord
+from visioncraft.types.generation import GeneratedImage, GenerationRequest
 
 
 class Painter(Stepper):

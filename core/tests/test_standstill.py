@@ -14,11 +14,11 @@ import pytest
 from sqlalchemy.exc import OperationalError
 from stepping import Coroutine, play, running, submit
 from visioncraft.errors import StorageError, StorageUnavailable
+from visioncraft.gallery.memory import MemoryStore
 from visioncraft.jobs import standstill
 from visioncraft.jobs.job import Job, JobState
-from visioncraft.runtime import Runtime
-from visioncraft.stores import MemoryStore
-from visioncraft.types import ImageRecord
+from visioncraft.runtime.runtime import Runtime
+from visioncraft.types.gallery import ImageRecord
 
 
 class Disk(MemoryStore):

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from visioncraft import GeneratedImage, Generator, ModelInfo, hookimpl
-from visioncraft.stores import MemoryStore
+from visioncraft.gallery.memory import MemoryStore
 from visioncraft.testing import FakeGenerator, GeneratorContract, overridden
 
 pytest_plugins = ["pytester"]

@@ -6,12 +6,12 @@ import logging
 
 import pytest
 from stepping import Coroutine, Stepper, play, running, submit
-from visioncraft import warming
-from visioncraft.contracts import Progress
 from visioncraft.errors import InsufficientVRAM
-from visioncraft.models import ModelInfo
+from visioncraft.plugins.contracts import Progress
+from visioncraft.runtime import warming
+from visioncraft.runtime.warming import Warmer
 from visioncraft.settings import WorkersSettings
-from visioncraft.warming import Warmer
+from visioncraft.types.models import ModelInfo
 
 
 class Loader(Stepper):

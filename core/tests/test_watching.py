@@ -6,12 +6,12 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from visioncraft import builtin
-from visioncraft.app import create_app
-from visioncraft.plugins import PluginManager
-from visioncraft.pools.in_process import InProcessPool
-from visioncraft.runtime import Runtime
+from visioncraft.api.app import create_app
+from visioncraft.gallery import plugin as builtin
+from visioncraft.plugins.manager import PluginManager
+from visioncraft.runtime.runtime import Runtime
 from visioncraft.settings import Settings
+from visioncraft.workers.in_process_pool import InProcessPool
 
 SCOPE = {
     "type": "websocket",

@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from visioncraft.testing import PATIENCE_S, House, free_port, listening
-from visioncraft.testing import Server as AnyServer
-from visioncraft.testing import served as served_by
+from visioncraft.testing import PATIENCE_S, House, Server as AnyServer, free_port, listening, served as served_by
 
 __all__ = [
     "FAKES",

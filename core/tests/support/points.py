@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
 
-from visioncraft.plugins import PluginManager
+from visioncraft.gallery.memory import MemoryStore
+from visioncraft.plugins.manager import PluginManager
 from visioncraft.settings import PluginsSettings, Settings
-from visioncraft.stores import MemoryStore
+from visioncraft.workers.isolated import IsolatedPlugin
 
 Point = Callable[..., EntryPoint]
 
@@ -28,14 +29,14 @@ def visioncraft_generators(settings):
 def manager_with(*points: EntryPoint, **plugins: object) -> PluginManager:
     manager = PluginManager(Settings(plugins=PluginsSettings.model_validate(plugins)))
     manager.register(Memory(), "memory")
-    manager.discover(points)
+    manager.discover(points, isolate=IsolatedPlugin)
     return manager
 
 
 class Memory:
     """The core's own store, so that a registry can be put together."""
 
-    from visioncraft.hookspecs import hookimpl
+    from visioncraft.plugins.hookspecs import hookimpl
 
     @hookimpl
     def visioncraft_stores(self) -> list[MemoryStore]:

@@ -9,19 +9,19 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import numpy as np
-from visioncraft.contracts import Generator, Progress
-from visioncraft.hookspecs import hookimpl
-from visioncraft.images import encode_png
+from visioncraft.gallery.memory import MemoryStore
+from visioncraft.images.png import encode_png
 from visioncraft.jobs.job import Job, Order
-from visioncraft.models import Limits, ModelInfo
-from visioncraft.plugins import PluginManager
-from visioncraft.pools.in_process import InProcessPool
-from visioncraft.registry import Registry
-from visioncraft.requests import build_request
-from visioncraft.runtime import Runtime
+from visioncraft.jobs.requests import build_request
+from visioncraft.plugins.contracts import Generator, Progress
+from visioncraft.plugins.hookspecs import hookimpl
+from visioncraft.plugins.manager import PluginManager
+from visioncraft.plugins.registry import Registry
+from visioncraft.runtime.runtime import Runtime
 from visioncraft.settings import JobsSettings, Settings
-from visioncraft.stores import MemoryStore
-from visioncraft.types import GeneratedImage, GenerationRequest
+from visioncraft.types.generation import GeneratedImage, GenerationRequest
+from visioncraft.types.models import Limits, ModelInfo
+from visioncraft.workers.in_process_pool import InProcessPool
 
 PICTURE = encode_png(np.zeros((8, 8, 3), np.uint8))
 LIMITS = Limits(steps=(1, 10), min_resolution=(8, 8))

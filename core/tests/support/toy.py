@@ -17,7 +17,7 @@ import click
 import numpy as np
 import typer
 from visioncraft import ExportedModel, GeneratedImage, Generator, InvalidRequest, ModelInfo, encode_png, hookimpl
-from visioncraft.stores import MemoryStore
+from visioncraft.gallery.memory import MemoryStore
 
 class Toy(Generator):
     name = "toy"

@@ -1,1 +1,1 @@
-"""The REST API. Only this package and `app.py` know FastAPI."""
+"""The REST API. Only this package knows FastAPI."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from visioncraft.runtime import Runtime
+from visioncraft.runtime.runtime import Runtime
 
 
 async def _runtime(request: Request) -> Runtime:  # a plain function would be called in a thread, each time

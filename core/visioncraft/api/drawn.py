@@ -12,11 +12,11 @@ import orjson
 from fastapi import Response
 
 from visioncraft.api.streaming import Part, sent, spliced, warnings_header
-from visioncraft.contracts import ImageStore
 from visioncraft.errors import InvalidRequest, StorageError
-from visioncraft.images import converted
+from visioncraft.images.png import converted
 from visioncraft.jobs.job import Job
-from visioncraft.types import ImageRecord
+from visioncraft.plugins.contracts import ImageStore
+from visioncraft.types.gallery import ImageRecord
 
 JSON = "application/json"
 PICTURES = ("image/jpeg", "image/webp", "image/png")

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from visioncraft import errors
 from visioncraft.api.errors import STATUS, envelope
 from visioncraft.api.schemas.errors import ErrorAnswer
-from visioncraft.runtime import Runtime
+from visioncraft.runtime.runtime import Runtime
 
 _EXAMPLES: tuple[errors.VisionCraftError, ...] = (
     errors.InvalidRequest("Invalid prompt provided", field="prompt", issue="Prompt cannot be empty"),

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from visioncraft.contracts import ImageStore
 from visioncraft.errors import InvalidRequest, NotFound
-from visioncraft.ids import is_image_id
+from visioncraft.plugins.contracts import ImageStore
+from visioncraft.types.ids import is_image_id
 
 _FIELDS = ("init_image", "mask")
 

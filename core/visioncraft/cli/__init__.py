@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from visioncraft import __version__
+from visioncraft._version import __version__
 from visioncraft.cli import api_key, generate, jobs, models, plugins, serve, status
 from visioncraft.cli.group import PluginGroup
 from visioncraft.cli.state import State

@@ -20,8 +20,8 @@ def api_key(
     """Keep a cloud service's API key (in api_keys.json, mode 0600), unless the service refuses it."""
     import asyncio
 
-    from visioncraft.keys import SERVICES, ApiKeys, from_environment
-    from visioncraft.runtime import discovered, keep_key
+    from visioncraft.api_keys import SERVICES, ApiKeys, from_environment
+    from visioncraft.runtime.runtime import discovered, keep_key
 
     state: State = ctx.obj
     settings = state.settings()

@@ -10,8 +10,8 @@ from visioncraft.cli.state import State
 from visioncraft.cli.weights import shown
 
 if TYPE_CHECKING:
-    from visioncraft.contracts import ModelExporter
-    from visioncraft.registry import Registry
+    from visioncraft.plugins.contracts import ModelExporter
+    from visioncraft.plugins.registry import Registry
 
 
 def export(
@@ -32,8 +32,8 @@ def export(
 
 
 def _exporter(registry: Registry, to: str) -> ModelExporter:
-    from visioncraft.contracts import ModelExporter
     from visioncraft.errors import PluginError
+    from visioncraft.plugins.contracts import ModelExporter
 
     found = [generator for generator in registry.generators.values() if isinstance(generator, ModelExporter)]
     for exporter in found:

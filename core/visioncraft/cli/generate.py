@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from visioncraft.cli import edits, targets
+from visioncraft.cli import generate_options, targets
 from visioncraft.cli.output import print_warnings
 from visioncraft.cli.state import State
 
 if TYPE_CHECKING:
-    from visioncraft.drawing import Drawn
+    from visioncraft.runtime.one_shot import Drawn
     from visioncraft.settings import Settings
 
 _OPTIONS = {
@@ -72,7 +72,7 @@ def generate(
 
 def _generate(state: State, options: dict[str, Any]) -> None:
     target = targets.writable(options.pop("output"))
-    asked = {"prompt": options["prompt"], "model": options["model"], **edits.fields(options)}
+    asked = {"prompt": options["prompt"], "model": options["model"], **generate_options.fields(options)}
     url = None if options["local"] else options["server"]
     try:
         drawn = _drawn(state.settings(), asked, url, options["local"])
@@ -89,16 +89,17 @@ def _generate(state: State, options: dict[str, Any]) -> None:
 
 def _drawn(settings: Settings, asked: dict[str, Any], url: str | None, local: bool) -> list[Drawn]:
     """The pictures, from a server where there is one; names the options instead of the API's fields."""
-    from visioncraft.client import Client
-    from visioncraft.drawing import drawn_here, drawn_there
+    from visioncraft.cli.progress import watched
     from visioncraft.errors import InvalidRequest
+    from visioncraft.runtime.client import Client
+    from visioncraft.runtime.one_shot import drawn_here, drawn_there
 
     server = None if local else Client(settings, url) if url else Client.of_running(settings)
     try:
         if server is None:
-            return drawn_here(settings, asked, bar=True)
+            return drawn_here(settings, asked, watched)
         typer.echo(f"The server at {server.url} draws (--local: this process)", err=True)
-        return drawn_there(server, asked, bar=True)
+        return drawn_there(server, asked, watched)
     except InvalidRequest as error:
         field, issue = str(error.details["field"]), str(error.details["issue"])
         field = "lora" if field.startswith("loras") else field

@@ -11,7 +11,7 @@ from visioncraft.cli.state import State
 from visioncraft.logs import configure_logging
 
 if TYPE_CHECKING:
-    from visioncraft.plugins import PluginManager
+    from visioncraft.plugins.manager import PluginManager
 
 _GALLERY = "gallery"
 
@@ -67,16 +67,16 @@ class PluginGroup(TyperGroup):
 @cache
 def _manager(state: State) -> PluginManager:
     """The plugins, found once for one call of the command line: looking at a slow one takes its time."""
-    from visioncraft.runtime import discovered
+    from visioncraft.runtime.runtime import discovered
 
     return discovered(state.settings())
 
 
 def commands_of(manager: PluginManager) -> dict[str, Any]:
     """The commands that this manager's plugins bring, by name. The core's own names are the core's."""
-    from visioncraft.claims import Claims, every
     from visioncraft.cli import app
-    from visioncraft.cli.plugins.finding import BUILT_IN
+    from visioncraft.cli.plugins.entry_points import BUILT_IN
+    from visioncraft.plugins.claims import Claims, every
 
     core = manager.plugins[BUILT_IN]
     offered = [(core, own) for own in (*app.registered_commands, *app.registered_groups)]

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from visioncraft.bars import progress_bar
 from visioncraft.cli.output import print_json, print_table, print_warnings
-from visioncraft.client import Client
+from visioncraft.cli.progress import progress_bar
+from visioncraft.runtime.client import Client
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

@@ -12,9 +12,9 @@ from visioncraft.cli.state import State
 from visioncraft.cli.weights import JsonOption, keepers, print_parts, shown, size
 
 if TYPE_CHECKING:
-    from visioncraft.contracts import Generator
-    from visioncraft.models import Limits, ModelInfo, StoredModel
-    from visioncraft.registry import Registry
+    from visioncraft.plugins.contracts import Generator
+    from visioncraft.plugins.registry import Registry
+    from visioncraft.types.models import Limits, ModelInfo, StoredModel
 
 app = typer.Typer(help="List the models, fetch, add or remove one.", rich_markup_mode=None, add_completion=False)
 app.command("add")(weights.add)
@@ -54,7 +54,7 @@ def pull(
     ],
 ) -> None:
     """Download a model's weights, or a part for models; an interrupted download goes on where it stopped."""
-    from visioncraft.models import StoredModel
+    from visioncraft.types.models import StoredModel
 
     state: State = ctx.obj
     registry = state.registry()

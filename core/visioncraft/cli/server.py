@@ -15,21 +15,21 @@ from contextlib import ExitStack
 import typer
 import uvicorn
 
-from visioncraft import __version__
-from visioncraft.app import create_app
-from visioncraft.client import url_for
+from visioncraft._version import __version__
+from visioncraft.api.app import create_app
+from visioncraft.api.serving.accepting import Acceptor
+from visioncraft.api.serving.connections import Connections
+from visioncraft.api.serving.descriptors import room_for_clients
+from visioncraft.api.serving.http import HTTPConnection
+from visioncraft.api.serving.memory import give_back_what_is_large
+from visioncraft.api.serving.websocket import WebSocketConnection
 from visioncraft.errors import ConfigurationError
-from visioncraft.running import announced
-from visioncraft.runtime import Runtime
-from visioncraft.serving.accepting import Acceptor
-from visioncraft.serving.connections import Connections
-from visioncraft.serving.descriptors import room_for_clients
-from visioncraft.serving.http import HTTPConnection
-from visioncraft.serving.memory import give_back_what_is_large
-from visioncraft.serving.websocket import WebSocketConnection
+from visioncraft.runtime.client import url_for
+from visioncraft.runtime.running import announced
+from visioncraft.runtime.runtime import Runtime
+from visioncraft.runtime.warming import Warmer
 from visioncraft.settings import Settings
 from visioncraft.token import Token
-from visioncraft.warming import Warmer
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from visioncraft.registry import Registry
+    from visioncraft.plugins.registry import Registry
     from visioncraft.settings import Settings
 
 
@@ -37,8 +37,8 @@ class State:
 
     def registry(self) -> Registry:
         """What the plugins offer, without starting the gallery. Raises `ConfigurationError`."""
-        from visioncraft.registry import Registry
-        from visioncraft.runtime import discovered
+        from visioncraft.plugins.registry import Registry
+        from visioncraft.runtime.runtime import discovered
 
         settings = self.settings()
         return Registry(settings, discovered(settings))

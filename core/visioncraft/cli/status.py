@@ -11,7 +11,7 @@ from visioncraft.cli.output import print_json, print_table
 from visioncraft.cli.state import State
 
 if TYPE_CHECKING:
-    from visioncraft.runtime import Runtime
+    from visioncraft.runtime.runtime import Runtime
     from visioncraft.settings import Settings
 
 
@@ -22,7 +22,7 @@ def status(
     import asyncio
 
     state: State = ctx.obj
-    from visioncraft.runtime import Runtime
+    from visioncraft.runtime.runtime import Runtime
 
     settings = state.settings()
     facts = asyncio.run(_ask(Runtime(settings)))  # made before the loop runs, which would hold Ctrl-C back
@@ -34,7 +34,7 @@ def status(
 
 def _places(settings: Settings) -> Iterator[tuple[str, str]]:
     """What this folder's commands work with: started elsewhere they may find other settings, and other pictures."""
-    from visioncraft.running import server_of
+    from visioncraft.runtime.running import server_of
 
     yield "Settings file", str(settings.file or "none, the defaults count")
     yield "Data folder", str(settings.data_path)
@@ -42,7 +42,7 @@ def _places(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 async def _ask(runtime: Runtime) -> dict[str, Any]:
-    from visioncraft.status import system_status
+    from visioncraft.runtime.status import system_status
 
     async with runtime:
         return await system_status(runtime)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from visioncraft.drawing import Drawn
+    from visioncraft.runtime.one_shot import Drawn
 
 _KINDS = {"": "png", ".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
 """What a file holds, by the end of its name."""
@@ -57,7 +57,7 @@ def write(target: Path, drawn: Drawn, number: int | None = None) -> Path:
 
 
 def _as_named(drawn: Drawn, file: Path) -> bytes:
-    from visioncraft.images import converted
+    from visioncraft.images.png import converted
 
     kind = _KINDS[file.suffix.lower()]
     return drawn.png if kind == "png" else converted(drawn.png, kind, drawn.record)

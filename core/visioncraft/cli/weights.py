@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from visioncraft.bars import progress_bar
 from visioncraft.cli.output import print_json, print_table, say
+from visioncraft.cli.progress import progress_bar
 from visioncraft.cli.state import State
 
 if TYPE_CHECKING:
-    from rich.progress import Progress as Bar
-    from rich.progress import TaskID
+    from rich.progress import Progress as Bar, TaskID
 
-    from visioncraft.contracts import ModelKeeper, Progress
-    from visioncraft.models import ModelInfo, StoredModel
-    from visioncraft.registry import Registry
+    from visioncraft.plugins.contracts import ModelKeeper, Progress
+    from visioncraft.plugins.registry import Registry
+    from visioncraft.types.models import ModelInfo, StoredModel
 
 JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
 _UNITS = ("B", "kB", "MB", "GB", "TB")
@@ -82,7 +81,7 @@ def _own_name(part: StoredModel) -> str:
 
 def keepers(registry: Registry) -> list[ModelKeeper]:
     """The generators that keep weights."""
-    from visioncraft.contracts import ModelKeeper
+    from visioncraft.plugins.contracts import ModelKeeper
 
     return [generator for generator in registry.generators.values() if isinstance(generator, ModelKeeper)]
 

@@ -12,7 +12,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from visioncraft.lifeline import die_with
+from visioncraft.workers.lifeline import die_with
 
 _LESS_URGENT = 5  # a server that answers comes before a picture that is being decoded
 
@@ -24,7 +24,7 @@ def main() -> None:
     os.nice(_LESS_URGENT)
     connection = socket.socket(fileno=descriptor)
     from visioncraft.decoding.tasks import perform, to_decoder
-    from visioncraft.wire import frame, receive
+    from visioncraft.workers.messages import frame, receive
 
     _warm_up()
     _bound(memory)
@@ -43,7 +43,7 @@ def _warm_up() -> None:
     from PIL import Image
 
     from visioncraft.decoding.tasks import Fit, perform
-    from visioncraft.images import encode_png
+    from visioncraft.images.png import encode_png
 
     Image.init()
     warnings.simplefilter("ignore")  # what Pillow thinks of a client's EXIF is no line for the server's log

@@ -12,11 +12,11 @@ from typing import TypeVar
 
 from visioncraft.decoding.process import Decoder
 from visioncraft.decoding.tasks import Answer, Check, Copy, Fit, Look, Looked, Made, Refused, Shrink, Task
-from visioncraft.editing import InputImage
 from visioncraft.errors import RateLimitExceeded, ServiceUnavailable, StorageError
-from visioncraft.inputs import Sent
-from visioncraft.pixels import NoPicture, TooMuch, Use
+from visioncraft.images.inputs import Sent
+from visioncraft.images.pixels import NoPicture, TooMuch, Use
 from visioncraft.settings import PicturesSettings
+from visioncraft.types.editing import InputImage
 
 _Work = tuple[Task, "Future[Answer]"]
 AnswerT = TypeVar("AnswerT", Looked, Made)

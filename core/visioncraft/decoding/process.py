@@ -12,9 +12,9 @@ from contextlib import suppress
 
 from visioncraft.decoding.tasks import Answer, Task, from_decoder
 from visioncraft.errors import ProtocolError, ServiceUnavailable
-from visioncraft.pixels import NoPicture, TooMuch
+from visioncraft.images.pixels import NoPicture, TooMuch
 from visioncraft.settings import PicturesSettings
-from visioncraft.wire import frame, receive
+from visioncraft.workers.messages import frame, receive
 
 log = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from visioncraft.images import as_png, encode_png, thumbnail
-from visioncraft.pixels import NoPicture, TooMuch, Use, checked_size, fitted, upright_size
+from visioncraft.images.pixels import NoPicture, TooMuch, Use, checked_size, fitted, upright_size
+from visioncraft.images.png import as_png, encode_png, thumbnail
 
 
 class Look(msgspec.Struct, tag=True, frozen=True):

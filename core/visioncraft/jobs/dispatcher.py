@@ -9,19 +9,20 @@ from contextlib import suppress
 from functools import partial
 
 from visioncraft.errors import GenerationFailed, JobCancelled, StorageError, VisionCraftError, WorkerLost
-from visioncraft.ids import new_image_id
 from visioncraft.jobs import journal
-from visioncraft.jobs.drawing import Drawing
+from visioncraft.jobs.attempt import Drawing
 from visioncraft.jobs.events import Event, EventHub
 from visioncraft.jobs.job import Job, JobState
-from visioncraft.jobs.keeping import Keeper
-from visioncraft.jobs.lane import Lane
-from visioncraft.jobs.ledger import Ledger
+from visioncraft.jobs.ledger.sqlite import Ledger
+from visioncraft.jobs.queue import Lane
 from visioncraft.jobs.standstill import Standstill
-from visioncraft.models import ModelInfo
-from visioncraft.pools import WorkerPool
-from visioncraft.registry import Registry
-from visioncraft.types import GenerationRequest, ImageRecord
+from visioncraft.jobs.storing import Keeper
+from visioncraft.plugins.registry import Registry
+from visioncraft.types.gallery import ImageRecord
+from visioncraft.types.generation import GenerationRequest
+from visioncraft.types.ids import new_image_id
+from visioncraft.types.models import ModelInfo
+from visioncraft.workers.pool import WorkerPool
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from visioncraft.errors import JobCancelled, VisionCraftError
-from visioncraft.ids import following
-from visioncraft.types import GenerationRequest, ImageRecord
+from visioncraft.types.gallery import ImageRecord
+from visioncraft.types.generation import GenerationRequest
+from visioncraft.types.ids import following
 
 
 class JobState(StrEnum):

@@ -8,9 +8,9 @@ from dataclasses import replace
 from visioncraft.errors import StorageError, VisionCraftError
 from visioncraft.jobs.dispatcher import Dispatcher
 from visioncraft.jobs.job import Job
-from visioncraft.jobs.keeping import Keeper
-from visioncraft.registry import Registry
-from visioncraft.types import ImageRecord
+from visioncraft.jobs.storing import Keeper
+from visioncraft.plugins.registry import Registry
+from visioncraft.types.gallery import ImageRecord
 
 log = logging.getLogger(__name__)
 

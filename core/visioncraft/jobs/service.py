@@ -16,20 +16,20 @@ from visioncraft.errors import (
     ServiceUnavailable,
     StorageError,
 )
-from visioncraft.ids import new_job_id
 from visioncraft.jobs import journal
 from visioncraft.jobs.dispatcher import Dispatcher
 from visioncraft.jobs.events import Event, EventHub
 from visioncraft.jobs.job import Job, JobState, Order
-from visioncraft.jobs.keeping import Keeper
-from visioncraft.jobs.lane import Lane
-from visioncraft.jobs.ledger import KeyTaken, Ledger, SetAside
+from visioncraft.jobs.ledger.sqlite import KeyTaken, Ledger, SetAside
+from visioncraft.jobs.queue import Lane
 from visioncraft.jobs.resuming import resume
-from visioncraft.models import ModelInfo
-from visioncraft.pools import WorkerPool
-from visioncraft.registry import Registry
+from visioncraft.jobs.storing import Keeper
+from visioncraft.plugins.registry import Registry
 from visioncraft.settings import JobsSettings
-from visioncraft.types import GenerationRequest
+from visioncraft.types.generation import GenerationRequest
+from visioncraft.types.ids import new_job_id
+from visioncraft.types.models import ModelInfo
+from visioncraft.workers.pool import WorkerPool
 
 log = logging.getLogger(__name__)
 

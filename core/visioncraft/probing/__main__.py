@@ -17,11 +17,11 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
-from visioncraft.hookspecs import PROJECT
-from visioncraft.lifeline import die_with
-from visioncraft.plugins import PluginManager
+from visioncraft.plugins.hookspecs import PROJECT
+from visioncraft.plugins.manager import PluginManager
 from visioncraft.probing.trial import DONE, IMPORT
 from visioncraft.settings import Settings
+from visioncraft.workers.lifeline import die_with
 
 _ALONE_S = 60
 

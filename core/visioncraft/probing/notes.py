@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
-from visioncraft import __version__
+from visioncraft._version import __version__
 from visioncraft.settings import Settings
 
 log = logging.getLogger(__name__)

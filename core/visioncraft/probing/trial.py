@@ -12,9 +12,9 @@ import time
 from contextlib import suppress
 from importlib.metadata import EntryPoint
 
-from visioncraft.plugins import PluginInfo
+from visioncraft.plugins.manager import PluginInfo
 from visioncraft.settings import Settings
-from visioncraft.spawn import obituary
+from visioncraft.workers.launch import obituary
 
 IMPORT, DONE = "import", "done"
 """Words that the process writes to its report, one a line; the others are the hooks that it asks."""

@@ -10,28 +10,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from visioncraft.stores import MemoryStore
-    from visioncraft.testing.contract import overridden
+    from visioncraft.gallery.memory import MemoryStore
+    from visioncraft.testing.contracts.base import overridden
+    from visioncraft.testing.contracts.generator import GeneratorContract
+    from visioncraft.testing.contracts.store import ImageStoreContract, a_picture
     from visioncraft.testing.fakes import FakeGenerator, Recorder, one_colour
-    from visioncraft.testing.generators import GeneratorContract
-    from visioncraft.testing.serving import PATIENCE_S, House, Server, free_port, listening, served
-    from visioncraft.testing.stores import ImageStoreContract, a_picture
+    from visioncraft.testing.server import PATIENCE_S, House, Server, free_port, listening, served
 
 _HOME_OF = {
-    "PATIENCE_S": "visioncraft.testing.serving",
+    "PATIENCE_S": "visioncraft.testing.server",
     "FakeGenerator": "visioncraft.testing.fakes",
-    "GeneratorContract": "visioncraft.testing.generators",
-    "House": "visioncraft.testing.serving",
-    "ImageStoreContract": "visioncraft.testing.stores",
-    "MemoryStore": "visioncraft.stores",
+    "GeneratorContract": "visioncraft.testing.contracts.generator",
+    "House": "visioncraft.testing.server",
+    "ImageStoreContract": "visioncraft.testing.contracts.store",
+    "MemoryStore": "visioncraft.gallery.memory",
     "Recorder": "visioncraft.testing.fakes",
-    "Server": "visioncraft.testing.serving",
-    "a_picture": "visioncraft.testing.stores",
-    "free_port": "visioncraft.testing.serving",
-    "listening": "visioncraft.testing.serving",
+    "Server": "visioncraft.testing.server",
+    "a_picture": "visioncraft.testing.contracts.store",
+    "free_port": "visioncraft.testing.server",
+    "listening": "visioncraft.testing.server",
     "one_colour": "visioncraft.testing.fakes",
-    "overridden": "visioncraft.testing.contract",
-    "served": "visioncraft.testing.serving",
+    "overridden": "visioncraft.testing.contracts.base",
+    "served": "visioncraft.testing.server",
 }
 
 __all__ = [

@@ -7,11 +7,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from visioncraft.contracts import Generator, Progress
 from visioncraft.errors import JobCancelled
-from visioncraft.images import encode_png
-from visioncraft.models import Limits, ModelInfo
-from visioncraft.types import GeneratedImage, GenerationRequest
+from visioncraft.images.png import encode_png
+from visioncraft.plugins.contracts import Generator, Progress
+from visioncraft.types.generation import GeneratedImage, GenerationRequest
+from visioncraft.types.models import Limits, ModelInfo
 
 
 class FakeGenerator(Generator):

@@ -14,8 +14,8 @@ import pytest
 if TYPE_CHECKING:
     from fastapi.testclient import TestClient
 
-    from visioncraft.plugins import PluginManager
-    from visioncraft.testing.serving import Server
+    from visioncraft.plugins.manager import PluginManager
+    from visioncraft.testing.server import Server
 
 _MEANT_FOR_CHILDREN = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -46,8 +46,8 @@ def visioncraft_manager(tmp_path: Path) -> Callable[..., PluginManager]:
     """
 
     def build(plugin: object, name: str = "mine", **tables: Any) -> PluginManager:
-        from visioncraft import builtin
-        from visioncraft.plugins import PluginManager
+        from visioncraft.gallery import plugin as builtin
+        from visioncraft.plugins.manager import PluginManager
         from visioncraft.settings import Settings
 
         manager = PluginManager(Settings.model_validate({"data_dir": tmp_path / "data", **tables}))
@@ -66,9 +66,9 @@ def visioncraft_client(visioncraft_manager: Callable[..., PluginManager]) -> Ite
     """
     from fastapi.testclient import TestClient
 
-    from visioncraft.app import create_app
-    from visioncraft.pools.in_process import InProcessPool
-    from visioncraft.runtime import Runtime
+    from visioncraft.api.app import create_app
+    from visioncraft.runtime.runtime import Runtime
+    from visioncraft.workers.in_process_pool import InProcessPool
 
     with ExitStack() as stack:
 
@@ -84,7 +84,7 @@ def visioncraft_client(visioncraft_manager: Callable[..., PluginManager]) -> Ite
 @pytest.fixture
 def visioncraft_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """`visioncraft_server("plasma")`: a process on a real socket that serves these installed plugins and no other."""
-    from visioncraft.testing.serving import House, served
+    from visioncraft.testing.server import House, served
 
     with ExitStack() as stack:
 

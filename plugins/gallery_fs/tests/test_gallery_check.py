@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 from visioncraft import GalleryQuery, ImageRecord, Marks, StorageError, encode_png, image_filename, with_record
 from visioncraft.settings import Settings
-from visioncraft_gallery_fs.commands import gallery_group
+from visioncraft_gallery_fs.cli.commands import gallery_group
 from visioncraft_gallery_fs.settings import GallerySettings
 from visioncraft_gallery_fs.store import GalleryStore
 

@@ -11,7 +11,7 @@ import pytest
 from visioncraft import ConfigurationError, ImageRecord
 from visioncraft.settings import Settings, load_settings
 from visioncraft_gallery_fs import plugin
-from visioncraft_gallery_fs.commands import gallery_group
+from visioncraft_gallery_fs.cli.commands import gallery_group
 from visioncraft_gallery_fs.store import GalleryStore
 
 Draw = Callable[..., tuple[ImageRecord, bytes]]

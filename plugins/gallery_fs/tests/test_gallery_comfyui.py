@@ -6,7 +6,7 @@ import json
 
 import pytest
 from foreign_files import COMFY
-from visioncraft_gallery_fs.foreign import comfyui
+from visioncraft_gallery_fs.transfer.foreign import comfyui
 
 
 def joined(a: object, b: object, delimiter: object = None) -> dict[str, object]:

@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 import numpy as np
 from visioncraft import ImageRecord, encode_png, with_record
-from visioncraft.ids import image_filename, new_image_id
+from visioncraft.types.ids import image_filename, new_image_id
 from visioncraft_gallery_fs.store import GalleryStore
 
 store = GalleryStore(Path(sys.argv[1]))

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from visioncraft import ImageRecord, Marks, with_record
 from visioncraft.settings import Settings
-from visioncraft_gallery_fs.commands import gallery_group
+from visioncraft_gallery_fs.cli.commands import gallery_group
 from visioncraft_gallery_fs.store import GalleryStore
 
 Draw = Callable[..., tuple[ImageRecord, bytes]]

@@ -13,9 +13,9 @@ import pytest
 from foreign_files import A1111, COMFY, FLUX, INVOKE, INVOKE_2, PIXELS, take_in, the_only_one, write_png
 from PIL import ExifTags, Image
 from visioncraft import ORIGINAL_SEED, decode_png, read_record
-from visioncraft_gallery_fs.foreign import a1111, comfyui, invokeai
-from visioncraft_gallery_fs.foreign.found import HalfUnderstood
 from visioncraft_gallery_fs.store import GalleryStore
+from visioncraft_gallery_fs.transfer.foreign import a1111, comfyui, invokeai
+from visioncraft_gallery_fs.transfer.foreign.metadata import HalfUnderstood
 
 
 def test_a_picture_of_automatic1111_keeps_its_parameters_its_pixels_and_its_own_text(

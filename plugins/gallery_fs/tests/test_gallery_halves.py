@@ -13,10 +13,10 @@ import pytest
 from foreign_files import A1111, COMFY, INVOKE, PIXELS, take_in, the_only_one
 from PIL import ExifTags, Image
 from visioncraft import LEFT_OUT
-from visioncraft.metadata import chunk
-from visioncraft_gallery_fs.foreign import a1111, comfyui, invokeai
-from visioncraft_gallery_fs.foreign.found import Found, HalfUnderstood
+from visioncraft.images.metadata import chunk
 from visioncraft_gallery_fs.store import GalleryStore
+from visioncraft_gallery_fs.transfer.foreign import a1111, comfyui, invokeai
+from visioncraft_gallery_fs.transfer.foreign.metadata import Found, HalfUnderstood
 
 UMLAUTS = "ein schöner Leuchtturm, 灯台\nSteps: 20, Sampler: Euler, CFG scale: 7, Seed: 106, Size: 64x48, Model: m"
 

@@ -15,7 +15,7 @@ import pytest
 from foreign_files import A1111, COMFY, PIXELS, take_in, write_png
 from visioncraft import ImageRecord, InvalidRequest, Marks, StorageError, encode_png, replay, with_record
 from visioncraft.settings import Settings
-from visioncraft_gallery_fs.commands import gallery_group
+from visioncraft_gallery_fs.cli.commands import gallery_group
 from visioncraft_gallery_fs.settings import GallerySettings
 from visioncraft_gallery_fs.store import GalleryStore
 

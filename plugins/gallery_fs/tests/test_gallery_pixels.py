@@ -13,7 +13,7 @@ import pytest
 from foreign_files import A1111, take_in, the_only_one
 from PIL import ExifTags, Image, PngImagePlugin
 from visioncraft import Decoders, StorageError, decode_png
-from visioncraft.metadata import chunk
+from visioncraft.images.metadata import chunk
 from visioncraft.settings import PicturesSettings
 from visioncraft_gallery_fs.store import GalleryStore
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 from visioncraft import GalleryQuery, ImageRecord, ImageStore, InvalidRequest, Marks, with_record
-from visioncraft.stores import MemoryStore
-from visioncraft_gallery_fs import query as sql
-from visioncraft_gallery_fs.facets import Facet
-from visioncraft_gallery_fs.prepared import Prepared
+from visioncraft.gallery.memory import MemoryStore
+from visioncraft_gallery_fs.index import query as sql
+from visioncraft_gallery_fs.index.facets import Facet
+from visioncraft_gallery_fs.index.prepared import Prepared
 from visioncraft_gallery_fs.store import GalleryStore
 
 Draw = Callable[..., tuple[ImageRecord, bytes]]

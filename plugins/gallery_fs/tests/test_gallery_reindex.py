@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from visioncraft import GalleryQuery, ImageRecord, Marks, StorageError
-from visioncraft_gallery_fs import reindex
+from visioncraft_gallery_fs.index import rebuild
 from visioncraft_gallery_fs.store import GalleryStore
 
 Draw = Callable[..., tuple[ImageRecord, bytes]]
@@ -89,7 +89,7 @@ def test_a_rebuild_that_was_cut_off_is_done_again(root: Path, draw: Draw, monkey
         store.save(*draw(second))
     store.close()
     (root / "index.sqlite3").unlink()
-    monkeypatch.setattr(reindex, "_BATCH", 1)
+    monkeypatch.setattr(rebuild, "_BATCH", 1)
     store = GalleryStore(root)
     store.prepare()
 
@@ -156,7 +156,7 @@ def test_files_that_are_no_picture_of_ours_are_skipped_by_name(store: GallerySto
 def test_a_copy_does_not_take_the_tags_of_the_original(
     batch: int, copied_to: str, store: GalleryStore, root: Path, draw: Draw, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reindex, "_BATCH", batch)
+    monkeypatch.setattr(rebuild, "_BATCH", batch)
     record, png = draw()
     kept = store.mark(store.save(record, png).id, Marks(("fruit",), True, 5, "mine"))
     copy = root / copied_to.format(record.filename)
@@ -180,7 +180,7 @@ def test_a_file_moved_to_another_day_is_found_where_it_is(store: GalleryStore, r
 def test_a_picture_saved_while_a_reindex_runs_stays(
     store: GalleryStore, draw: Draw, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reindex, "_BATCH", 1)
+    monkeypatch.setattr(rebuild, "_BATCH", 1)
     store.save(*draw())
     meanwhile: list[str] = []
     store.reindex(lambda *_: meanwhile.append(store.save(*draw(second=5)).id))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from visioncraft import ImageRecord, Marks
-from visioncraft_gallery_fs.index import PictureIndex
+from visioncraft_gallery_fs.index.index import PictureIndex
 from visioncraft_gallery_fs.store import GalleryStore
 
 Draw = Callable[..., tuple[ImageRecord, bytes]]

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from visioncraft import ConfigurationError, ImageRecord, StorageError
-from visioncraft.ids import new_image_id
-from visioncraft_gallery_fs.files import STALE_AFTER_S
+from visioncraft.types.ids import new_image_id
+from visioncraft_gallery_fs.files.durable import STALE_AFTER_S
 from visioncraft_gallery_fs.settings import GallerySettings
 from visioncraft_gallery_fs.store import GalleryStore
 

@@ -13,7 +13,7 @@ from tempfile import mkdtemp
 import pytest
 from PIL import Image
 from visioncraft import ImageRecord, NotFound, StorageError, StorageUnavailable
-from visioncraft_gallery_fs.index import IndexFull, PictureIndex
+from visioncraft_gallery_fs.index.index import IndexFull, PictureIndex
 from visioncraft_gallery_fs.store import GalleryStore
 
 Draw = Callable[..., tuple[ImageRecord, bytes]]

@@ -9,9 +9,9 @@ from typing import Any
 
 import psutil
 import pytest
-from visioncraft_gallery_fs import index, warming
+from visioncraft_gallery_fs.index import index, prefetch
+from visioncraft_gallery_fs.index.prefetch import Warming
 from visioncraft_gallery_fs.store import GalleryStore
-from visioncraft_gallery_fs.warming import Warming
 
 Draw = Callable[..., Any]
 SIZE = 5 * 2**20 + 7
@@ -44,7 +44,7 @@ def test_all_of_the_index_is_read(file: Path) -> None:
 def test_an_index_that_is_small_or_that_memory_cannot_hold_is_left_alone(
     file: Path, monkeypatch: pytest.MonkeyPatch, worth: int, memory: int
 ) -> None:
-    monkeypatch.setattr(warming, "_memory", lambda: memory)
+    monkeypatch.setattr(prefetch, "_memory", lambda: memory)
     ahead = Warming(file, worth)
     ahead.start()
     assert ahead.reader is None

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from visioncraft import GalleryQuery, ImageRecord
-from visioncraft.stores import MemoryStore
+from visioncraft.gallery.memory import MemoryStore
 from visioncraft_gallery_fs.store import GalleryStore
 
 Draw = Callable[..., tuple[ImageRecord, bytes]]

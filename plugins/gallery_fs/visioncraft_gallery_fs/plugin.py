@@ -32,6 +32,6 @@ def visioncraft_stores(settings: Settings) -> Sequence[ImageStore]:
 @hookimpl
 def visioncraft_commands(settings: Settings) -> Sequence[click.Command]:
     """`visioncraft gallery`."""
-    from visioncraft_gallery_fs.commands import gallery_group
+    from visioncraft_gallery_fs.cli.commands import gallery_group
 
     return [gallery_group(lambda: gallery(settings), settings)]

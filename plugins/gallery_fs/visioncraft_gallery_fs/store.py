@@ -27,17 +27,17 @@ from visioncraft import (
     is_image_id,
 )
 
-from visioncraft_gallery_fs import disk, files
-from visioncraft_gallery_fs.marks import drop_marks, write_marks
-from visioncraft_gallery_fs.naming import placed
+from visioncraft_gallery_fs.files import disk, durable
+from visioncraft_gallery_fs.files.paths import placed
+from visioncraft_gallery_fs.files.sidecars import drop_marks, write_marks
+from visioncraft_gallery_fs.files.thumbnails import Thumbnails
 from visioncraft_gallery_fs.settings import GallerySettings
-from visioncraft_gallery_fs.thumbnails import Thumbnails
 
 if TYPE_CHECKING:
-    from visioncraft_gallery_fs.checking import Findings, Hashes
-    from visioncraft_gallery_fs.index import PictureIndex
-    from visioncraft_gallery_fs.reindex import Outcome
-    from visioncraft_gallery_fs.standing import StandingIndex
+    from visioncraft_gallery_fs.index.index import PictureIndex
+    from visioncraft_gallery_fs.index.live import StandingIndex
+    from visioncraft_gallery_fs.index.rebuild import Outcome
+    from visioncraft_gallery_fs.upkeep.check import Findings, Hashes
 
 log = logging.getLogger("visioncraft.gallery_fs")
 
@@ -67,7 +67,7 @@ class GalleryStore(ImageStore):
     ) -> None:
         self.root, self._read_ahead = root, read_ahead
         self._settings = settings or GallerySettings()
-        self._folders = files.Folders(root)
+        self._folders = durable.Folders(root)
         self._new_decoders, self.decoders = decoders, decoders()
         self._thumbnails = Thumbnails(root, self._settings.thumbnail_side, self._write, lambda: self.decoders)
         self._marking = Lock()
@@ -104,19 +104,19 @@ class GalleryStore(ImageStore):
 
     def reindex(self, report: Callable[[int, int], None] | None = None) -> Outcome:
         """Rebuild the index from the files alone; `report(done, total)` counts files. Raises `StorageError`."""
-        from visioncraft_gallery_fs.reindex import rebuild
+        from visioncraft_gallery_fs.index.rebuild import rebuild
 
-        files.sweep(self.root, newest_days=None)
+        durable.sweep(self.root, newest_days=None)
         try:
             return self._standing.change(lambda index: rebuild(self.root, index, report))
         except OSError as error:
-            raise StorageError(f"{error.filename or self.root}: {files.reason(error)}") from error
+            raise StorageError(f"{error.filename or self.root}: {durable.reason(error)}") from error
 
     def check(self, report: Callable[[int, int], None] | None = None, accept: bool = False) -> Findings:
         """Compare files and index; `report(done, total)` counts pictures, `accept` takes whole files that somebody
         changed for what they shall be. Raises `StorageError`.
         """
-        from visioncraft_gallery_fs.checking import check
+        from visioncraft_gallery_fs.upkeep.check import check
 
         def note(hashes: Hashes) -> None:
             self._standing.change(lambda index: index.note_hashes(hashes))
@@ -132,7 +132,7 @@ class GalleryStore(ImageStore):
         What a crash left of an earlier try under the same id is replaced, and so is a `filename` that is not of the
         shape `image_filename` gives. On failure nothing stays. Raises `StorageError` with path and next step.
         """
-        from visioncraft_gallery_fs.rows import to_row
+        from visioncraft_gallery_fs.index.rows import to_row
 
         kept, path = placed(record)
         if self._standing.writing().find(record.id) is not None:
@@ -141,14 +141,14 @@ class GalleryStore(ImageStore):
         target = self.root / path
         with ThreadPoolExecutor(1) as hashing:  # while the disk works
             digest = hashing.submit(hashlib.sha256, png)
-            self._write(target, png, replace=files.is_unfinished(target, record.id))
+            self._write(target, png, replace=durable.is_unfinished(target, record.id))
         try:
             row["sha256"] = digest.result().hexdigest()
             self._standing.change(lambda index: index.put([row]))
         except BaseException:
             with suppress(StorageError):  # a commit whose fsync failed may have reached the disk or not
                 self._standing.writing().remove([kept.id])
-            files.remove_quietly(target)
+            durable.remove_quietly(target)
             raise
         self._retain()
         return kept
@@ -186,7 +186,7 @@ class GalleryStore(ImageStore):
 
     def delete_many(self, image_ids: Sequence[str]) -> Sequence[str]:
         """Remove pictures; answers the ids of those there were. Raises `StorageError` when the disk refuses."""
-        from visioncraft_gallery_fs.removing import Removal
+        from visioncraft_gallery_fs.upkeep.remove import Removal
 
         ids = [image_id for image_id in dict.fromkeys(image_ids) if is_image_id(image_id)]
         return Removal(self.root, self._standing, self._thumbnails).remove(ids) if ids else []
@@ -199,7 +199,7 @@ class GalleryStore(ImageStore):
             try:
                 write_marks(path, marks)
             except OSError as error:
-                raise StorageError(f"{path}: its marks cannot be written: {files.reason(error)}") from error
+                raise StorageError(f"{path}: its marks cannot be written: {durable.reason(error)}") from error
             if not self._standing.change(lambda index: index.mark(image_id, marks)):
                 drop_marks(path)
                 raise _not_found(image_id)
@@ -240,7 +240,7 @@ class GalleryStore(ImageStore):
         return webp
 
     def _open(self, opened: Callable[[StandingIndex], None], strict: bool = False) -> None:
-        from visioncraft_gallery_fs.standing import StandingIndex
+        from visioncraft_gallery_fs.index.live import StandingIndex
 
         if self._opened is not None:
             return
@@ -249,14 +249,14 @@ class GalleryStore(ImageStore):
             raise ConfigurationError(hindered)
         standing = StandingIndex(self.root)
         try:
-            swept = files.sweep(self.root)
+            swept = durable.sweep(self.root)
             opened(standing)
             if hindered is None:
-                files.sync_folder(self.root)
+                durable.sync_folder(self.root)
         except StorageError as error:
             raise ConfigurationError(error.message) from error
         except OSError as error:
-            raise ConfigurationError(f"{error.filename or self.root}: {files.reason(error)}") from error
+            raise ConfigurationError(f"{error.filename or self.root}: {durable.reason(error)}") from error
         self._opened = standing
         if hindered is not None and not standing.borrowed:
             log.warning("%s. Until then the gallery is for reading alone", hindered)
@@ -279,15 +279,15 @@ class GalleryStore(ImageStore):
             self._folders.make(path.parent)
             if not path.parent.resolve().is_relative_to(self.root.resolve()):
                 raise StorageError(f"{path.parent}: a symbolic link leads outside the gallery; remove it")
-            files.write_durably(path, data, replace)
+            durable.write_durably(path, data, replace)
         except OSError as error:
             disk.check_there(self.root)
-            raise StorageError(f"{path}: cannot be written: {files.reason(error)}") from error
+            raise StorageError(f"{path}: cannot be written: {durable.reason(error)}") from error
 
     def _find(self, image_id: str) -> tuple[ImageRecord, Path]:
         if not is_image_id(image_id) or (found := self._index.find(image_id)) is None:
             raise _not_found(image_id)
-        return found[0], files.inside(self.root, found[1])
+        return found[0], durable.inside(self.root, found[1])
 
     def _check_there(self, image_id: str, path: Path) -> os.stat_result:
         try:
@@ -298,7 +298,7 @@ class GalleryStore(ImageStore):
     def _unreadable(self, image_id: str, path: Path, error: OSError) -> NotFound | StorageError:
         """What to raise. The row of a file removed by hand goes, unless the whole gallery is away, as a lost mount."""
         if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
-            return StorageError(f"{path}: cannot be read: {files.reason(error)}")
+            return StorageError(f"{path}: cannot be read: {durable.reason(error)}")
         disk.check_there(self.root)
         if self._standing.file.exists():
             with suppress(StorageError):  # "not found" is true whether the row can be dropped now or later
@@ -311,7 +311,7 @@ class GalleryStore(ImageStore):
         """Remove what the settings call surplus."""
         bounds = self._settings.keep_days, self._settings.keep_pictures, self._settings.keep_gb
         if any(bounds):
-            from visioncraft_gallery_fs.retention import Retention
+            from visioncraft_gallery_fs.upkeep.retention import Retention
 
             Retention(*bounds).enforce(self._index, self.delete_many)
 

@@ -15,10 +15,10 @@ sys.path.insert(0, str(Path(__file__).parent / "support"))
 from standin import KEY, StandIn
 from standin_http import standing_in
 from visioncraft import GenerationRequest
-from visioncraft.ids import new_job_id
-from visioncraft.requests import build_request
+from visioncraft.jobs.requests import build_request
 from visioncraft.settings import PluginsSettings, Settings
 from visioncraft.testing import Recorder
+from visioncraft.types.ids import new_job_id
 from visioncraft_leonardo.generator import LeonardoGenerator
 from visioncraft_leonardo.settings import LeonardoSettings
 

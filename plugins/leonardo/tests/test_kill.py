@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from standin import KEY, StandIn
-from visioncraft.ids import new_job_id
 from visioncraft.testing import PATIENCE_S
+from visioncraft.types.ids import new_job_id
 from visioncraft_leonardo.ledger import Ledger, State
 
 DRIVER = Path(__file__).parent / "support" / "driver.py"

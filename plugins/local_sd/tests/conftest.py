@@ -84,7 +84,7 @@ def _scheduler(name: str) -> Any:
 def sd1(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of a tiny Stable Diffusion 1.x."""
     import torch
-    from visioncraft_local_sd.tokenizer import clip_tokenizer
+    from visioncraft_local_sd.loading.clip_tokenizer import clip_tokenizer
 
     torch.manual_seed(1)
     pipe = library("diffusers").StableDiffusionPipeline(
@@ -106,7 +106,7 @@ def sd1(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sdxl(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of a tiny Stable Diffusion XL with both text encoders."""
     import torch
-    from visioncraft_local_sd.tokenizer import clip_tokenizer
+    from visioncraft_local_sd.loading.clip_tokenizer import clip_tokenizer
 
     torch.manual_seed(2)
     added = {"addition_embed_type": "text_time", "addition_time_embed_dim": 8, "use_linear_projection": True}

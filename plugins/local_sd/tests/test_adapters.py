@@ -12,11 +12,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from visioncraft import InvalidRequest, LoRA, decode_png
-from visioncraft_local_sd.editing.deltas import down_and_up
-from visioncraft_local_sd.editing.layers import diffusers_name, layers_by_name
 from visioncraft_local_sd.generator import LocalSD
-from visioncraft_local_sd.kinds import recognise
-from visioncraft_local_sd.safety import CheckpointRefused
+from visioncraft_local_sd.loras.deltas import down_and_up
+from visioncraft_local_sd.loras.layers import diffusers_name, layers_by_name
+from visioncraft_local_sd.weights.recognise import recognise
+from visioncraft_local_sd.weights.safety import CheckpointRefused
 
 Tensors = dict[str, torch.Tensor]
 RANK, ALPHA = 4, 3.0
@@ -192,7 +192,7 @@ def test_a_dora_is_what_peft_makes_of_it() -> None:
 )
 def test_xls_layers_are_known_by_the_original_layouts_names(name: str, layers_per_block: int) -> None:
     import diffusers
-    from visioncraft_local_sd.checkpoints import _DATA
+    from visioncraft_local_sd.weights.checkpoints import _DATA
 
     with torch.device("meta"):
         unet = diffusers.UNet2DConditionModel.from_config(

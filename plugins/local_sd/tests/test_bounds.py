@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from visioncraft_local_sd.checkpoints import read_checkpoint
-from visioncraft_local_sd.choices import Choices
-from visioncraft_local_sd.engine.bounds import Bounds
+from visioncraft_local_sd.batching.limits import Bounds
+from visioncraft_local_sd.device.measurements import Choices
+from visioncraft_local_sd.weights.checkpoints import read_checkpoint
 
 
 class Clock:
@@ -57,9 +57,9 @@ def test_no_call_has_more_rows_than_memory_suffices_for(kept: Choices) -> None:
 def test_a_drawing_may_begin_from_a_picture_as_diffusers_image_to_image_does(sd1: Path, kept: Choices) -> None:
     import diffusers
     import torch
-    from visioncraft_local_sd.engine.conditioning import Conditioning
-    from visioncraft_local_sd.engine.denoiser import Denoiser
-    from visioncraft_local_sd.engine.sampling import Sampling, Start
+    from visioncraft_local_sd.denoising.denoiser import Denoiser
+    from visioncraft_local_sd.denoising.run import Sampling, Start
+    from visioncraft_local_sd.text.encoder import Conditioning
 
     pipe: Any = diffusers.StableDiffusionImg2ImgPipeline
     stock = pipe.from_pretrained(sd1, local_files_only=True)

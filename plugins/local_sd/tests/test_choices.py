@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from visioncraft_local_sd.checkpoints import Checkpoint, read_checkpoint
-from visioncraft_local_sd.choices import Choices
+from visioncraft_local_sd.device.measurements import Choices
+from visioncraft_local_sd.weights.checkpoints import Checkpoint, read_checkpoint
 
 
 @pytest.fixture

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 from visioncraft import InvalidRequest, JobCancelled, ModelInfo, ModelKeeper, NotFound
-from visioncraft_local_sd import kinds
-from visioncraft_local_sd.collection import Collection
 from visioncraft_local_sd.generator import LocalSD
-from visioncraft_local_sd.kinds import recognise
-from visioncraft_local_sd.library import Library
-from visioncraft_local_sd.safety import CheckpointRefused
 from visioncraft_local_sd.settings import LocalSDSettings
+from visioncraft_local_sd.weights import recognise as kinds
+from visioncraft_local_sd.weights.files import Collection
+from visioncraft_local_sd.weights.models import Library
+from visioncraft_local_sd.weights.recognise import recognise
+from visioncraft_local_sd.weights.safety import CheckpointRefused
 
 Make = Callable[..., LocalSD]
 KOHYA = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k.lora_down.weight"

@@ -18,9 +18,9 @@ import pytest
 import torch
 from visioncraft import decode_png
 from visioncraft.testing import PATIENCE_S
-from visioncraft_local_sd.compiling.graphs import Graphs
-from visioncraft_local_sd.compiling.jobs import Compiler
+from visioncraft_local_sd.compiling.cuda_graphs import Graphs
 from visioncraft_local_sd.compiling.network import CompileChoice, Network
+from visioncraft_local_sd.compiling.queue import Compiler
 from visioncraft_local_sd.generator import LocalSD
 
 Make = Callable[..., LocalSD]

@@ -12,9 +12,9 @@ import pytest
 import torch
 from together import drawn_at_once, furthest, pixels
 from visioncraft import InsufficientVRAM
-from visioncraft_local_sd.compiling.graphs import AFTER, Graphs
+from visioncraft_local_sd.compiling.cuda_graphs import AFTER, Graphs
+from visioncraft_local_sd.device.memory import GB, MODES, free_gb
 from visioncraft_local_sd.generator import LocalSD
-from visioncraft_local_sd.memory import GB, MODES, free_gb
 
 Make = Callable[..., LocalSD]
 Ask = Callable[..., Any]

@@ -21,8 +21,8 @@ from visioncraft import (
     StoredModel,
     VisionCraftError,
 )
-from visioncraft_local_sd.download import weights_to_fetch
 from visioncraft_local_sd.generator import LocalSD
+from visioncraft_local_sd.weights.download import weights_to_fetch
 
 Make = Callable[..., LocalSD]
 

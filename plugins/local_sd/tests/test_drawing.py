@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 from together import ON_CUDA
 from visioncraft import GeneratedImage, InvalidRequest, JobCancelled, ModelNotAvailable
+from visioncraft_local_sd.denoising.schedulers import sampler_names
 from visioncraft_local_sd.generator import LocalSD
-from visioncraft_local_sd.samplers import sampler_names
 
 Make = Callable[..., LocalSD]
 Ask = Callable[..., Any]

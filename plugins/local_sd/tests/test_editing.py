@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 from together import NEAR
 from visioncraft import InvalidRequest, ModelInfo, decode_png, encode_png
-from visioncraft.inputs import prepare, read
-from visioncraft.requests import build_request
-from visioncraft_local_sd.editing.prompts import fragments
+from visioncraft.images.inputs import prepare, read
+from visioncraft.jobs.requests import build_request
 from visioncraft_local_sd.generator import LocalSD
+from visioncraft_local_sd.text.prompts import fragments
 
 Stock = Callable[..., Any]
 Draw = Callable[..., np.ndarray]

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from together import held, until_waiting
 from visioncraft import GenerationFailed
-from visioncraft_local_sd.engine import engine as engine_module
-from visioncraft_local_sd.engine.engine import Engine, Work
-from visioncraft_local_sd.engine.threads import Threads
+from visioncraft_local_sd.batching import engine as engine_module
+from visioncraft_local_sd.batching.engine import Engine, Work
+from visioncraft_local_sd.batching.threads import Threads
 
 
 @dataclass

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from visioncraft import DeviceInfo, ServiceUnavailable
-from visioncraft_local_sd import hardware, precision
+from visioncraft_local_sd.device import choose
+from visioncraft_local_sd.device.choose import choose_device, describe_device
 from visioncraft_local_sd.generator import LocalSD
-from visioncraft_local_sd.hardware import choose_device, describe_device
+from visioncraft_local_sd.loading import precision
 
 Make = Callable[..., LocalSD]
 NEW = ["sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120", "compute_120"]
@@ -30,7 +31,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
         monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: architectures)
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda: GPU.device_name)
-        monkeypatch.setattr(hardware, "probe_device", lambda cpu_only=False: DeviceInfo() if cpu_only else GPU)
+        monkeypatch.setattr(choose, "probe_device", lambda cpu_only=False: DeviceInfo() if cpu_only else GPU)
 
     return install
 
@@ -96,11 +97,11 @@ def test_a_driver_without_a_device_is_told_apart(gpu: Any) -> None:
 def test_status_says_cpu_for_a_cpu_build_though_the_machine_has_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
-    monkeypatch.setattr(hardware, "probe_device", lambda cpu_only=False: DeviceInfo() if cpu_only else GPU)
+    monkeypatch.setattr(choose, "probe_device", lambda cpu_only=False: DeviceInfo() if cpu_only else GPU)
     monkeypatch.delitem(sys.modules, "torch")
-    monkeypatch.setattr(hardware, "version", lambda name: "2.13.0+cpu")
+    monkeypatch.setattr(choose, "version", lambda name: "2.13.0+cpu")
     assert describe_device("auto", None).device == "cpu"
-    monkeypatch.setattr(hardware, "version", lambda name: "2.13.0+cu126")
+    monkeypatch.setattr(choose, "version", lambda name: "2.13.0+cu126")
     assert describe_device("auto", None) == GPU
     assert describe_device("cpu", None).device == "cpu"
     assert describe_device("auto", "cpu").device == "cpu"

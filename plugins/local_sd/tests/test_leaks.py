@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from visioncraft_local_sd.generator import LocalSD
-from visioncraft_local_sd.headers import tensor_shapes
+from visioncraft_local_sd.weights.headers import tensor_shapes
 
 SCRIPT = Path(__file__).with_name("scripts") / "drawing.py"
 PICTURES, CYCLES = (1000, 500) if os.environ.get("VISIONCRAFT_SOAK") else (100, 20)

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from visioncraft import ConfigurationError, Limits, Settings
 from visioncraft.testing import PATIENCE_S
-from visioncraft_local_sd.checkpoints import _DATA, Checkpoint
 from visioncraft_local_sd.generator import LocalSD
 from visioncraft_local_sd.settings import LocalSDSettings
+from visioncraft_local_sd.weights.checkpoints import _DATA, Checkpoint
 
 Make = Callable[..., LocalSD]
 
@@ -128,7 +128,7 @@ def test_the_packaged_configurations_build_the_published_architectures(family: A
 
 
 def test_the_tokenizer_gives_the_ids_that_clip_was_trained_with() -> None:
-    from visioncraft_local_sd.tokenizer import clip_tokenizer
+    from visioncraft_local_sd.loading.clip_tokenizer import clip_tokenizer
 
     tokenizer = clip_tokenizer()
     assert tokenizer("a photo of a cat").input_ids == [49406, 320, 1125, 539, 320, 2368, 49407]
@@ -199,7 +199,7 @@ def test_limits_that_cannot_be_kept_are_refused_at_the_start(entry: dict[str, An
 def test_a_distilled_model_draws_in_the_steps_that_it_was_made_for(
     generator_for: Make, sd1: Path, tmp_path: Path, recorder: Any
 ) -> None:
-    from visioncraft.requests import build_request
+    from visioncraft.jobs.requests import build_request
 
     shutil.copytree(sd1, tmp_path / "data" / "models" / "swift")
     local = generator_for()

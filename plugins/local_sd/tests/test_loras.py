@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from visioncraft import InvalidRequest, ModelInfo, canonical_id, decode_png, encode_png
-from visioncraft.requests import build_request
+from visioncraft.jobs.requests import build_request
 from visioncraft_local_sd.generator import LocalSD
 from visioncraft_local_sd.settings import LocalSDSettings
 
@@ -181,7 +181,7 @@ def test_a_part_that_is_absent_or_does_not_fit_is_named_and_leaves_the_model_who
 
 def test_many_loads_and_unloads_keep_the_memory(studio: LocalSD, mini_model: ModelInfo, recorder: Any) -> None:
     from visioncraft import LoRA
-    from visioncraft_local_sd.editing.loras import LoRAs
+    from visioncraft_local_sd.loras.merged import LoRAs
 
     pipe = loaded(studio, mini_model, recorder)
     loras = LoRAs(pipe, lambda name: models_of(studio) / "loras" / f"{name}.safetensors")

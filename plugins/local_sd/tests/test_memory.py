@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from visioncraft import InsufficientVRAM
 from visioncraft_local_sd import generator as generator_module
-from visioncraft_local_sd.checkpoints import _DATA, Checkpoint, read_checkpoint
+from visioncraft_local_sd.device.memory import MODES, Footprint, footprint
 from visioncraft_local_sd.generator import LocalSD
-from visioncraft_local_sd.memory import MODES, Footprint, footprint
+from visioncraft_local_sd.weights.checkpoints import _DATA, Checkpoint, read_checkpoint
 
 Make = Callable[..., LocalSD]
 SD15 = {"unet": 859_520_964, "vae": 83_653_863, "text_encoder": 123_060_480}
@@ -70,7 +70,7 @@ def test_a_mode_set_in_settings_is_the_only_one_tried(generator_for: Make, monke
 def test_offload_and_slices_are_asked_of_diffusers_for_the_gpu() -> None:
     from unittest.mock import MagicMock
 
-    from visioncraft_local_sd.loading import _place
+    from visioncraft_local_sd.loading.load import _place
 
     for mode, called in (("offload", "enable_model_cpu_offload"), ("sequential", "enable_sequential_cpu_offload")):
         pipe = MagicMock()  # stands for a pipeline on a GPU
@@ -127,11 +127,11 @@ def test_a_picture_that_cannot_fit_is_refused_before_its_first_step(
 def test_a_picture_that_fits_in_tiles_only_is_drawn_in_tiles(
     generator_for: Make, sd1: Path, ask: Any, recorder: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from visioncraft_local_sd import memory
-    from visioncraft_local_sd.engine import decoding
+    from visioncraft_local_sd.device import memory
+    from visioncraft_local_sd.images import vae_decoder
 
     monkeypatch.setattr(memory, "TILE", 64)
-    monkeypatch.setattr(decoding, "TILE", 64)
+    monkeypatch.setattr(vae_decoder, "TILE", 64)
     local = generator_for()
     with local._held(ask(sd1).model, recorder()) as model:
         estimate = model.footprint
@@ -178,7 +178,7 @@ def test_running_out_of_memory_while_loading_leaves_nothing_loaded(
     generator_for: Make, sd1: Path, ask: Any, recorder: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch
-    from visioncraft_local_sd import loading
+    from visioncraft_local_sd.loading import load as loading
 
     def run_out(*_: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")

@@ -10,8 +10,8 @@ import accelerate
 import pytest
 import torch
 from together import furthest, pixels
+from visioncraft_local_sd.device.memory import MODES
 from visioncraft_local_sd.generator import LocalSD
-from visioncraft_local_sd.memory import MODES
 
 _HERE = torch.device("cpu")
 

@@ -74,7 +74,7 @@ def test_a_preview_that_fails_is_left_out_and_said_once_and_the_picture_is_drawn
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     import torch
-    from visioncraft_local_sd.preview import PreviewChoice, Previewer
+    from visioncraft_local_sd.images.preview import PreviewChoice, Previewer
 
     def decode(latents: torch.Tensor) -> torch.Tensor:
         raise MemoryError("no room")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from visioncraft import Control, InvalidRequest, ModelNotAvailable, decode_png, encode_png
-from visioncraft.inputs import prepare, read
+from visioncraft.images.inputs import prepare, read
 from visioncraft_local_sd.generator import LocalSD
 
 Make = Callable[..., LocalSD]

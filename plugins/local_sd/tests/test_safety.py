@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from visioncraft import ModelNotAvailable
-from visioncraft_local_sd.checkpoints import read_checkpoint
-from visioncraft_local_sd.safety import CheckpointRefused
+from visioncraft_local_sd.weights.checkpoints import read_checkpoint
+from visioncraft_local_sd.weights.safety import CheckpointRefused
 
 
 def edit(file: Path, **changes: Any) -> None:

@@ -9,8 +9,14 @@ from typing import Any
 import pytest
 import torch
 from visioncraft import InvalidRequest
-from visioncraft_local_sd.engine.sampling import Sampling, Start
-from visioncraft_local_sd.samplers import build_scheduler, check_sampler, name_of, sampler_names, schedule_names
+from visioncraft_local_sd.denoising.run import Sampling, Start
+from visioncraft_local_sd.denoising.schedulers import (
+    build_scheduler,
+    check_sampler,
+    name_of,
+    sampler_names,
+    schedule_names,
+)
 
 TELLING = {"solver_type", "solver_order", "algorithm_type", "thresholding", "clip_sample"}
 STEPS = 26  # of mini's schedule with Karras' noise levels, the first two round to one timestep

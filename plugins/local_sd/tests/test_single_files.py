@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 from visioncraft import decode_png
-from visioncraft_local_sd import checkpoints
-from visioncraft_local_sd.checkpoints import read_checkpoint
 from visioncraft_local_sd.generator import LocalSD
+from visioncraft_local_sd.weights import checkpoints
+from visioncraft_local_sd.weights.checkpoints import read_checkpoint
 
 Make = Callable[..., LocalSD]
 Ask = Callable[..., Any]
@@ -64,7 +64,7 @@ def test_a_single_file_for_inpainting_reads_a_mask_as_its_folder_does(
     import diffusers
     import torch
     from visioncraft import encode_png
-    from visioncraft.inputs import prepare, read
+    from visioncraft.images.inputs import prepare, read
 
     folder = Path(shutil.copytree(sd1, tmp_path / "inpainting"))
     unet = diffusers.UNet2DConditionModel.from_pretrained(str(folder / "unet"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 
 import pytest
-from visioncraft_local_sd.engine.threads import Threads
+from visioncraft_local_sd.batching.threads import Threads
 
 Seconds = Callable[[int], float]
 

@@ -13,8 +13,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from visioncraft import InvalidRequest, decode_png
-from visioncraft_local_sd.editing import upscaling
-from visioncraft_local_sd.editing.upscaling import Upscalers, _torchvision_or_none
+from visioncraft_local_sd.images import upscaling
+from visioncraft_local_sd.images.upscaling import Upscalers, _torchvision_or_none
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (70, 50, 3), dtype=np.uint8)
 

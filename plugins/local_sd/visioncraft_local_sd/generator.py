@@ -25,13 +25,11 @@ from visioncraft import (
     StoredModel,
 )
 
-from visioncraft_local_sd.checkpoints import Checkpoint
-from visioncraft_local_sd.choices import Choices
-from visioncraft_local_sd.collection import Collection
-from visioncraft_local_sd.engine.engine import Engine
-from visioncraft_local_sd.hardware import choose_device, describe_device
-from visioncraft_local_sd.library import ENGINE, Library
-from visioncraft_local_sd.memory import (
+from visioncraft_local_sd.batching.engine import Engine
+from visioncraft_local_sd.denoising.schedulers import check_sampler
+from visioncraft_local_sd.device.choose import choose_device, describe_device
+from visioncraft_local_sd.device.measurements import Choices
+from visioncraft_local_sd.device.memory import (
     MODES,
     Footprint,
     MemoryMode,
@@ -44,13 +42,15 @@ from visioncraft_local_sd.memory import (
     peak_gb,
     reset_peak,
 )
-from visioncraft_local_sd.precision import EMULATED, precision_on_cpu
-from visioncraft_local_sd.safety import CheckpointRefused
-from visioncraft_local_sd.samplers import check_sampler
+from visioncraft_local_sd.loading.precision import EMULATED, precision_on_cpu
 from visioncraft_local_sd.settings import LocalSDSettings
+from visioncraft_local_sd.weights.checkpoints import Checkpoint
+from visioncraft_local_sd.weights.files import Collection
+from visioncraft_local_sd.weights.models import ENGINE, Library
+from visioncraft_local_sd.weights.safety import CheckpointRefused
 
 if TYPE_CHECKING:
-    from visioncraft_local_sd.pipeline import LoadedModel
+    from visioncraft_local_sd.loaded_model import LoadedModel
 
 _log = logging.getLogger("visioncraft.local_sd")
 _BYTES = {"fp16": 2, "bf16": 2, "fp32": 4}
@@ -111,7 +111,7 @@ class LocalSD(Generator):
 
     def pull(self, model_id: str, progress: Progress) -> ModelInfo | StoredModel:
         """Download a model or part of the Hugging Face hub; see `download.pull`."""
-        from visioncraft_local_sd.download import pull
+        from visioncraft_local_sd.weights.download import pull
 
         return pull(self._collection, self._library, model_id, progress)
 
@@ -146,7 +146,7 @@ class LocalSD(Generator):
     def _draw(self, loaded: LoadedModel, request: GenerationRequest, progress: Progress) -> GeneratedImage:
         from visioncraft import encode_png
 
-        from visioncraft_local_sd.loading import engine_name
+        from visioncraft_local_sd.loading.load import engine_name
 
         reset_peak(loaded.device)
         pixels, sampler = loaded.draw(request, progress)
@@ -186,7 +186,7 @@ class LocalSD(Generator):
         _log.info("loading %s, once: it stays in memory for further pictures", model.id)
         if "torch" not in sys.modules:
             progress.stage("starting torch")
-            import_module("visioncraft_local_sd.loading")
+            import_module("visioncraft_local_sd.loading.load")
         progress.stage("loading")
         device = self._device = choose_device(self._settings.device)
         self._engine.lingers = device == "cuda"
@@ -202,9 +202,9 @@ class LocalSD(Generator):
         self, checkpoint: Checkpoint, device: str, dtype: str, mode: MemoryMode, estimate: Footprint
     ) -> LoadedModel:
         from visioncraft_local_sd.compiling.network import CompileChoice
-        from visioncraft_local_sd.editing.parts import Parts
-        from visioncraft_local_sd.loading import load_pipeline
-        from visioncraft_local_sd.preview import PreviewChoice
+        from visioncraft_local_sd.images.preview import PreviewChoice
+        from visioncraft_local_sd.loading.load import load_pipeline
+        from visioncraft_local_sd.weights.add_ons import Parts
 
         choices = Choices(self._measured, checkpoint, device)
         preview = PreviewChoice(self._settings.preview, self._settings.preview_every, self._library.models_dir)

@@ -16,10 +16,10 @@ from visioncraft.api.openapi import binary, responses
 from visioncraft.api.schemas.fields import told
 from visioncraft.api.schemas.gallery import Filters, GalleryAnswer, GalleryEntry, GalleryPage
 from visioncraft.api.streaming import base64_of, gathered, warnings_header
-from visioncraft.contracts import ImageStore
 from visioncraft.errors import NotFound, StorageError
-from visioncraft.types import ImageRecord, Page
-from visioncraft.zipping import zipped
+from visioncraft.gallery.export import zipped
+from visioncraft.plugins.contracts import ImageStore
+from visioncraft.types.gallery import ImageRecord, Page
 
 log = logging.getLogger(__name__)
 router = APIRouter(tags=["gallery"])

@@ -23,10 +23,10 @@ from visioncraft.api.sent_pictures import resolved
 from visioncraft.errors import InvalidRequest, ModelNotAvailable, ServiceUnavailable
 from visioncraft.jobs.job import Job, Order
 from visioncraft.jobs.progress import NoProgress
-from visioncraft.models import ModelInfo
-from visioncraft.requests import Plan, plan_request
-from visioncraft.runtime import Runtime
-from visioncraft.types import ImageRecord
+from visioncraft.jobs.requests import Plan, plan_request
+from visioncraft.runtime.runtime import Runtime
+from visioncraft.types.gallery import ImageRecord
+from visioncraft.types.models import ModelInfo
 
 router = APIRouter(tags=["generation"], route_class=FormRoute)
 

@@ -23,12 +23,12 @@ from visioncraft.api.schemas.gallery import DeletedAnswer, MarkedEntry, MarksBod
 from visioncraft.api.schemas.generation import GenerateBody
 from visioncraft.api.schemas.jobs import JobAnswer
 from visioncraft.api.streaming import sent
-from visioncraft.contracts import ImageStore
 from visioncraft.errors import InvalidRequest, NotFound, StorageError
-from visioncraft.ids import is_image_id
-from visioncraft.metadata import read_record
-from visioncraft.requests import request_fields
-from visioncraft.types import ImageRecord
+from visioncraft.images.metadata import read_record
+from visioncraft.jobs.requests import request_fields
+from visioncraft.plugins.contracts import ImageStore
+from visioncraft.types.gallery import ImageRecord
+from visioncraft.types.ids import is_image_id
 
 router = APIRouter(tags=["gallery"])
 

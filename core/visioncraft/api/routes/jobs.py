@@ -26,7 +26,7 @@ from visioncraft.api.schemas.jobs import JobAnswer, JobEvent, JobList, JobsAsked
 from visioncraft.jobs.events import Event
 from visioncraft.jobs.job import Job
 from visioncraft.printing import without_folders
-from visioncraft.runtime import Runtime
+from visioncraft.runtime.runtime import Runtime
 
 router = APIRouter(tags=["jobs"], route_class=FormRoute)
 

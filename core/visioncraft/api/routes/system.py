@@ -6,7 +6,7 @@ import asyncio
 
 from fastapi import APIRouter
 
-from visioncraft import __version__
+from visioncraft._version import __version__
 from visioncraft.api.deps import RuntimeDep
 from visioncraft.api.openapi import responses
 from visioncraft.api.schemas.fields import told
@@ -20,10 +20,10 @@ from visioncraft.api.schemas.system import (
     RootAnswer,
     StatusAnswer,
 )
-from visioncraft.models import ModelInfo
 from visioncraft.printing import without_folders
-from visioncraft.runtime import keep_key
-from visioncraft.status import system_status
+from visioncraft.runtime.runtime import keep_key
+from visioncraft.runtime.status import system_status
+from visioncraft.types.models import ModelInfo
 
 router = APIRouter(tags=["system"])
 

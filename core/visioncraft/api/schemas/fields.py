@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from visioncraft.api.schemas.hints import warning
-from visioncraft.inputs import MAX_TEXT
+from visioncraft.images.inputs import MAX_TEXT
 
 _MOST_WARNINGS = 16
 

@@ -18,7 +18,7 @@ from pydantic import (
 
 from visioncraft.api.schemas.fields import SAID_PATTERN, WHOLE, Asked, Text
 from visioncraft.api.schemas.hints import OF_A_GALLERY
-from visioncraft.types import GalleryQuery, Marks, Sort, tag_key
+from visioncraft.types.gallery import GalleryQuery, Marks, Sort, tag_key
 
 
 def _whole_characters(text: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from visioncraft.api.schemas.fields import Asked, Text
-from visioncraft.keys import KEY_PATTERN, SERVICES
+from visioncraft.api_keys import KEY_PATTERN, SERVICES
 
 
 class ApiKeyBody(Asked):

@@ -27,7 +27,7 @@ def plugins(ctx: typer.Context, as_json: JsonOption = False) -> None:
 @app.command("list")
 def list_plugins(ctx: typer.Context, as_json: JsonOption = False) -> None:
     """List the plugins, the broken ones with their reason."""
-    from visioncraft.cli.plugins.listing import show_all
+    from visioncraft.cli.plugins.list_ import show_all
 
     state: State = ctx.obj
     show_all(state, as_json)
@@ -36,7 +36,7 @@ def list_plugins(ctx: typer.Context, as_json: JsonOption = False) -> None:
 @app.command()
 def info(ctx: typer.Context, name: NameArgument, as_json: JsonOption = False) -> None:
     """Show one plugin: where it came from, what it brings, what it needs, what is wrong with it."""
-    from visioncraft.cli.plugins.describing import show_one
+    from visioncraft.cli.plugins.info import show_one
 
     state: State = ctx.obj
     show_one(state, name, as_json)
@@ -45,7 +45,7 @@ def info(ctx: typer.Context, name: NameArgument, as_json: JsonOption = False) ->
 @app.command()
 def check(ctx: typer.Context, name: NameArgument) -> None:
     """Hold an installed plugin by the contract. Nothing is paid for, and your pictures are not touched."""
-    from visioncraft.cli.plugins.checking import hold
+    from visioncraft.cli.plugins.check import hold
 
     state: State = ctx.obj
     hold(state, name)
@@ -60,7 +60,7 @@ def install(
     yes: YesOption = False,
 ) -> None:
     """Install a plugin: shows first what would change, and stops where another plugin would break."""
-    from visioncraft.cli.plugins.installing import Order, install_here, install_isolated
+    from visioncraft.cli.plugins.install import Order, install_here, install_isolated
 
     state: State = ctx.obj
     order = Order(what, upgrade, yes)
@@ -73,7 +73,7 @@ def install(
 @app.command()
 def remove(ctx: typer.Context, name: NameArgument, yes: YesOption = False) -> None:
     """Uninstall a plugin, with its own environment where it has one."""
-    from visioncraft.cli.plugins.removing import remove_plugin
+    from visioncraft.cli.plugins.remove import remove_plugin
 
     state: State = ctx.obj
     remove_plugin(state, name, yes)
@@ -82,7 +82,7 @@ def remove(ctx: typer.Context, name: NameArgument, yes: YesOption = False) -> No
 @app.command()
 def enable(ctx: typer.Context, name: NameArgument) -> None:
     """Let a plugin load: off `plugins.disabled`, and onto `plugins.enabled` where that names any."""
-    from visioncraft.cli.plugins.switching import switch
+    from visioncraft.cli.plugins.enable import switch
 
     state: State = ctx.obj
     switch(state, name, on=True)
@@ -91,7 +91,7 @@ def enable(ctx: typer.Context, name: NameArgument) -> None:
 @app.command()
 def disable(ctx: typer.Context, name: NameArgument) -> None:
     """Keep a plugin from loading: onto `plugins.disabled` in the settings file."""
-    from visioncraft.cli.plugins.switching import switch
+    from visioncraft.cli.plugins.enable import switch
 
     state: State = ctx.obj
     switch(state, name, on=False)
@@ -104,6 +104,6 @@ def new(
     into: Annotated[Path, typer.Option(help="The folder to write it in.")] = Path(),
 ) -> None:
     """Write a plugin that passes its own tests at once."""
-    from visioncraft.cli.plugins.writing import write
+    from visioncraft.cli.plugins.new import write
 
     write(name, kind, into)

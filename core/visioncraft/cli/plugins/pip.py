@@ -16,8 +16,8 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from visioncraft.distributions import Unmet, installed, installed_versions, unmet
 from visioncraft.errors import PluginError
+from visioncraft.plugins.distributions import Unmet, installed, installed_versions, unmet
 
 _TOLD = 6  # requirements of a conflict that are named
 _QUIET = ("--disable-pip-version-check", "--no-input")

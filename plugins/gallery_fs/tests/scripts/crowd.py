@@ -16,7 +16,7 @@ from threading import Event
 
 from saving import record_and_png
 from visioncraft import GalleryQuery
-from visioncraft.types import Sort
+from visioncraft.types.gallery import Sort
 from visioncraft_gallery_fs.store import GalleryStore
 
 WRITERS = READERS = 5

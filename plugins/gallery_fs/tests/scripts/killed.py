@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Thread
 
 from saving import record_and_png
-from visioncraft_gallery_fs import index, reindex, rows  # noqa: F401 - before the fork
+from visioncraft_gallery_fs.index import index, rebuild, rows  # noqa: F401 - before the fork
 from visioncraft_gallery_fs.store import GalleryStore
 
 THREADS = 8

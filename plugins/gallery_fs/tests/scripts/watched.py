@@ -18,8 +18,9 @@ from typing import Any
 
 from saving import record_and_png
 from visioncraft import Marks, NotFound, StorageError
-from visioncraft_gallery_fs import checking, reindex, removing  # noqa: F401 - loaded before anything is watched
+from visioncraft_gallery_fs.index import rebuild  # noqa: F401 - loaded before anything is watched
 from visioncraft_gallery_fs.store import GalleryStore
+from visioncraft_gallery_fs.upkeep import check, remove  # noqa: F401 - as above
 
 FILE_EVENTS = {"open", "os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.listdir", "os.scandir", "os.truncate"}
 FILE_EVENTS |= {"os.link", "os.symlink", "os.chmod", "os.utime", "shutil.rmtree", "sqlite3.connect"}

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 from visioncraft import ImageRecord
-from visioncraft_gallery_fs import importing
 from visioncraft_gallery_fs.store import GalleryStore
+from visioncraft_gallery_fs.transfer import import_ as importing
 
 A1111 = (
     "masterpiece, a (red:1.2) apple, <lora:x:1>\nsecond line\nNegative prompt: blurry,\nlow quality\n"

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from visioncraft.errors import VisionCraftError
-from visioncraft.requests import build_request
+from visioncraft.jobs.requests import build_request
 from visioncraft.settings import load_settings
 from visioncraft_leonardo.generator import LeonardoGenerator
 from visioncraft_leonardo.plugin import NAME

@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from visioncraft_local_sd.compiling.jobs import Compiler, Job
+from visioncraft_local_sd.compiling.queue import Compiler, Job
 
 config = json.loads((Path(sys.argv[1]) / "unet" / "config.json").read_text("utf-8"))
 compiler = Compiler(Path(sys.argv[2]))

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import psutil
 from visioncraft import GenerationRequest, ModelInfo
+from visioncraft_local_sd.device.memory import give_back
 from visioncraft_local_sd.generator import LocalSD
-from visioncraft_local_sd.memory import give_back
 from visioncraft_local_sd.settings import LocalSDSettings
 
 SAMPLERS = ("euler_a", "dpm++_2m_karras", "heun", None)

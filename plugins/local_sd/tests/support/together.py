@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from visioncraft import decode_png
-from visioncraft_local_sd.engine.engine import Engine
+from visioncraft_local_sd.batching.engine import Engine
 from visioncraft_local_sd.generator import LocalSD
 
 ON_CUDA = os.environ.get("VISIONCRAFT_TEST_DEVICE", "cpu") == "cuda"

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 
 from visioncraft_local_sd.compiling.calls import described
-from visioncraft_local_sd.compiling.graphs import Graphs
-from visioncraft_local_sd.compiling.jobs import Compiler, Job
+from visioncraft_local_sd.compiling.cuda_graphs import Graphs
+from visioncraft_local_sd.compiling.queue import Compiler, Job
 from visioncraft_local_sd.settings import CompileSetting
 
 PAYS = 200

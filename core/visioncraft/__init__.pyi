@@ -1,0 +1,135 @@
+"""The public names of VisionCraft, each once: what plugins may import, and where it is defined."""
+
+__all__: list[str]
+
+from ._version import (
+    PLUGIN_API as PLUGIN_API,
+    __version__ as __version__,
+)
+from .api_keys import (
+    ApiKeys as ApiKeys,
+)
+from .cli.replay import (
+    replay as replay,
+)
+from .decoding import (
+    Decoders as Decoders,
+)
+from .engines.devices import (
+    free_memory_gb as free_memory_gb,
+    has_bf16 as has_bf16,
+    probe_device as probe_device,
+)
+from .engines.model_cache import (
+    Shelf as Shelf,
+)
+from .engines.openmp import (
+    with_patient_threads as with_patient_threads,
+)
+from .errors import (
+    AuthenticationError as AuthenticationError,
+    ConfigurationError as ConfigurationError,
+    GenerationFailed as GenerationFailed,
+    InsufficientVRAM as InsufficientVRAM,
+    InvalidRequest as InvalidRequest,
+    JobCancelled as JobCancelled,
+    ModelNotAvailable as ModelNotAvailable,
+    NotFound as NotFound,
+    PluginError as PluginError,
+    RateLimitExceeded as RateLimitExceeded,
+    ServiceUnavailable as ServiceUnavailable,
+    StorageError as StorageError,
+    StorageUnavailable as StorageUnavailable,
+    UpstreamError as UpstreamError,
+    VisionCraftError as VisionCraftError,
+)
+from .files import (
+    FoundFile as FoundFile,
+    check_regular as check_regular,
+    find_below as find_below,
+    is_bystander as is_bystander,
+    read_bounded as read_bounded,
+    read_json_object as read_json_object,
+    state_of as state_of,
+)
+from .gallery.export import (
+    zipped as zipped,
+)
+from .gallery.memory import (
+    page_of as page_of,
+)
+from .gallery.search import (
+    search_terms as search_terms,
+)
+from .images.metadata import (
+    png_chunks as png_chunks,
+)
+from .images.png import (
+    decode_png as decode_png,
+    encode_png as encode_png,
+    read_record as read_record,
+    read_record_file as read_record_file,
+    webp_thumbnail as webp_thumbnail,
+    with_record as with_record,
+)
+from .plugins.contracts import (
+    Generator as Generator,
+    ImageStore as ImageStore,
+    KeyCheck as KeyCheck,
+    ModelKeeper as ModelKeeper,
+    Progress as Progress,
+)
+from .plugins.hookspecs import (
+    hookimpl as hookimpl,
+)
+from .settings import (
+    PluginSettings as PluginSettings,
+    Settings as Settings,
+)
+from .types.editing import (
+    Control as Control,
+    Hires as Hires,
+    InputImage as InputImage,
+    LoRA as LoRA,
+)
+from .types.gallery import (
+    EVERYTHING as EVERYTHING,
+    LEFT_OUT as LEFT_OUT,
+    ORIGINAL_SEED as ORIGINAL_SEED,
+    GalleryQuery as GalleryQuery,
+    ImageRecord as ImageRecord,
+    Marks as Marks,
+    Page as Page,
+    Sort as Sort,
+    tag_key as tag_key,
+)
+from .types.generation import (
+    GeneratedImage as GeneratedImage,
+    GenerationRequest as GenerationRequest,
+)
+from .types.ids import (
+    image_filename as image_filename,
+    is_image_id as is_image_id,
+    new_image_id as new_image_id,
+)
+from .types.models import (
+    Ability as Ability,
+    ExportedModel as ExportedModel,
+    Limits as Limits,
+    ModelInfo as ModelInfo,
+    StoredModel as StoredModel,
+    canonical_id as canonical_id,
+    model_folder as model_folder,
+    model_id_of as model_id_of,
+)
+from .types.naming import (
+    ByName as ByName,
+    NamedFile as NamedFile,
+    ids_for as ids_for,
+    name_key as name_key,
+    named_files as named_files,
+)
+from .types.status import (
+    BackendStatus as BackendStatus,
+    DeviceInfo as DeviceInfo,
+)

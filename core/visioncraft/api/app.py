@@ -1,0 +1,122 @@
+"""The FastAPI application: assembly only."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.routing import APIRoute
+from fastapi_offline import FastAPIOffline
+from starlette.routing import BaseRoute, Match
+
+from visioncraft._version import __version__
+from visioncraft.api import errors, openapi
+from visioncraft.api.access_log import AccessLog
+from visioncraft.api.bodies import BodyGuard
+from visioncraft.api.headers import SafeHeaders
+from visioncraft.api.methods import HeadAnswers
+from visioncraft.api.middleware import DOCS_ASSETS, CrashGuard, DocsPolicy, HostAndOriginGuard, TokenGuard
+from visioncraft.api.origins import origin_pattern
+from visioncraft.api.proxies import Forwarded
+from visioncraft.api.routes import gallery, generate, images, jobs, system
+from visioncraft.api.turnstile import Turnstile
+from visioncraft.plugins.guard import one_line
+from visioncraft.plugins.manager import PluginInfo
+from visioncraft.runtime.runtime import Runtime
+from visioncraft.settings import Settings
+from visioncraft.token import Token
+
+log = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
+    """The server's ASGI application.
+
+    Parameters
+    ----------
+    settings: Validated settings.
+    runtime: An assembled runtime, for tests; by default one with all installed plugins.
+
+    Raises `ConfigurationError` when the settings cannot be served.
+    """
+    house = runtime or Runtime(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with house:
+            yield
+
+    app = FastAPIOffline(  # /docs and /redoc with their scripts from here, not from a CDN
+        static_url=DOCS_ASSETS,
+        title="VisionCraft Pro API",
+        version=__version__,
+        description="One image-generation API in front of every engine.",
+        lifespan=lifespan,
+    )
+    app.state.runtime = house
+    app.state.token = Token(settings.token.get_secret_value() if settings.token else None, settings.token_file)
+    errors.install(app)
+    for routes in (system, generate, jobs, gallery, images):
+        app.include_router(routes.router)
+    _mount_plugins(app, house)
+    openapi.customise(app, house)
+    _guard(app, settings)
+    return app
+
+
+def _mount_plugins(app: FastAPI, house: Runtime) -> None:
+    """Further routers, after the core's own; one that cannot be mounted costs its plugin alone."""
+    for info, routers in house.plugins.collect("visioncraft_routers"):
+        try:
+            for router in routers:
+                _leave_out_taken(router, app, info)
+                app.include_router(router, tags=[info.name])
+        except Exception as error:
+            house.plugins.fail(info, f"a router of it cannot be mounted: {one_line(error)}", error)
+
+
+def _leave_out_taken(router: APIRouter, app: FastAPI, info: PluginInfo) -> None:
+    """Leave out a plugin's routes that an earlier one answers: they would never be asked, yet stand in /docs."""
+    left_out = []
+    for route in [each for each in router.routes if isinstance(each, APIRoute)]:
+        asked = {"type": "http", "path": re.sub("{.*?}", "0", route.path)}
+        taken = [m for m in route.methods or () if any(_answers(each, asked | {"method": m}) for each in app.routes)]
+        if taken:
+            router.routes.remove(route)
+            left_out.append(f"{taken[0]} {route.path}")
+    if left_out:
+        said = f"its {', '.join(left_out)} is left out: an earlier route answers there"
+        info.blame(said)
+        log.error("%s: %s", info.origin, said)
+
+
+def _answers(route: BaseRoute, scope: dict[str, Any]) -> bool:
+    return route.matches(scope)[0] is Match.FULL
+
+
+def _guard(app: FastAPI, settings: Settings) -> None:
+    """Middleware, the innermost first: what is refused for its Host or Origin is refused before anything else."""
+    server = settings.server
+    app.add_middleware(HeadAnswers)
+    app.add_middleware(BodyGuard, limit=server.max_body_bytes, total=server.body_memory_bytes)
+    app.add_middleware(DocsPolicy)
+    app.add_middleware(CrashGuard)
+    app.add_middleware(TokenGuard, token=app.state.token)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origin_regex=origin_pattern(server.cors_origins).pattern,
+        allow_methods=["GET", "HEAD", "POST", "PATCH", "DELETE"],
+        allow_headers=["*"],
+        expose_headers=["X-Job-Id", "X-Image-Id", "X-Warnings", "X-Request-Id", "Location", "Retry-After", "ETag"],
+        allow_private_network=True,
+    )
+    app.add_middleware(HostAndOriginGuard, server=server)
+    app.add_middleware(Forwarded, server=server)
+    app.add_middleware(SafeHeaders, origins=server.cors_origins)
+    app.add_middleware(Turnstile)
+    app.add_middleware(AccessLog)

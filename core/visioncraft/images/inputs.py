@@ -1,0 +1,104 @@
+"""Pictures at the door: what a client sent becomes an `InputImage`, or is refused by its field.
+
+Nobody behind the door decodes anything foreign: what passes is RGB, upright, of the right size, and encoded anew. A
+server has that done by `decoding`; `look` and `prepare` do it where they are called.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from visioncraft.errors import InvalidRequest
+from visioncraft.images.pixels import NoPicture, TooMuch, Use, fitted, upright_size
+from visioncraft.images.png import encode_png
+from visioncraft.types.editing import InputImage
+
+MAX_BYTES = 32 * 2**20
+"""The largest file that is taken, in bytes; `server.max_body_bytes` usually ends sooner."""
+
+MAX_TEXT = MAX_BYTES * 4 // 3 + 256
+"""The longest base64 of it, in characters, with a data URL's head."""
+
+_DATA_URL = re.compile(r"data:(image/[\w.+-]+)?(;[\w-]+=[\w-]+)*;base64,", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A file that a client sent. Nobody has looked into it.
+
+    Parameters
+    ----------
+    field: Where it was sent, for errors.
+    data: The file.
+    """
+
+    field: str
+    data: bytes
+
+    def as_image(self, width: int, height: int, png: bytes) -> InputImage:
+        """What it has become."""
+        return InputImage(hashlib.sha256(self.data).hexdigest(), width, height, png)
+
+    def refused(self, why: NoPicture) -> InvalidRequest:
+        """What to raise where it is not used."""
+        return _refused(self.field, f"{why}; send a smaller picture" if isinstance(why, TooMuch) else str(why))
+
+
+def read(field: str, sent: str | bytes) -> Sent:
+    """Take a picture: base64, a `data:` URL, or the file itself. Raises `InvalidRequest` that names the field."""
+    data = sent if isinstance(sent, bytes) else _decoded(field, sent)
+    if len(data) > MAX_BYTES:
+        raise _refused(field, f"at most {MAX_BYTES} bytes")
+    return Sent(field, data)
+
+
+def look(sent: Sent) -> tuple[int, int]:
+    """Width and height, upright. Raises `InvalidRequest` for what is no picture, or one past the bounds."""
+    with _usable(sent):
+        return upright_size(sent.data)
+
+
+def prepare(sent: Sent, width: int, height: int, use: Use = "picture", *, grey: bool = False) -> InputImage:
+    """The picture at the size it is used at. Raises as `look` does, and for a damaged one.
+
+    Parameters
+    ----------
+    use: What for.
+    grey: For a mask, whatever `use` says.
+    """
+    import numpy as np
+
+    use = "mask" if grey else use
+    with _usable(sent):
+        return sent.as_image(width, height, encode_png(np.asarray(fitted(sent.data, width, height, use))))
+
+
+def _decoded(field: str, text: str) -> bytes:
+    import pybase64
+
+    if text.startswith("sha256:"):
+        raise _refused(field, "this picture was drawn from one that is not kept; send that one again")
+    head = _DATA_URL.match(text)
+    if text[:5].lower() == "data:" and head is None:
+        raise _refused(field, "a data URL of a picture begins data:image/png;base64,")
+    body = text[head.end() :] if head else text
+    try:
+        return pybase64.b64decode("".join(body.split()), validate=True)
+    except ValueError as error:
+        raise _refused(field, "base64 of a PNG, JPEG or WebP picture, or a data: URL of one") from error
+
+
+@contextmanager
+def _usable(sent: Sent) -> Iterator[None]:
+    try:
+        yield
+    except NoPicture as error:
+        raise sent.refused(error) from error
+
+
+def _refused(field: str, issue: str) -> InvalidRequest:
+    return InvalidRequest(f"Invalid {field} provided", field=field, issue=issue)

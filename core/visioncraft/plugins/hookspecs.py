@@ -1,0 +1,132 @@
+"""The hooks: pluggy wires, objects work.
+
+pluggy is synchronous and untyped, so a hook only hands over typed objects; the objects carry the behaviour. Every hook
+takes the frozen `Settings`, which an implementation may leave out, and answers a sequence. `versionadded` names the
+plugin API (`visioncraft.PLUGIN_API`) that a plugin which implements the hook must ask for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from typing import TYPE_CHECKING
+
+import pluggy
+
+from visioncraft.plugins.contracts import Generator, ImageStore, KeyCheck
+from visioncraft.types.models import ModelInfo
+from visioncraft.types.status import BackendStatus
+
+if TYPE_CHECKING:
+    import click
+    from fastapi import APIRouter
+
+    from visioncraft.settings import Settings
+
+PROJECT = "visioncraft"
+"""pluggy's project name, and the entry-point group plugins are found under."""
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def visioncraft_generators(settings: Settings) -> Sequence[Generator]:  # type: ignore[empty-body]
+    """The engines this plugin brings. Light to construct: no torch at import.
+
+    .. versionadded:: 1.0
+
+    >>> class Blank(Generator):
+    ...     name = "blank"
+    ...     def models(self):
+    ...         return [ModelInfo(id="blank", name="Blank", engine="blank")]
+    ...     def run(self, request, progress):
+    ...         raise NotImplementedError
+    >>> @hookimpl
+    ... def visioncraft_generators(settings):
+    ...     return [Blank()]
+    """
+
+
+@hookspec
+def visioncraft_models(settings: Settings) -> Sequence[ModelInfo]:  # type: ignore[empty-body]
+    """Models that an engine, this plugin's or another's, can run.
+
+    .. versionadded:: 1.0
+
+    >>> @hookimpl
+    ... def visioncraft_models(settings):
+    ...     return [ModelInfo(id="my-model", name="My model", engine="diffusers", source="/models/my-model")]
+    """
+
+
+@hookspec
+def visioncraft_status(settings: Settings) -> BackendStatus | Awaitable[BackendStatus]:  # type: ignore[empty-body]
+    """What this plugin adds to `/status` beside its generators' own status.
+
+    .. versionadded:: 1.0
+
+    >>> @hookimpl
+    ... def visioncraft_status(settings):
+    ...     return BackendStatus(name="my-plugin", facts={"credits": 150})
+    """
+
+
+@hookspec
+def visioncraft_key_checks(settings: Settings) -> Sequence[KeyCheck]:  # type: ignore[empty-body]
+    """How to ask cloud services whether a key is good: done before one is kept.
+
+    .. versionadded:: 1.0
+
+    >>> async def ask(key: str) -> None:
+    ...     if not key.startswith("sk-"):
+    ...         raise AuthenticationError("The service refused the key")
+    >>> @hookimpl
+    ... def visioncraft_key_checks(settings):
+    ...     return [KeyCheck("leonardo-api", ask)]
+    """
+
+
+@hookspec
+def visioncraft_stores(settings: Settings) -> Sequence[ImageStore]:  # type: ignore[empty-body]
+    """The galleries this plugin brings; `storage.backend` selects one by its name.
+
+    .. versionadded:: 1.0
+
+    >>> from visioncraft.gallery.memory import MemoryStore
+    >>> @hookimpl
+    ... def visioncraft_stores(settings):
+    ...     return [MemoryStore(capacity=10)]
+    """
+
+
+@hookspec
+def visioncraft_routers(settings: Settings) -> Sequence[APIRouter]:  # type: ignore[empty-body]
+    """Further FastAPI routers (other dialects, pages), mounted after the core's own.
+
+    .. versionadded:: 1.0
+
+    >>> @hookimpl
+    ... def visioncraft_routers(settings):
+    ...     from fastapi import APIRouter
+    ...     router = APIRouter()
+    ...     @router.get("/hello")
+    ...     def hello() -> dict[str, str]:
+    ...         return {"hello": "world"}
+    ...     return [router]
+    """
+
+
+@hookspec
+def visioncraft_commands(settings: Settings) -> Sequence[click.Command]:  # type: ignore[empty-body]
+    """Further commands, click's or typer's: `visioncraft <command's name>`.
+
+    .. versionadded:: 1.0
+
+    >>> @hookimpl
+    ... def visioncraft_commands(settings):
+    ...     import click
+    ...     @click.command("hello")
+    ...     def hello():
+    ...         click.echo("hello")
+    ...     return [hello]
+    """

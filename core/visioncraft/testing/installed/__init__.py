@@ -1,0 +1,1 @@
+"""Checks of a plugin that is installed: `visioncraft plugins check`."""

@@ -1,0 +1,1 @@
+"""Upkeep: checking, removing, and the limits on how much is kept."""

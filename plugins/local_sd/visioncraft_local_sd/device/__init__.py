@@ -1,0 +1,1 @@
+"""The device: which one is used, how much memory it has, and what was measured on it."""

@@ -1,0 +1,1 @@
+"""Latents to pixels: the VAE's decoder, previews and upscalers."""

@@ -1,0 +1,1 @@
+"""Loading of checkpoints into memory."""

@@ -1,0 +1,1 @@
+"""Prompts to embeddings: weights in prompts, text encoders and textual inversion."""
