@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from visioncraft_local_sd.weights.adapters import layers_of, way_of
 from visioncraft_local_sd.loras.deltas import down_and_up
 from visioncraft_local_sd.loras.layers import diffusers_name, layers_by_name
+from visioncraft_local_sd.weights.adapters import layers_of, way_of
 from visioncraft_local_sd.weights.headers import tensor_shapes
 from visioncraft_local_sd.weights.safety import CheckpointRefused
 
