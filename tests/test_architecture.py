@@ -21,6 +21,7 @@ PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 HEAVY = {"torch", "diffusers", "transformers", "accelerate", "scipy", "onnxruntime"}
 WEB = {"fastapi", "starlette", "fastapi_offline"}
 
+
 @dataclass(frozen=True, slots=True)
 class Import:
     """One import: the module it names, the name it takes from there, and what it costs."""

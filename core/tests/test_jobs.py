@@ -71,7 +71,7 @@ def test_clients_take_turns_and_higher_priorities_go_first() -> None:
             for number in range(2):
                 await submit(runtime, f"ben {number}", order=Order("ben"))
             last = await submit(runtime, "urgent", order=Order("anna", priority=5))
-            foreseen = [job.request.prompt for job in runtime.jobs._desk._lanes["stepper"].order()]
+            foreseen = [job.request.prompt for job in runtime.jobs._dispatcher._lanes["stepper"].order()]
             generator.gate.release(100)
             await first.wait()
             await last.wait()

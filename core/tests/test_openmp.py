@@ -6,7 +6,7 @@ import socket
 
 import pytest
 from visioncraft.engines.openmp import with_patient_threads
-from visioncraft.workers.launch import birth
+from visioncraft.workers.launch import launch
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,6 @@ def test_a_worker_is_born_with_patient_threads_before_anything_is_imported(monke
         monkeypatch.delenv(name, raising=False)
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        environment = birth(None, theirs).options["env"]
+        environment = launch(None, theirs).options["env"]
     assert environment["GOMP_SPINCOUNT"] == "10000"
     assert environment["KMP_BLOCKTIME"] == "1"

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 from visioncraft.jobs.job import Job, Order
 from visioncraft.jobs.pace import Pace
-from visioncraft.jobs.queue import Lane
+from visioncraft.jobs.queue import GeneratorQueue
 from visioncraft.types.generation import GenerationRequest
 from visioncraft.types.models import ModelInfo
 
@@ -56,16 +56,16 @@ def test_a_job_that_begins_anew_is_measured_anew() -> None:
 
 
 def test_five_hundred_waiting_jobs_are_ordered_once_and_not_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    lane = Lane("e", 1)
+    lane = GeneratorQueue("e", 1)
     lane.waiting = [Job(f"job_{n}", GenerationRequest("x", MODEL), Order(f"client {n % 7}")) for n in range(500)]
     calls: list[int] = []
-    order = Lane.order
+    order = GeneratorQueue.order
 
-    def counted(lane: Lane) -> list[Job]:
+    def counted(lane: GeneratorQueue) -> list[Job]:
         calls.append(1)
         return order(lane)
 
-    monkeypatch.setattr(Lane, "order", counted)
+    monkeypatch.setattr(GeneratorQueue, "order", counted)
     places = [lane.places()[job][0] for job in order(lane)]
     assert places == [*range(1, 501)] and len(calls) == 1
     left = [lane.left_s(job) for job in order(lane)]

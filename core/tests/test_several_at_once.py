@@ -46,7 +46,7 @@ class Painter(Stepper):
         return GeneratedImage(PICTURE, 8, 8, request.seed)
 
 
-class Shelf(MemoryStore):
+class ModelCache(MemoryStore):
     """Says when a picture is saved."""
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ def test_the_pictures_of_a_job_are_drawn_at_once_and_kept_in_their_order() -> No
             painter.gates["three"].release(6)
             job = await submit(runtime, "three", pictures=3, wants_png=True)
             await job.wait()
-            assert (job.state, job.step, job.hands) == (JobState.SUCCEEDED, 6, 0)
+            assert (job.state, job.step, job.active_images) == (JobState.SUCCEEDED, 6, 0)
             assert [record.seed for record in job.records] == [1, 2, 3]
             assert sorted(record.id for record in job.records) == [record.id for record in job.records]
             assert await runtime.jobs.picture(job) == runtime.registry.store.open(job.records[0].id)
@@ -86,10 +86,10 @@ def test_half_of_the_places_stay_free_and_jobs_that_wait_go_before_further_pictu
         async with running(painter) as runtime:
             many = await submit(runtime, "many", steps=1, pictures=4)
             one, two, three = [await submit(runtime, name, steps=1) for name in ("one", "two", "three")]
-            assert (many.hands, one.state, two.state, three.state) == (2, "running", "running", "queued")
+            assert (many.active_images, one.state, two.state, three.state) == (2, "running", "running", "queued")
             painter.gates["many"].release()
             await reached(runtime, three, 0)
-            assert (many.hands, runtime.jobs.queued) == (1, 0)
+            assert (many.active_images, runtime.jobs.queued) == (1, 0)
             for name in ("many", "one", "two", "three"):
                 painter.gates[name].release(4)
             for job in (many, one, two, three):
@@ -107,7 +107,7 @@ def test_a_job_that_fails_keeps_what_was_being_drawn_and_begins_no_more() -> Non
         async with running(painter) as runtime:
             job = await submit(runtime, "unlucky", pictures=4)
             await asyncio.to_thread(painter.failed.wait, 30)
-            while job.hands > 1:  # noqa: ASYNC110 - until the service knows, which it tells nobody
+            while job.active_images > 1:  # noqa: ASYNC110 - until the service knows, which it tells nobody
                 await asyncio.sleep(0)
             painter.gates["unlucky"].release(10)
             await job.wait()
@@ -127,7 +127,7 @@ def test_a_worker_that_is_lost_counts_once_for_all_that_it_drew() -> None:
             painter.gates["twice"].release(10)
             job = await submit(runtime, "twice", pictures=2)
             await job.wait()
-            assert (job.state, job.lost, sorted(painter.drawn)) == (JobState.SUCCEEDED, 1, [1, 1, 2, 2])
+            assert (job.state, job.lost_workers, sorted(painter.drawn)) == (JobState.SUCCEEDED, 1, [1, 1, 2, 2])
             assert [record.seed for record in job.records] == [1, 2]
 
     play(scene)
@@ -168,7 +168,7 @@ async def _previews(runtime: Runtime, job: Job) -> list[bytes]:
 
 def test_a_restart_draws_only_those_that_were_not_stored(tmp_path: Path) -> None:
     async def scene() -> None:
-        store, painter = Shelf(), Painter(concurrency=4, crowd=2)
+        store, painter = ModelCache(), Painter(concurrency=4, crowd=2)
         async with running(painter, tmp_path, store) as runtime:
             painter.gates["cut"].release()
             job = await submit(runtime, "cut", steps=1, pictures=2)

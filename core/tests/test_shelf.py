@@ -6,7 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from visioncraft import Shelf, free_memory_gb
+from visioncraft import ModelCache, free_memory_gb
 
 
 class Item:
@@ -20,7 +20,7 @@ class Item:
 
 
 def test_a_model_asked_for_by_many_at_once_loads_once() -> None:
-    shelf: Shelf[Item] = Shelf()
+    shelf: ModelCache[Item] = ModelCache()
     loads = []
     gate = threading.Barrier(8)
 
@@ -35,7 +35,7 @@ def test_a_model_asked_for_by_many_at_once_loads_once() -> None:
 
 
 def test_a_loaded_model_does_not_wait_for_the_load_of_another() -> None:
-    shelf: Shelf[Item] = Shelf()
+    shelf: ModelCache[Item] = ModelCache()
     with shelf.hold("a", Item):
         pass
     started, finish = threading.Event(), threading.Event()
@@ -61,7 +61,7 @@ def test_a_loaded_model_does_not_wait_for_the_load_of_another() -> None:
 
 
 def test_a_load_that_fails_leaves_the_shelf_as_it_was() -> None:
-    shelf: Shelf[Item] = Shelf()
+    shelf: ModelCache[Item] = ModelCache()
 
     def fail() -> Item:
         raise OSError("damaged")
@@ -74,7 +74,7 @@ def test_a_load_that_fails_leaves_the_shelf_as_it_was() -> None:
 
 
 def test_a_model_is_one_however_its_id_is_spelled_and_is_shown_as_it_was_last_asked_for() -> None:
-    shelf: Shelf[Item] = Shelf()
+    shelf: ModelCache[Item] = ModelCache()
     with shelf.hold("phoenix-1.0", Item) as first, shelf.hold("Phoenix-1-0", Item) as second:
         assert first is second
     assert shelf.ids() == ["Phoenix-1-0"]
@@ -87,7 +87,7 @@ def test_free_memory_of_this_machine_is_a_sane_number_of_gb() -> None:
 
 
 def test_what_was_put_in_a_models_place_is_loaded_and_the_old_one_leaves_with_its_last_holder() -> None:
-    shelf: Shelf[Item] = Shelf()
+    shelf: ModelCache[Item] = ModelCache()
     with shelf.hold("a", Item, version=1) as old:
         with shelf.hold("a", Item, version=2) as new:
             assert new is not old and not old.closed

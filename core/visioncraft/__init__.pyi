@@ -21,6 +21,7 @@ from .engines.devices import (
     probe_device as probe_device,
 )
 from .engines.model_cache import (
+    ModelCache as ModelCache,
     Shelf as Shelf,
 )
 from .engines.openmp import (
@@ -53,10 +54,12 @@ from .files import (
     state_of as state_of,
 )
 from .gallery.export import (
+    zip_stream as zip_stream,
     zipped as zipped,
 )
 from .gallery.memory import (
     page_of as page_of,
+    paginate as paginate,
 )
 from .gallery.search import (
     search_terms as search_terms,
@@ -93,7 +96,10 @@ from .types.editing import (
     LoRA as LoRA,
 )
 from .types.gallery import (
+    ALL_IMAGES as ALL_IMAGES,
     EVERYTHING as EVERYTHING,
+    FACT_LEFT_OUT as FACT_LEFT_OUT,
+    FACT_ORIGINAL_SEED as FACT_ORIGINAL_SEED,
     LEFT_OUT as LEFT_OUT,
     ORIGINAL_SEED as ORIGINAL_SEED,
     GalleryQuery as GalleryQuery,

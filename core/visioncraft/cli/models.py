@@ -36,7 +36,7 @@ def list_models(ctx: typer.Context, as_json: JsonOption = False) -> None:
     state: State = ctx.obj
     registry = state.registry()
     known = [_facts(registry, model) for model in registry.models()]
-    parts = [part for keeper in keepers(registry) for part in keeper.parts()]
+    parts = [part for writer in keepers(registry) for part in writer.parts()]
     if as_json:
         print_json(known + [_part_facts(part) for part in parts])
     elif known or parts:

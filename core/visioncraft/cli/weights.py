@@ -31,8 +31,8 @@ def add(
     name: Annotated[str | None, typer.Option(help="What to call it; else as the file is called.")] = None,
 ) -> None:
     """Copy a checkpoint, LoRA, ControlNet, textual inversion, VAE or upscaler among the models."""
-    with _keeping(ctx) as keeper, shown("copying", "models add goes on from the beginning") as progress:
-        stored = keeper.add(path.absolute(), name, progress)
+    with _keeping(ctx) as writer, shown("copying", "models add goes on from the beginning") as progress:
+        stored = writer.add(path.absolute(), name, progress)
     say(f"{stored.id}: {_what(stored)}, {size(stored.size)}, in {stored.path}")
 
 
@@ -42,10 +42,10 @@ def remove(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Delete a model's weights, or a part's, from the disk."""
-    with _keeping(ctx) as keeper:
+    with _keeping(ctx) as writer:
         if not yes:
             typer.confirm(f"Delete {name} from the disk?", abort=True)
-        stored = keeper.remove(name, _listed(ctx, name))
+        stored = writer.remove(name, _listed(ctx, name))
     say(f"{stored.id} is gone: {_what(stored)}, {size(stored.size)} are free")
 
 
@@ -55,8 +55,8 @@ def info(
     as_json: JsonOption = False,
 ) -> None:
     """Show what a model or part is, where it lies, and its files with sizes and SHA-256."""
-    with _keeping(ctx) as keeper, shown("hashing", "nothing was changed") as progress:
-        stored = keeper.inspect(name, _listed(ctx, name), progress)
+    with _keeping(ctx) as writer, shown("hashing", "nothing was changed") as progress:
+        stored = writer.inspect(name, _listed(ctx, name), progress)
     if as_json:
         print_json({**asdict(stored), "size": stored.size})
         return

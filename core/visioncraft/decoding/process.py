@@ -56,7 +56,7 @@ class Decoder:
             self.end()
             raise self._too_long() from None
         except (EOFError, OSError, ProtocolError):
-            raise self._obituary() from None
+            raise self._exit_reason() from None
         return answer
 
     def end(self) -> None:
@@ -92,7 +92,7 @@ class Decoder:
         self._connection = ours
         return ours
 
-    def _obituary(self) -> NoPicture:
+    def _exit_reason(self) -> NoPicture:
         """How the process ended; one that only closed its socket, or said nonsense, is ended first."""
         process = self._process
         with suppress(subprocess.TimeoutExpired):

@@ -35,7 +35,7 @@ class _Entry(Generic[T]):
     doomed: bool = False
 
 
-class Shelf(Generic[T]):
+class ModelCache(Generic[T]):
     """Loaded models by id, however it is spelled. Safe to use from several threads."""
 
     def __init__(self) -> None:
@@ -124,3 +124,6 @@ class Shelf(Generic[T]):
             leaves = entry.doomed and entry.holders == 0
         if leaves:
             entry.item.close()
+
+
+Shelf = ModelCache  # its name in plugin API 1.0

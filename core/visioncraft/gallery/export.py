@@ -18,7 +18,7 @@ _PAGE = 100
 _PART = 2**18  # bytes
 
 
-def zipped(
+def zip_stream(
     store: ImageStore,
     query: GalleryQuery,
     left_out: Callable[[str], object] = log.warning,
@@ -94,3 +94,6 @@ class _Pieces(RawIOBase):
         """What was written since the last call."""
         piece, self._waiting = bytes(self._waiting), bytearray()
         return piece
+
+
+zipped = zip_stream  # its name in plugin API 1.0

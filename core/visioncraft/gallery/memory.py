@@ -12,7 +12,7 @@ from typing import ClassVar
 from visioncraft.errors import InvalidRequest, NotFound, StorageError
 from visioncraft.gallery.search import matches
 from visioncraft.plugins.contracts import ImageStore
-from visioncraft.types.gallery import EVERYTHING, GalleryQuery, ImageRecord, Marks, Page
+from visioncraft.types.gallery import ALL_IMAGES, GalleryQuery, ImageRecord, Marks, Page
 
 Place = tuple[int, int, str]
 _CURSOR = re.compile(
@@ -55,11 +55,11 @@ class MemoryStore(ImageStore):
         """The PNG's bytes, as they were saved. Raises `NotFound`."""
         return self._find(image_id)[1]
 
-    def list(self, limit: int, offset: int = 0, query: GalleryQuery = EVERYTHING, cursor: str | None = None) -> Page:
+    def list(self, limit: int, offset: int = 0, query: GalleryQuery = ALL_IMAGES, cursor: str | None = None) -> Page:
         """A page. The cursor is the order and the id of the last picture before it. Raises `InvalidRequest`."""
         with self._lock:
             records = [record for record, _ in self._pictures.values()]
-        return page_of(records, limit, offset, query, cursor)
+        return paginate(records, limit, offset, query, cursor)
 
     def delete(self, image_id: str) -> None:
         """Forget a picture. Raises `NotFound`."""
@@ -90,11 +90,11 @@ class MemoryStore(ImageStore):
                 raise _not_found(image_id) from None
 
 
-def page_of(
+def paginate(
     records: Iterable[ImageRecord],
     limit: int,
     offset: int = 0,
-    query: GalleryQuery = EVERYTHING,
+    query: GalleryQuery = ALL_IMAGES,
     cursor: str | None = None,
 ) -> Page:
     """`ImageStore.list` for a store that can go through all of its records, in any order, at every question.
@@ -141,3 +141,6 @@ def _after(places: list[Place], query: GalleryQuery, cursor: str | None) -> int:
 
 def _not_found(image_id: str) -> NotFound:
     return NotFound(f"No picture {image_id!r}; GET /gallery lists those there are")
+
+
+page_of = paginate  # its name in plugin API 1.0

@@ -13,24 +13,24 @@ from visioncraft.images.png import with_record
 from visioncraft.jobs.job import Job
 from visioncraft.jobs.progress import JobProgress, Report
 from visioncraft.jobs.standstill import WAITING, Standstill
-from visioncraft.jobs.storing import Keeper, record_of
+from visioncraft.jobs.storing import ImageWriter, record_of
 from visioncraft.types.gallery import ImageRecord
 from visioncraft.types.generation import GeneratedImage
 from visioncraft.workers.pool import WorkerPool
 
 
-class Drawing:
+class Attempt:
     """A job's pictures from its start to the last one's record. All methods are called in one event loop.
 
     Parameters
     ----------
     job: Learns of each step and picture.
     generator: The name of the one that draws.
-    pool, keeper: Draw and store.
+    pool, writer: Draw and store.
     standstill: Has it wait where nothing can be stored.
     known: Done when the ledger knows the pictures' ids; none is stored before.
     report: Called after each change of the job.
-    share_out: Called where places of the lane may have become free.
+    on_free_slot: Called where places of the queue may have become free.
     """
 
     def __init__(
@@ -38,15 +38,15 @@ class Drawing:
         job: Job,
         generator: str,
         pool: WorkerPool,
-        keeper: Keeper,
+        writer: ImageWriter,
         standstill: Standstill,
         known: asyncio.Task[None],
         report: Report,
-        share_out: Callable[[], None],
+        on_free_slot: Callable[[], None],
     ) -> None:
         self._job, self._generator = job, generator
-        self._pool, self._keeper, self._standstill, self._known = pool, keeper, standstill, known
-        self._report, self._share_out = report, share_out
+        self._pool, self._writer, self._standstill, self._known = pool, writer, standstill, known
+        self._report, self._on_free_slot = report, on_free_slot
         self._missing = list(range(job.request.num_images))
         self._records: dict[int, ImageRecord] = {}
         self._taken: dict[int, int] = {}  # steps, by picture
@@ -60,26 +60,26 @@ class Drawing:
         """Whether there is a picture that nobody draws yet and that is worth drawing."""
         return bool(self._missing) and self._trouble is None
 
-    async def go_on(self) -> list[ImageRecord]:
+    async def run(self) -> list[ImageRecord]:
         """Draw what is missing; answers all records in their order.
 
         Where a picture fails, those that are being drawn come to their end and are kept, and the first failure is
         raised. `WorkerLost` is raised so too: called again, it draws what was lost.
         """
         self._trouble = None
-        while self._job.hands or self.wants_more:
-            if not self._job.hands:
-                self.begin()
-            self._share_out()
+        while self._job.active_images or self.wants_more:
+            if not self._job.active_images:
+                self.start_next()
+            self._on_free_slot()
             self._end(*await self._ended.get())
         if self._trouble is not None:
             raise self._trouble
         return self._job.records
 
-    def begin(self) -> None:
+    def start_next(self) -> None:
         """Draw one more picture beside those that are being drawn."""
         number = self._missing.pop(0)
-        self._job.hands += 1
+        self._job.active_images += 1
         picture = asyncio.create_task(self._picture(number))
         picture.add_done_callback(lambda done: self._ended.put_nowait((number, done)))
 
@@ -90,7 +90,7 @@ class Drawing:
             draw.cancel()
 
     def _end(self, number: int, picture: asyncio.Task[None]) -> None:
-        self._job.hands -= 1
+        self._job.active_images -= 1
         try:
             picture.result()
         except WorkerLost as lost:
@@ -104,7 +104,7 @@ class Drawing:
     async def _picture(self, number: int) -> None:
         """One of the pictures; of several, those that an earlier run stored are not drawn again."""
         job = self._job
-        request, image_id = job.part(number)
+        request, image_id = job.image_request(number)
         began = (job.started_at if number == 0 else None) or datetime.now(UTC)
         record = await self._found(image_id) if job.again or job.request.num_images > 1 else None
         if record is None:
@@ -116,7 +116,7 @@ class Drawing:
         job.records = [self._records[stored] for stored in sorted(self._records)]
 
     async def _found(self, image_id: str) -> ImageRecord | None:
-        return await self._standstill.insist(partial(self._keeper.kept, image_id), self._job)
+        return await self._standstill.insist(partial(self._writer.find_stored, image_id), self._job)
 
     async def _stored(self, number: int, image: GeneratedImage, began: datetime) -> ImageRecord:
         """Store a picture, however long the disk takes nothing; it waits in memory meanwhile."""
@@ -127,7 +127,7 @@ class Drawing:
         async def attempt() -> ImageRecord:
             again = next(tries) > 0
             job.stage = WAITING if again else "storing"
-            return await self._keeper.keep(record, png, again)
+            return await self._writer.keep(record, png, again)
 
         kept = await self._standstill.insist(attempt, job)
         job.png = png if number == 0 else job.png
@@ -136,7 +136,7 @@ class Drawing:
     async def _drawn(self, number: int) -> GeneratedImage:
         if self._stopped or self._job.cancel_requested:
             raise asyncio.CancelledError
-        request, _ = self._job.part(number)
+        request, _ = self._job.image_request(number)
         progress = JobProgress(self._job, partial(self._shown, number), self._taken, number)
         self._draws[number] = asyncio.create_task(self._pool.run(self._generator, request, progress))
         try:

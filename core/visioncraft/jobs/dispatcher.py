@@ -10,13 +10,13 @@ from functools import partial
 
 from visioncraft.errors import GenerationFailed, JobCancelled, StorageError, VisionCraftError, WorkerLost
 from visioncraft.jobs import journal
-from visioncraft.jobs.attempt import Drawing
+from visioncraft.jobs.attempt import Attempt
 from visioncraft.jobs.events import Event, EventHub
 from visioncraft.jobs.job import Job, JobState
 from visioncraft.jobs.ledger.sqlite import Ledger
-from visioncraft.jobs.queue import Lane
+from visioncraft.jobs.queue import GeneratorQueue
 from visioncraft.jobs.standstill import Standstill
-from visioncraft.jobs.storing import Keeper
+from visioncraft.jobs.storing import ImageWriter
 from visioncraft.plugins.registry import Registry
 from visioncraft.types.gallery import ImageRecord
 from visioncraft.types.generation import GenerationRequest
@@ -37,22 +37,24 @@ class Dispatcher:
     registry: Knows which generator draws a model.
     pool: Runs the generators.
     ledger: Is told where each job stands.
-    keeper: Stores pictures.
+    writer: Stores pictures.
     max_reruns: How often a job runs again that lost its worker.
     """
 
-    def __init__(self, registry: Registry, pool: WorkerPool, ledger: Ledger, keeper: Keeper, max_reruns: int) -> None:
+    def __init__(
+        self, registry: Registry, pool: WorkerPool, ledger: Ledger, writer: ImageWriter, max_reruns: int
+    ) -> None:
         self.events = EventHub()
         self.live: dict[str, Job] = {}
         self.paused = False
         self.closing = False
-        self._registry, self._pool, self._ledger, self._keeper = registry, pool, ledger, keeper
+        self._registry, self._pool, self._ledger, self._writer = registry, pool, ledger, writer
         self._max_reruns = max_reruns
-        self._lanes: dict[str, Lane] = {}
+        self._lanes: dict[str, GeneratorQueue] = {}
         self._tasks: dict[Job, asyncio.Task[None]] = {}
-        self._drawings: dict[Job, Drawing] = {}
+        self._attempts: dict[Job, Attempt] = {}
         self._unwritten: dict[Job, asyncio.Task[None]] = {}
-        self.standstill = Standstill(keeper.check_room, self._changed)
+        self.standstill = Standstill(writer.check_room, self._changed)
 
     @property
     def stands(self) -> bool:
@@ -69,16 +71,16 @@ class Dispatcher:
         """Jobs that draw."""
         return sum(len(lane.running) for lane in self._lanes.values())
 
-    def lane(self, request: GenerationRequest) -> Lane:
+    def lane(self, request: GenerationRequest) -> GeneratorQueue:
         """The queue that a request belongs into. Raises `ModelNotAvailable`."""
         return self.lane_of(request.model)
 
-    def lane_of(self, model: ModelInfo) -> Lane:
+    def lane_of(self, model: ModelInfo) -> GeneratorQueue:
         """The queue of the generator that draws a model. Raises `ModelNotAvailable`."""
         generator = self._registry.generator_for(model)
-        return self._lanes.setdefault(generator.name, Lane(generator.name, generator.concurrency))
+        return self._lanes.setdefault(generator.name, GeneratorQueue(generator.name, generator.concurrency))
 
-    def enqueue(self, lane: Lane, job: Job) -> None:
+    def enqueue(self, lane: GeneratorQueue, job: Job) -> None:
         """Let an accepted job wait its turn."""
         self.live[job.id] = job
         lane.waiting.append(job)
@@ -99,14 +101,14 @@ class Dispatcher:
         elif job.state is JobState.RUNNING:
             job.cancel_requested, job.stage = True, "cancelling"
             self.standstill.release(job)
-            if job in self._drawings:
-                self._drawings[job].stop()
+            if job in self._attempts:
+                self._attempts[job].stop()
 
     async def interrupt(self) -> None:
         """Stop what runs, without ending any job, close the pool, and tell everybody who waits or watches."""
         self.closing = True
         self.standstill.close()
-        for drawing in self._drawings.values():
+        for drawing in self._attempts.values():
             drawing.stop()
         if self._tasks:
             await asyncio.wait(self._tasks.values(), timeout=_GRACE_S)
@@ -182,7 +184,7 @@ class Dispatcher:
             return self._registry.generator_for(job.request.model).name
         return ""
 
-    def _pump(self, lane: Lane) -> None:
+    def _pump(self, lane: GeneratorQueue) -> None:
         while lane.waiting and lane.free and not self.stands and not self.closing:
             job = lane.next()
             job.start()
@@ -191,16 +193,16 @@ class Dispatcher:
             self._tell(job, "running")
             self._tasks[job] = asyncio.create_task(self._work(lane, job), name=job.id)
             self._tell_waiting(lane)
-        while not lane.waiting and not self.stands and lane.roomy and (helped := self._helped(lane)):
-            helped.begin()
+        while not lane.waiting and not self.stands and lane.has_spare_slots and (helped := self._helped(lane)):
+            helped.start_next()
 
-    def _helped(self, lane: Lane) -> Drawing | None:
+    def _helped(self, lane: GeneratorQueue) -> Attempt | None:
         """Of the jobs with pictures that nobody draws yet, the one that has the fewest in hand."""
-        drawings = {job: self._drawings[job] for job in lane.running if job in self._drawings}
-        wanting = [job for job, drawing in drawings.items() if job.hands and drawing.wants_more]
-        return drawings[min(wanting, key=lambda job: job.hands)] if wanting else None
+        drawings = {job: self._attempts[job] for job in lane.running if job in self._attempts}
+        wanting = [job for job, drawing in drawings.items() if job.active_images and drawing.wants_more]
+        return drawings[min(wanting, key=lambda job: job.active_images)] if wanting else None
 
-    async def _work(self, lane: Lane, job: Job) -> None:
+    async def _work(self, lane: GeneratorQueue, job: Job) -> None:
         outcome: ImageRecord | VisionCraftError | None
         try:
             outcome = await self._drawn(lane, job)
@@ -217,40 +219,40 @@ class Dispatcher:
         del self._tasks[job]
         self._pump(lane)
 
-    async def _drawn(self, lane: Lane, job: Job) -> ImageRecord:
+    async def _drawn(self, lane: GeneratorQueue, job: Job) -> ImageRecord:
         """Draw, again where the worker was lost, and store. The ledger knows a picture's id before the store does."""
         if self.closing:
             raise asyncio.CancelledError
         known = asyncio.create_task(self._written(job))
-        report, share_out = partial(self._progressed, lane), partial(self._pump, lane)
-        drawing = Drawing(job, lane.generator, self._pool, self._keeper, self.standstill, known, report, share_out)
-        self._drawings[job] = drawing
+        report, on_free_slot = partial(self._progressed, lane), partial(self._pump, lane)
+        drawing = Attempt(job, lane.generator, self._pool, self._writer, self.standstill, known, report, on_free_slot)
+        self._attempts[job] = drawing
         try:
             records = await self._all_of(job, drawing)
         finally:
-            del self._drawings[job]
+            del self._attempts[job]
             with suppress(JobCancelled):
                 await known
         lane.learn(job)
-        if not job.waiting_for_png:
+        if not job.png_readers:
             job.png = None
         return records[0]
 
-    async def _all_of(self, job: Job, drawing: Drawing) -> list[ImageRecord]:
+    async def _all_of(self, job: Job, drawing: Attempt) -> list[ImageRecord]:
         while True:
             try:
-                return await drawing.go_on()
+                return await drawing.run()
             except WorkerLost as lost:
                 await self._lose(job, lost)
 
     async def _lose(self, job: Job, lost: WorkerLost) -> None:
         """Count a lost worker. Raises `GenerationFailed` when there were too many, `JobCancelled` where asked to."""
-        job.lost += 1
-        log.warning("%s: %s (%d of %d)", job.id, lost.message, job.lost, self._max_reruns + 1)
+        job.lost_workers += 1
+        log.warning("%s: %s (%d of %d)", job.id, lost.message, job.lost_workers, self._max_reruns + 1)
         if job.cancel_requested:
             raise JobCancelled
-        if job.lost > self._max_reruns:
-            raise GenerationFailed(f"Given up after {job.lost} tries: {lost.message}")
+        if job.lost_workers > self._max_reruns:
+            raise GenerationFailed(f"Given up after {job.lost_workers} tries: {lost.message}")
         job.step, job.stage = len(job.records) * job.request.steps_drawn, "starting again"
         await self._written(job)
         self._tell(job, "running")
@@ -259,7 +261,7 @@ class Dispatcher:
         """Where a running job stands is in the ledger. Raises `JobCancelled` where it was cancelled before."""
         await self.standstill.insist(partial(self._ledger.put, job), job)
 
-    def _progressed(self, lane: Lane, job: Job, preview: bytes | None) -> None:
+    def _progressed(self, lane: GeneratorQueue, job: Job, preview: bytes | None) -> None:
         lane.note(job)
         self._tell(job, "step")
         if preview is not None and self.events.watched(job.id):
@@ -271,7 +273,7 @@ class Dispatcher:
         outlook = self._outlook(job) if looked_at else (0, None)
         self.events.tell(job, name, *outlook, preview, self.standstill.reason)
 
-    def _tell_waiting(self, lane: Lane) -> None:
+    def _tell_waiting(self, lane: GeneratorQueue) -> None:
         for job in lane.waiting:
             if self.events.watched(job.id):
                 self._tell(job, "queued")

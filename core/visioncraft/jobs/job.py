@@ -55,12 +55,12 @@ class Job:
     id: `job_` and 26 lower-case letters and digits.
     request: What to draw.
     order: Who asks.
-    lost: How many workers it has lost.
+    lost_workers: How many workers it has lost.
     image_id: The picture's id, drawn when the job first starts, so that a job that runs again keeps its picture once.
         Further pictures have the ids that follow.
     record: The first picture, once the job has ended well.
     records: All pictures stored so far, in their order.
-    hands: How many of its pictures are being drawn now.
+    active_images: How many of its pictures are being drawn now.
     cancelled_by: Who or what asked to cancel it, for the log.
     again: An earlier server has begun it, and may have stored pictures of it.
     """
@@ -69,7 +69,7 @@ class Job:
     request: GenerationRequest
     order: Order = field(default_factory=Order)
     state: JobState = JobState.QUEUED
-    lost: int = 0
+    lost_workers: int = 0
     image_id: str | None = None
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     started_at: datetime | None = None
@@ -78,12 +78,12 @@ class Job:
     stage: str = "queued"
     record: ImageRecord | None = None
     records: list[ImageRecord] = field(default_factory=list)
-    hands: int = 0
+    active_images: int = 0
     again: bool = False
     error: VisionCraftError | None = None
     cancel_requested: bool = False
     cancelled_by: str = ""
-    waiting_for_png: int = 0
+    png_readers: int = 0
     png: bytes | None = None
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -103,7 +103,7 @@ class Job:
         told = [*self.order.warnings, *(each for record in self.records for each in record.warnings)]
         return list(dict.fromkeys(told))
 
-    def part(self, number: int) -> tuple[GenerationRequest, str]:
+    def image_request(self, number: int) -> tuple[GenerationRequest, str]:
         """What one picture of it asks for, and that picture's id.
 
         Each part has a job id of its own: a generator that pays for its work pays for each once.

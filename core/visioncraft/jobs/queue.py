@@ -18,7 +18,7 @@ _NEWEST_WEIGHS = 0.3  # of an exponential mean
 
 
 @dataclass(slots=True)
-class Lane:
+class GeneratorQueue:
     """A generator's waiting and running jobs.
 
     Parameters
@@ -43,7 +43,7 @@ class Lane:
         return self._busy < self.concurrency
 
     @property
-    def roomy(self) -> bool:
+    def has_spare_slots(self) -> bool:
         """Whether a job may draw several of its pictures at once: half of the places stay free for who comes next."""
         return self._busy + 1 <= self.concurrency // 2
 
@@ -124,7 +124,7 @@ class Lane:
     @property
     def _busy(self) -> int:
         """Pictures being drawn; a job between two of its pictures keeps its place."""
-        return sum(max(1, job.hands) for job in self.running)
+        return sum(max(1, job.active_images) for job in self.running)
 
 
 def _work(job: Job) -> float:

@@ -15,7 +15,7 @@ from visioncraft.images import inputs
 from visioncraft.images.pixels import Use
 from visioncraft.jobs.tags import check_no_tags, loras_taken_out
 from visioncraft.types.editing import Control, Hires, InputImage, LoRA
-from visioncraft.types.gallery import ORIGINAL_SEED, ImageRecord
+from visioncraft.types.gallery import FACT_ORIGINAL_SEED, ImageRecord
 from visioncraft.types.generation import GenerationRequest
 from visioncraft.types.models import Ability, Limits, ModelInfo, canonical_id
 
@@ -214,7 +214,7 @@ def request_fields(record: ImageRecord) -> dict[str, Any]:
     A sampler only where one was asked for: the model's own, by its name, need not be set up as the model has it.
     Raises `InvalidRequest` for a picture from elsewhere whose seed none here can be: another one would draw another.
     """
-    if (seed := record.facts.get(ORIGINAL_SEED)) is not None:
+    if (seed := record.facts.get(FACT_ORIGINAL_SEED)) is not None:
         raise _invalid("seed", f"this picture was drawn with {seed}, and no seed here is past {MAX_SEED}")
     names = (field.name for field in fields(GenerationRequest) if field.name not in ("model", "job_id"))
     given = {name: record.parameters[name] for name in names if name in record.parameters}

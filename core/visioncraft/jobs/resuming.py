@@ -8,17 +8,17 @@ from dataclasses import replace
 from visioncraft.errors import StorageError, VisionCraftError
 from visioncraft.jobs.dispatcher import Dispatcher
 from visioncraft.jobs.job import Job
-from visioncraft.jobs.storing import Keeper
+from visioncraft.jobs.storing import ImageWriter
 from visioncraft.plugins.registry import Registry
 from visioncraft.types.gallery import ImageRecord
 
 log = logging.getLogger(__name__)
 
 
-async def resume(job: Job, registry: Registry, keeper: Keeper, desk: Dispatcher) -> None:
+async def resume(job: Job, registry: Registry, writer: ImageWriter, desk: Dispatcher) -> None:
     """Queue a job again, unless its pictures are all stored, or the model that should draw it is gone: then it ends."""
     job.requeue()
-    if records := await _kept(job, keeper):
+    if records := await _kept(job, writer):
         job.start()
         job.records = records
         await desk.finish(job, records[0])
@@ -31,9 +31,9 @@ async def resume(job: Job, registry: Registry, keeper: Keeper, desk: Dispatcher)
         await desk.finish(job, error)
 
 
-async def _kept(job: Job, keeper: Keeper) -> list[ImageRecord]:
+async def _kept(job: Job, writer: ImageWriter) -> list[ImageRecord]:
     try:
-        return await keeper.all_kept(job)
+        return await writer.find_all_stored(job)
     except StorageError as error:  # it is looked for once more when its turn comes
         log.warning("%s: whether its pictures are stored is not known yet: %s", job.id, error.message)
         return []

@@ -21,9 +21,9 @@ from visioncraft.jobs.dispatcher import Dispatcher
 from visioncraft.jobs.events import Event, EventHub
 from visioncraft.jobs.job import Job, JobState, Order
 from visioncraft.jobs.ledger.sqlite import KeyTaken, Ledger, SetAside
-from visioncraft.jobs.queue import Lane
+from visioncraft.jobs.queue import GeneratorQueue
 from visioncraft.jobs.resuming import resume
-from visioncraft.jobs.storing import Keeper
+from visioncraft.jobs.storing import ImageWriter
 from visioncraft.plugins.registry import Registry
 from visioncraft.settings import JobsSettings
 from visioncraft.types.generation import GenerationRequest
@@ -53,37 +53,37 @@ class JobService:
 
     def __init__(self, registry: Registry, pool: WorkerPool, ledger: Ledger, limits: JobsSettings) -> None:
         self._registry, self._ledger, self._limits = registry, ledger, limits
-        self._keeper = Keeper(registry.store)
-        self._desk = Dispatcher(registry, pool, ledger, self._keeper, limits.max_reruns)
+        self._writer = ImageWriter(registry.store)
+        self._dispatcher = Dispatcher(registry, pool, ledger, self._writer, limits.max_reruns)
         self._admitted = 0  # on their way into the ledger
         self._cleaner: asyncio.Task[None] | None = None
 
     @property
     def events(self) -> EventHub:
         """Where listeners hear of all jobs."""
-        return self._desk.events
+        return self._dispatcher.events
 
     @property
     def paused(self) -> bool:
         """Whether the queue stands still, because somebody paused it or because of `trouble`."""
-        return self._desk.stands
+        return self._dispatcher.stands
 
     @property
     def trouble(self) -> str | None:
         """Why nothing can be kept now, so that the queue stands still until it can; None while all is well."""
-        return self._desk.standstill.reason
+        return self._dispatcher.standstill.reason
 
     async def start(self) -> None:
         """Go on where an earlier server was: what it left queued or running is queued again. Once is enough."""
         if self._cleaner is not None:
             return
-        self._desk.paused = await self._ledger.paused()
+        self._dispatcher.paused = await self._ledger.paused()
         await self._forget()
         self._cleaner = asyncio.create_task(self._clean())
         left = await self._ledger.unfinished()
         journal.resumed(left)
         for job in left:
-            await resume(job, self._registry, self._keeper, self._desk)
+            await resume(job, self._registry, self._writer, self._dispatcher)
 
     async def submit(
         self,
@@ -104,7 +104,7 @@ class JobService:
         """
         if order.key is not None and (known := await self._under_key(order)):
             return self._held(known, wants_png)
-        lane = self._desk.lane(request)
+        lane = self._dispatcher.lane(request)
         self._admit(lane)
         job_id = new_job_id()
         job = Job(job_id, replace(request, job_id=job_id), order)
@@ -115,16 +115,16 @@ class JobService:
             return self._held(known or job, wants_png)
         journal.accepted(job)
         self._held(job, wants_png)
-        self._desk.enqueue(lane, job)
+        self._dispatcher.enqueue(lane, job)
         return job
 
     def check_queue(self, model: ModelInfo) -> None:
         """Raise `RateLimitExceeded` where a request to this model would find the queue full, before it is read."""
-        self._admit(self._desk.lane_of(model))
+        self._admit(self._dispatcher.lane_of(model))
 
     async def get(self, job_id: str) -> Job:
         """A job by its id. Raises `NotFound`; ended jobs are forgotten after `jobs.keep_ended_s`."""
-        job = self._desk.live.get(job_id) or await self._ledger.get(job_id)
+        job = self._dispatcher.live.get(job_id) or await self._ledger.get(job_id)
         if job is None:
             gone = await self._ledger.why_gone(job_id)
             raise NotFound(f"No job '{job_id[:64]}'" + (f": {gone}" if gone else ""))
@@ -132,7 +132,9 @@ class JobService:
 
     async def latest(self, limit: int, state: JobState | None = None) -> list[Job]:
         """The newest jobs, newest first."""
-        live = dict(self._desk.live)  # of now: a job that ends meanwhile leaves it, and its row may be older than that
+        live = dict(
+            self._dispatcher.live
+        )  # of now: a job that ends meanwhile leaves it, and its row may be older than that
         return [job for job in await self._ledger.latest(limit, state, live) if state in (None, job.state)]
 
     async def set_aside(self, limit: int) -> list[SetAside]:
@@ -143,7 +145,7 @@ class JobService:
         """Cancel a queued job at once, a running one within one step; an ended one stays as it is."""
         job = await self.get(job_id)
         job.cancelled_by = job.cancelled_by or why
-        await self._desk.stop(job)
+        await self._dispatcher.stop(job)
         return job
 
     async def outcome(self, job: Job) -> str | None:
@@ -152,7 +154,7 @@ class JobService:
         Where nothing can be kept for longer than a moment, answers why: the job goes on by itself when that is mended,
         which may be in hours.
         """
-        ended, stuck = asyncio.create_task(job.wait()), asyncio.create_task(self._desk.standstill.lasting.wait())
+        ended, stuck = asyncio.create_task(job.wait()), asyncio.create_task(self._dispatcher.standstill.lasting.wait())
         try:
             await asyncio.wait({ended, stuck}, return_when=asyncio.FIRST_COMPLETED)
             return None if ended.done() else self.trouble
@@ -162,7 +164,7 @@ class JobService:
 
     async def hung_up(self, job: Job) -> None:
         """The client that waits for a job has left: nobody wants it, unless it has a key to come back with."""
-        if job.order.key is None and job.waiting_for_png <= 1:
+        if job.order.key is None and job.png_readers <= 1:
             await self.cancel(job.id, "its client hung up")
 
     async def picture(self, job: Job) -> bytes:
@@ -175,8 +177,8 @@ class JobService:
 
     def release(self, job: Job) -> None:
         """A submitter that wanted the picture's bytes has them, or has left."""
-        job.waiting_for_png -= 1
-        if job.waiting_for_png <= 0:
+        job.png_readers -= 1
+        if job.png_readers <= 0:
             job.png = None
 
     @property
@@ -187,32 +189,32 @@ class JobService:
     @property
     def queued(self) -> int:
         """Jobs that wait."""
-        return self._admitted + self._desk.queued
+        return self._admitted + self._dispatcher.queued
 
     @property
     def running(self) -> int:
         """Jobs that draw."""
-        return self._desk.running
+        return self._dispatcher.running
 
     def position(self, job: Job) -> int:
         """A job's place in its queue, 1 being next; 0 for one that runs or ended."""
-        return self._desk.position(job)
+        return self._dispatcher.position(job)
 
     def left_s(self, job: Job) -> float | None:
         """About how long until its picture is there, in seconds; None where nobody can say."""
-        return self._desk.left_s(job)
+        return self._dispatcher.left_s(job)
 
     async def pause(self) -> None:
         """Start no further jobs; those that run end. Outlives a restart."""
         await self._ledger.set_paused(True)
-        self._desk.paused = True
+        self._dispatcher.paused = True
 
     async def resume(self) -> None:
         """Start jobs again, and look now whether a disk that took nothing is back."""
-        self._desk.standstill.look()
+        self._dispatcher.standstill.look()
         await self._ledger.set_paused(False)
-        self._desk.paused = False
-        self._desk.pump()
+        self._dispatcher.paused = False
+        self._dispatcher.pump()
 
     async def watch(self, job: Job, after: str | None = None) -> AsyncIterator[Event]:
         """Everything that happens to a job until its end, beginning with where it stands.
@@ -236,51 +238,51 @@ class JobService:
 
     def snapshot(self, job: Job) -> Event:
         """Where a job stands, as an event that repeats the last one's id."""
-        return self._desk.snapshot(job)
+        return self._dispatcher.snapshot(job)
 
     def live(self) -> list[Job]:
         """The jobs that wait or run, in the order of their coming."""
-        return list(self._desk.unfinished())
+        return list(self._dispatcher.unfinished())
 
     async def close(self) -> None:
         """Stop what runs. Every job that has not ended stays in the ledger, for the next start."""
-        if self._desk.closing:
+        if self._dispatcher.closing:
             return
         if self._cleaner is not None:
             self._cleaner.cancel()
-        await self._desk.interrupt()
+        await self._dispatcher.interrupt()
         await self._ledger.close()
 
     async def _accept(self, job: Job, complete: Complete | None) -> None:
         self._admitted += 1
         try:
-            await self._keeper.check_room()
+            await self._writer.check_room()
             if complete is not None:
                 job.request = replace(await complete(), job_id=job.id)
             # Known before it is committed: whoever finds it in the ledger under the same key must meet this very job.
-            self._desk.live[job.id] = job
+            self._dispatcher.live[job.id] = job
             await self._ledger.add(job)
-            self._desk.standstill.look()
+            self._dispatcher.standstill.look()
         except BaseException:
-            self._desk.live.pop(job.id, None)
+            self._dispatcher.live.pop(job.id, None)
             raise
         finally:
             self._admitted -= 1
 
     async def _under_key(self, order: Order) -> Job | None:
-        live = dict(self._desk.live)  # as in `latest`
+        live = dict(self._dispatcher.live)  # as in `latest`
         job = await self._ledger.by_key(order.key or "")
         if job is not None and job.order.fingerprint != order.fingerprint:
             issue = "this key was used for another request; take a new one for each"
             raise InvalidRequest("Invalid Idempotency-Key provided", field="Idempotency-Key", issue=issue)
-        return live.get(job.id) or self._desk.live.get(job.id, job) if job else None
+        return live.get(job.id) or self._dispatcher.live.get(job.id, job) if job else None
 
     def _held(self, job: Job, wants_png: bool) -> Job:
-        job.waiting_for_png += wants_png
+        job.png_readers += wants_png
         return job
 
-    def _admit(self, lane: Lane) -> None:
-        if self._desk.closing:
+    def _admit(self, lane: GeneratorQueue) -> None:
+        if self._dispatcher.closing:
             raise ServiceUnavailable("The server is ending; ask again when it is back")
         idle = lane.free and not lane.waiting and not self._admitted and not self.paused
         if not idle and self.queued >= self._limits.capacity:

@@ -13,7 +13,7 @@ from visioncraft.types.generation import WARNINGS, GeneratedImage
 from visioncraft.types.ids import image_filename, image_time
 
 
-class Keeper:
+class ImageWriter:
     """Puts pictures into the store, each once."""
 
     def __init__(self, store: ImageStore) -> None:
@@ -31,19 +31,19 @@ class Keeper:
             png: Its file.
             again: An earlier try failed, perhaps after the picture was stored.
         """
-        if again and (found := await self.kept(record.id)) is not None:
+        if again and (found := await self.find_stored(record.id)) is not None:
             return found
         return await asyncio.to_thread(self._store.save, record, png)
 
-    async def all_kept(self, job: Job) -> list[ImageRecord]:
+    async def find_all_stored(self, job: Job) -> list[ImageRecord]:
         """The job's pictures where an earlier server stored the last of them just before it ended; else none."""
         if job.image_id is None:
             return []
-        parts = [await self.kept(job.part(number)[1]) for number in range(job.request.num_images)]
+        parts = [await self.find_stored(job.image_request(number)[1]) for number in range(job.request.num_images)]
         records = [record for record in parts if record is not None]
         return records if len(records) == len(parts) else []
 
-    async def kept(self, image_id: str) -> ImageRecord | None:
+    async def find_stored(self, image_id: str) -> ImageRecord | None:
         """The record of a picture that an earlier server may have stored just before it ended."""
         try:
             return await asyncio.to_thread(self._store.get, image_id)
@@ -53,7 +53,7 @@ class Keeper:
 
 def record_of(job: Job, number: int, generator: str, image: GeneratedImage, began: datetime) -> ImageRecord:
     """What is kept of a picture. Id, time and file name are the job's own: drawn again, it takes the same place."""
-    request, image_id = job.part(number)
+    request, image_id = job.image_request(number)
     created_at = image_time(image_id)
     seconds = (datetime.now(UTC) - began).total_seconds()
     told = {WARNINGS: list(image.warnings)} if image.warnings else {}

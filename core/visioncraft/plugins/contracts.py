@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, ClassVar, Protocol, runtime_checkable
 
 from visioncraft.errors import GenerationFailed, NotFound, StorageError
-from visioncraft.types.gallery import EVERYTHING, GalleryQuery, ImageRecord, Marks, Page
+from visioncraft.types.gallery import ALL_IMAGES, GalleryQuery, ImageRecord, Marks, Page
 from visioncraft.types.generation import GeneratedImage, GenerationRequest
 from visioncraft.types.models import ExportedModel, ModelInfo, StoredModel
 from visioncraft.types.status import BackendStatus
@@ -191,7 +191,7 @@ class ImageStore(ABC):
         return BytesIO(self.open(image_id))
 
     @abstractmethod
-    def list(self, limit: int, offset: int = 0, query: GalleryQuery = EVERYTHING, cursor: str | None = None) -> Page:
+    def list(self, limit: int, offset: int = 0, query: GalleryQuery = ALL_IMAGES, cursor: str | None = None) -> Page:
         """A page of what the query finds, in its order.
 
         Parameters

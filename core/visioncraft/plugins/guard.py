@@ -15,23 +15,23 @@ from visioncraft.types.models import ModelInfo
 T = TypeVar("T")
 
 
-class Misbehaviour(PluginError):
+class HookError(PluginError):
     """What the manager itself found wrong, told as it is."""
 
 
-class Overdue(Misbehaviour):
+class Overdue(HookError):
     """A plugin that did not answer in time."""
 
 
-def checked_answer(hook: str, answer: Any) -> list[Any]:
+def validate_hook_result(hook: str, answer: Any) -> list[Any]:
     """A hook's answer as a list of what the hook hands over, under names that can be used."""
     kind, naming = _HANDED_OVER.get(hook, (object, None))
     entries = list(answer)
     for entry in entries:
         if not isinstance(entry, kind):
-            raise Misbehaviour(f"{hook} answered a {type(entry).__name__}, not a {kind.__name__}")
+            raise HookError(f"{hook} answered a {type(entry).__name__}, not a {kind.__name__}")
         if naming is not None and not (isinstance(name := getattr(entry, naming, None), str) and name):
-            raise Misbehaviour(f"{hook} answered a {type(entry).__name__} whose {naming} is {name!r}, not a name")
+            raise HookError(f"{hook} answered a {type(entry).__name__} whose {naming} is {name!r}, not a name")
     return entries
 
 
@@ -50,7 +50,7 @@ def one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(text.split())}"
 
 
-def within(seconds: float, call: Callable[[], Any], what: str) -> Any:
+def call_with_timeout(seconds: float, call: Callable[[], Any], what: str) -> Any:
     """Run `call` in a thread of its own; past `seconds` it is left behind and `Overdue` is raised.
 
     What a plugin raises to end the process (`SystemExit`) ends its own call only.
@@ -70,7 +70,7 @@ def within(seconds: float, call: Callable[[], Any], what: str) -> Any:
     if thread.is_alive():
         raise Overdue(f"{what} did not answer within {seconds:g} s")
     if failure and not isinstance(failure[0], Exception):
-        raise Misbehaviour(f"{what} raised {one_line(failure[0])}")
+        raise HookError(f"{what} raised {one_line(failure[0])}")
     if failure:
         raise failure[0]
     return outcome[0]
@@ -86,7 +86,7 @@ class Aside:
         self._running: dict[str, Future[Any]] = {}
 
     async def ask(self, name: str, call: Callable[[], T]) -> T:
-        """What `call` answers. Raises what it raises, `Misbehaviour` for what is raised to end the process.
+        """What `call` answers. Raises what it raises, `HookError` for what is raised to end the process.
 
         Args:
             name: Calls of one name are the same.
@@ -107,4 +107,4 @@ def _settle(answer: Future[Any], name: str, call: Callable[[], Any]) -> None:
     except Exception as error:
         answer.set_exception(error)
     except BaseException as error:
-        answer.set_exception(Misbehaviour(f"{name} raised {one_line(error)}"))
+        answer.set_exception(HookError(f"{name} raised {one_line(error)}"))

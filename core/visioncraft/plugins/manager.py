@@ -24,7 +24,7 @@ from visioncraft._version import PLUGIN_API
 from visioncraft.errors import ConfigurationError, PluginError
 from visioncraft.plugins import hookspecs
 from visioncraft.plugins.distributions import CORE, OURS, incompatibility
-from visioncraft.plugins.guard import Misbehaviour, Overdue, checked_answer, one_line, within
+from visioncraft.plugins.guard import HookError, Overdue, call_with_timeout, one_line, validate_hook_result
 from visioncraft.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -152,7 +152,9 @@ class PluginManager:
     def collect(self, hook: str) -> list[tuple[PluginInfo, list[Any]]]:
         """Ask every active plugin for its list, each under its guard; one that raises loses only its own answer."""
         return [
-            (info, answer) for info, answer in self._answers(hook, lambda each: checked_answer(hook, each)) if answer
+            (info, answer)
+            for info, answer in self._answers(hook, lambda each: validate_hook_result(hook, each))
+            if answer
         ]
 
     def collect_one(self, hook: str) -> list[tuple[PluginInfo, Any]]:
@@ -164,7 +166,7 @@ class PluginManager:
         target = self._pluggy.get_plugin(name)
         others = [plugin for plugin in self._pluggy.get_plugins() if plugin is not target]
         caller = self._pluggy.subset_hook_caller(hook, remove_plugins=others)
-        answers = within(self._patience, lambda: caller(settings=self.settings), hook)
+        answers = call_with_timeout(self._patience, lambda: caller(settings=self.settings), hook)
         return answers[0] if answers else None
 
     def _answers(self, hook: str, shape: Callable[[Any], Any]) -> Iterator[tuple[PluginInfo, Any]]:
@@ -174,8 +176,8 @@ class PluginManager:
             try:
                 answer = self.ask(name, hook)
                 # A hook written with `yield` runs only now.
-                shaped = None if answer is None else within(self._patience, lambda: shape(answer), hook)  # noqa: B023
-            except Misbehaviour as error:
+                shaped = None if answer is None else call_with_timeout(self._patience, lambda: shape(answer), hook)  # noqa: B023
+            except HookError as error:
                 self.fail(info, error.message, error)
             except Exception as error:
                 self.fail(info, f"{hook} raised {one_line(error)}", error)
@@ -234,7 +236,7 @@ class PluginManager:
             if self.settings.interpreter(point.name):
                 continue  # the one of its own environment serves
             if point.name in self.plugins:
-                self._report_twin(info)
+                self._report_duplicate(info)
                 continue
             self.plugins[point.name] = info
             if reason := self._blocked(info):
@@ -255,10 +257,10 @@ class PluginManager:
     def _load(self, point: EntryPoint, info: PluginInfo) -> bool:
         """Import a plugin and register it; answers whether it serves now."""
         try:
-            plugin = within(self.settings.plugins.import_timeout_s, point.load, "import")
+            plugin = call_with_timeout(self.settings.plugins.import_timeout_s, point.load, "import")
         except Overdue as error:
             self.fail(info, info.overdue, error)
-        except Misbehaviour as error:
+        except HookError as error:
             self.fail(info, error.message, error)
         except Exception as error:
             self.fail(info, f"import raised {one_line(error)}", error)
@@ -273,11 +275,11 @@ class PluginManager:
         except Exception as error:
             if self._pluggy.has_plugin(info.name):
                 self._pluggy.unregister(name=info.name)
-            self.fail(info, _misfit(plugin, error), error)
+            self.fail(info, _why_refused(plugin, error), error)
             return
         info.hooks = sorted(caller.name for caller in self._pluggy.get_hookcallers(plugin) or [])
 
-    def _report_twin(self, info: PluginInfo) -> None:
+    def _report_duplicate(self, info: PluginInfo) -> None:
         first = self.plugins[info.name]
         self.plugins[f"{info.name} ({info.distribution})"] = info
         self.fail(info, f"'{info.name}' is also the name of {first.origin}; uninstall one of the two")
@@ -292,7 +294,7 @@ def _describe_point(point: EntryPoint) -> PluginInfo:
     )
 
 
-def _misfit(plugin: object, error: BaseException) -> str:
+def _why_refused(plugin: object, error: BaseException) -> str:
     """Why pluggy refuses a plugin, with what would be right."""
     known = [name for name in vars(hookspecs) if name.startswith("visioncraft_")]
     for name in dir(plugin):

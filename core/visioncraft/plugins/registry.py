@@ -11,7 +11,7 @@ from typing import NoReturn
 from visioncraft.errors import ConfigurationError, ModelNotAvailable
 from visioncraft.plugins.claims import Claims, every
 from visioncraft.plugins.contracts import Generator, ImageStore
-from visioncraft.plugins.guard import one_line, within
+from visioncraft.plugins.guard import call_with_timeout, one_line
 from visioncraft.plugins.manager import PluginInfo, PluginManager
 from visioncraft.settings import Settings
 from visioncraft.types.models import ModelInfo, canonical_id
@@ -165,7 +165,9 @@ class Registry:
         """What a generator lists. One that raises or hangs lists nothing, and its plugin says so until it answers."""
         trouble = f"generator '{name}' could not list its models"
         try:
-            offered = within(self.settings.plugins.hook_timeout_s, lambda: list(generator.models()), f"{name}.models()")
+            offered = call_with_timeout(
+                self.settings.plugins.hook_timeout_s, lambda: list(generator.models()), f"{name}.models()"
+            )
             if not all(isinstance(model, ModelInfo) for model in offered):
                 raise TypeError("it answered what is no ModelInfo")
         except Exception as error:

@@ -13,10 +13,10 @@ from visioncraft.types.generation import WARNINGS
 Sort = Literal["newest", "oldest", "rating"]
 """Orders of a gallery: by the time of making, or the best rated first and among these the newest."""
 
-ORIGINAL_SEED = "original_seed"
+FACT_ORIGINAL_SEED = "original_seed"
 """The fact of a picture from elsewhere that says which seed drew it, where none here can be that."""
 
-LEFT_OUT = "left_out"
+FACT_LEFT_OUT = "left_out"
 """The fact of a picture from elsewhere that lists what made it, by its program's names, and is not asked for again."""
 
 
@@ -84,7 +84,7 @@ class ImageRecord:
     @property
     def left_out(self) -> list[str]:
         """What a replay of a picture from elsewhere does without, a sentence each."""
-        told = self.facts.get(LEFT_OUT)
+        told = self.facts.get(FACT_LEFT_OUT)
         names = [str(each) for each in told] if isinstance(told, list | tuple) else []
         return [f"the picture was drawn with {name}, which this replay leaves out" for name in names]
 
@@ -139,7 +139,7 @@ class Page:
     exact: bool = True
 
 
-EVERYTHING = GalleryQuery()
+ALL_IMAGES = GalleryQuery()
 """The query that finds every picture: the default of `ImageStore.list`."""
 
 
@@ -149,3 +149,7 @@ def tag_key(tag: str) -> str:
     File names of a Mac have accents as characters of their own, which look the same and are others to a search.
     """
     return unicodedata.normalize("NFC", " ".join(unicodedata.normalize("NFC", tag).casefold().split()))
+
+
+# Their names in plugin API 1.0.
+EVERYTHING, ORIGINAL_SEED, LEFT_OUT = ALL_IMAGES, FACT_ORIGINAL_SEED, FACT_LEFT_OUT

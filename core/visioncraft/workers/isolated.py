@@ -21,7 +21,7 @@ from visioncraft.settings import Settings
 from visioncraft.types.generation import GeneratedImage, GenerationRequest
 from visioncraft.types.models import ModelInfo
 from visioncraft.types.status import BackendStatus
-from visioncraft.workers.launch import birth, setup
+from visioncraft.workers.launch import launch, setup
 from visioncraft.workers.messages import Failed, Hello, Offer, frame, from_worker, receive
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class IsolatedPlugin:
     @hookimpl
     def visioncraft_generators(self) -> Sequence[Generator]:
         """Its generators, by description."""
-        return [_Described(self, offer) for offer in self.hello.offers]
+        return [RemoteGenerator(self, offer) for offer in self.hello.offers]
 
     @hookimpl
     def visioncraft_models(self) -> Sequence[ModelInfo]:
@@ -74,7 +74,7 @@ class IsolatedPlugin:
         return message
 
 
-class _Described(Generator):
+class RemoteGenerator(Generator):
     """A generator that lives elsewhere."""
 
     name = ""
@@ -106,7 +106,7 @@ def describe(python: Path, plugin: str, settings: Settings) -> Hello | Failed:
     ours, theirs = socket.socketpair()
     with ours:
         with theirs:
-            start = birth(python, theirs)
+            start = launch(python, theirs)
             process = subprocess.Popen(start.command, stdin=subprocess.DEVNULL, **start.options)  # noqa: S603
         try:
             ours.settimeout(settings.plugins.hook_timeout_s)

@@ -20,7 +20,7 @@ _OWN = frozenset({"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"})  # of the server's
 
 
 @dataclass(frozen=True, slots=True)
-class Birth:
+class Launch:
     """What a process is started with.
 
     Parameters
@@ -33,7 +33,7 @@ class Birth:
     options: dict[str, Any]
 
 
-def birth(python: Path | None, theirs: socket.socket) -> Birth:
+def launch(python: Path | None, theirs: socket.socket) -> Launch:
     """How to start a worker that speaks over `theirs`, which stays open in it and in nothing else it starts.
 
     Parameters
@@ -57,7 +57,7 @@ def birth(python: Path | None, theirs: socket.socket) -> Birth:
     unwanted = SECRETS | _OWN if python else SECRETS
     environment = {name: value for name, value in os.environ.items() if name not in unwanted}
     options = {"pass_fds": (descriptor,), "start_new_session": True, "env": with_patient_threads(environment)}
-    return Birth(command, options)
+    return Launch(command, options)
 
 
 def setup(plugin: str, settings: Settings) -> Setup:

@@ -136,14 +136,14 @@ class Failed(msgspec.Struct, tag=True, frozen=True):
     error: dict[str, Any]
 
 
-class Beat(msgspec.Struct, tag=True, frozen=True):
+class Heartbeat(msgspec.Struct, tag=True, frozen=True):
     """The worker lives, and where it stands."""
 
     status: BackendStatus
 
 
 ToWorker = Setup | Serve | Run | Load | Cancel | Stop
-FromWorker = Hello | Step | Stage | Drawn | Loaded | Failed | Beat
+FromWorker = Hello | Step | Stage | Drawn | Loaded | Failed | Heartbeat
 
 _encoder = msgspec.msgpack.Encoder()
 to_worker = msgspec.msgpack.Decoder(ToWorker)

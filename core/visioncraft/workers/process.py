@@ -17,13 +17,13 @@ from visioncraft.errors import JobCancelled, PluginError, ProtocolError, VisionC
 from visioncraft.plugins.contracts import Progress
 from visioncraft.settings import Settings, WorkersSettings
 from visioncraft.types.status import BackendStatus
-from visioncraft.workers.launch import birth, obituary, setup
+from visioncraft.workers.launch import launch, obituary, setup
 from visioncraft.workers.messages import (
-    Beat,
     Cancel,
     Drawn,
     Failed,
     FromWorker,
+    Heartbeat,
     Hello,
     Load,
     Loaded,
@@ -69,7 +69,7 @@ class WorkerProcess:
         """Start a process for a plugin's generator. Raises what keeps the plugin from loading there, `WorkerLost`."""
         ours, theirs = socket.socketpair()
         with theirs:
-            begin = birth(settings.interpreter(plugin), theirs)
+            begin = launch(settings.interpreter(plugin), theirs)
             try:
                 process = await create_subprocess_exec(*begin.command, stdin=DEVNULL, **begin.options)
             except OSError as error:
@@ -124,7 +124,7 @@ class WorkerProcess:
         try:
             hello = await read(self._reader)
         except (EOFError, OSError):
-            raise WorkerLost(await self._obituary()) from None
+            raise WorkerLost(await self._exit_reason()) from None
         if isinstance(hello, Failed):
             raise from_plain(hello.error)
         offers = {offer.name: offer for offer in hello.offers} if isinstance(hello, Hello) else {}
@@ -141,15 +141,15 @@ class WorkerProcess:
     async def _listen(self) -> None:
         try:
             while True:
-                self._hear(await read(self._reader))
+                self._on_message(await read(self._reader))
         except ProtocolError as error:
             self._lose(f"sent garbage: {error.message}")
         except (EOFError, OSError):
-            self._lose(await self._obituary())
+            self._lose(await self._exit_reason())
 
-    def _hear(self, message: FromWorker) -> None:
+    def _on_message(self, message: FromWorker) -> None:
         self._heard_at = self._loop.time()
-        if isinstance(message, Beat):
+        if isinstance(message, Heartbeat):
             self._note(message.status)
             return
         call = self._calls.get(getattr(message, "call", ""))
@@ -157,7 +157,7 @@ class WorkerProcess:
             return
         self._moved_at = self._heard_at
         with suppress(JobCancelled):  # the worker has been told, or will be
-            _pass_on(message, call)
+            _deliver(message, call)
 
     def _note(self, status: BackendStatus) -> None:
         self.status = replace(status, facts={**status.facts, "worker_pid": self._process.pid})
@@ -184,7 +184,7 @@ class WorkerProcess:
                 return f"grew to {held / 2**30:.1f} GB, past its bound of {self._bound / 2**30:.1f} GB"
         return None
 
-    async def _obituary(self) -> str:
+    async def _exit_reason(self) -> str:
         """How the process ended; one that only closed its socket is ended first."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._process.wait(), 1)
@@ -213,7 +213,7 @@ class WorkerProcess:
                 task.cancel()
 
 
-def _pass_on(message: FromWorker, call: _Call) -> None:
+def _deliver(message: FromWorker, call: _Call) -> None:
     if isinstance(message, Step):
         call.progress.step(message.step, message.total, message.preview)
     elif isinstance(message, Stage):

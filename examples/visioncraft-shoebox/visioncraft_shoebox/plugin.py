@@ -5,7 +5,7 @@ from pathlib import Path
 from threading import Lock
 
 from visioncraft import (
-    EVERYTHING,
+    ALL_IMAGES,
     GalleryQuery,
     ImageRecord,
     ImageStore,
@@ -15,7 +15,7 @@ from visioncraft import (
     StorageError,
     hookimpl,
     is_image_id,
-    page_of,
+    paginate,
     read_record_file,
 )
 
@@ -53,8 +53,8 @@ class Shoebox(ImageStore):
         except OSError as error:
             raise StorageError(f"{image_id}: cannot be read: {error.strerror}") from error
 
-    def list(self, limit: int, offset: int = 0, query: GalleryQuery = EVERYTHING, cursor: str | None = None) -> Page:
-        return page_of(self._records(), limit, offset, query, cursor)
+    def list(self, limit: int, offset: int = 0, query: GalleryQuery = ALL_IMAGES, cursor: str | None = None) -> Page:
+        return paginate(self._records(), limit, offset, query, cursor)
 
     def delete(self, image_id: str) -> None:
         try:

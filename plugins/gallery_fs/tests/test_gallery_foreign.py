@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from foreign_files import A1111, COMFY, FLUX, INVOKE, INVOKE_2, PIXELS, take_in, the_only_one, write_png
+from foreign_files import A1111, COMFY, FLUX, INVOKE, INVOKE_2, PIXELS, add_missing, the_only_one, write_png
 from PIL import ExifTags, Image
-from visioncraft import ORIGINAL_SEED, decode_png, read_record
+from visioncraft import FACT_ORIGINAL_SEED, decode_png, read_record
 from visioncraft_gallery_fs.store import GalleryStore
 from visioncraft_gallery_fs.transfer.foreign import a1111, comfyui, invokeai
 from visioncraft_gallery_fs.transfer.foreign.metadata import HalfUnderstood
@@ -24,7 +24,7 @@ def test_a_picture_of_automatic1111_keeps_its_parameters_its_pixels_and_its_own_
     file = tmp_path / "in/sub/00001-1.png"
     write_png(file, parameters=A1111)
     os.utime(file, (0, datetime(2024, 2, 7, 12, 34, 56, tzinfo=UTC).timestamp()))
-    assert take_in(store, tmp_path / "in").added == {"automatic1111": 1}
+    assert add_missing(store, tmp_path / "in").added == {"automatic1111": 1}
     record = the_only_one(store)
     assert record.prompt == "masterpiece, a (red:1.2) apple, <lora:x:1>\nsecond line"
     assert record.negative_prompt == "blurry,\nlow quality"
@@ -55,7 +55,7 @@ def test_a_jpeg_of_automatic1111_comes_in_with_the_same_pixels(store: GallerySto
         file = tmp_path / f"in/{number}.{('jpg', 'webp')[number]}"
         file.parent.mkdir(exist_ok=True)
         Image.fromarray(PIXELS).save(file, exif=exif)
-    assert take_in(store, tmp_path / "in").added == {"automatic1111": 2}
+    assert add_missing(store, tmp_path / "in").added == {"automatic1111": 2}
     for record in store.list(5).items:
         assert record.parameters["num_inference_steps"] == 25
         with Image.open(tmp_path / "in" / record.facts["imported"]["file"]) as original:
@@ -86,7 +86,7 @@ def test_an_exif_comment_is_read_however_it_is_written(
     exif[ExifTags.IFD.Exif] = {ExifTags.Base.UserComment: comment}
     (tmp_path / "in").mkdir()
     Image.fromarray(PIXELS).save(tmp_path / f"in/a.{ending}", exif=exif)
-    assert take_in(store, tmp_path / "in").skipped == []
+    assert add_missing(store, tmp_path / "in").skipped == []
     assert the_only_one(store).prompt.startswith("一个女孩, a (red:1.2) apple")
 
 
@@ -96,7 +96,7 @@ def test_a_webp_of_comfyui_comes_in_with_its_parameters(store: GalleryStore, tmp
     exif[ExifTags.Base.Make] = 'workflow:{"nodes": []}'
     (tmp_path / "in").mkdir()
     Image.fromarray(PIXELS).save(tmp_path / "in/a.webp", exif=exif)
-    assert take_in(store, tmp_path / "in").added == {"comfyui": 1}
+    assert add_missing(store, tmp_path / "in").added == {"comfyui": 1}
     assert (the_only_one(store).prompt, the_only_one(store).model) == ("a red apple", "dreamshaper_8")
 
 
@@ -179,7 +179,7 @@ def test_other_programs_pictures_come_in_with_their_parameters(
     tmp_path: Path,
 ) -> None:
     write_png(tmp_path / "in/a.png", **texts)
-    assert take_in(store, tmp_path / "in").skipped == []
+    assert add_missing(store, tmp_path / "in").skipped == []
     record = the_only_one(store)
     assert (record.prompt, record.negative_prompt, record.model, record.seed) == (prompt, negative, model, seed)
     assert (record.parameters["num_inference_steps"], record.parameters["sampler"]) == (steps, sampler)
@@ -262,11 +262,11 @@ def test_a_seed_that_no_picture_here_can_have_is_kept_as_a_fact(seed: object, ke
     for reader, text in texts.items():
         found = reader.read(text)
         assert found is not None
-        assert (found.seed, found.facts[ORIGINAL_SEED]) == (0, kept)
+        assert (found.seed, found.facts[FACT_ORIGINAL_SEED]) == (0, kept)
 
 
 @pytest.mark.parametrize("seed", [0, 5, -5, 2**53 + 1, 2**63 - 1, str(2**63 - 1), 5.0])
 def test_a_seed_that_a_picture_here_can_have_is_its_seed_to_the_last_digit(seed: object) -> None:
     found = comfyui.read({"prompt": json.dumps({**COMFY, "11": {"inputs": {"seed": seed}}})})
     assert found is not None
-    assert found.seed == int(seed) and ORIGINAL_SEED not in found.facts  # type: ignore[call-overload]
+    assert found.seed == int(seed) and FACT_ORIGINAL_SEED not in found.facts  # type: ignore[call-overload]

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from foreign_files import A1111, COMFY, INVOKE, PIXELS, take_in, the_only_one
+from foreign_files import A1111, COMFY, INVOKE, PIXELS, add_missing, the_only_one
 from PIL import ExifTags, Image
-from visioncraft import LEFT_OUT
+from visioncraft import FACT_LEFT_OUT
 from visioncraft.images.metadata import chunk
 from visioncraft_gallery_fs.store import GalleryStore
 from visioncraft_gallery_fs.transfer.foreign import a1111, comfyui, invokeai
-from visioncraft_gallery_fs.transfer.foreign.metadata import Found, HalfUnderstood
+from visioncraft_gallery_fs.transfer.foreign.metadata import ForeignMetadata, HalfUnderstood
 
 UMLAUTS = "ein schöner Leuchtturm, 灯台\nSteps: 20, Sampler: Euler, CFG scale: 7, Seed: 106, Size: 64x48, Model: m"
 
@@ -60,7 +60,7 @@ PLACES = {
 def test_parameters_are_read_wherever_they_stand_in_a_png(content: bytes, store: GalleryStore, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in/a.png").write_bytes(content)
-    assert take_in(store, tmp_path / "in").skipped == []
+    assert add_missing(store, tmp_path / "in").skipped == []
     assert (the_only_one(store).seed, the_only_one(store).model) == (1234567890, "v1-5-pruned-emaonly")
 
 
@@ -71,7 +71,7 @@ def test_text_is_read_in_latin_1_and_in_the_utf_8_that_many_programs_write(
     text = UMLAUTS if encoding == "utf-8" else UMLAUTS.replace(", 灯台", "")
     (tmp_path / "in").mkdir()
     (tmp_path / "in/a.png").write_bytes(with_chunks(chunk(b"tEXt", b"parameters\0" + text.encode(encoding))))
-    take_in(store, tmp_path / "in")
+    add_missing(store, tmp_path / "in")
     assert the_only_one(store).prompt == text.split("\n")[0]
 
 
@@ -84,10 +84,10 @@ def test_a_webp_of_comfyui_may_have_its_graph_in_any_of_three_tags(
     exif[tag] = head + json.dumps(COMFY)
     (tmp_path / "in").mkdir()
     Image.fromarray(PIXELS).save(tmp_path / "in/a.webp", exif=exif)
-    assert take_in(store, tmp_path / "in").added == {"comfyui": 1}
+    assert add_missing(store, tmp_path / "in").added == {"comfyui": 1}
 
 
-def settings_line(line: str) -> Found:
+def settings_line(line: str) -> ForeignMetadata:
     found = a1111.read({"parameters": f"a lighthouse\nNegative prompt: fog\n{line}"})
     assert found is not None
     assert (found.prompt, found.negative_prompt) == ("a lighthouse", "fog")
@@ -137,7 +137,7 @@ def test_a_file_whose_steps_or_seed_are_no_numbers_is_passed_over_by_name(
     chunks = b"".join(chunk(b"tEXt", name.encode() + b"\0" + text.encode()) for name, text in texts.items())
     (tmp_path / "in").mkdir()
     (tmp_path / "in/a.png").write_bytes(with_chunks(chunks))
-    (said,) = take_in(store, tmp_path / "in").skipped
+    (said,) = add_missing(store, tmp_path / "in").skipped
     assert "a.png" in said and "is no whole number" in said
     assert store.list(1).total == 0
 
@@ -212,10 +212,10 @@ def test_what_a_replay_does_without_is_kept_by_name(store: GalleryStore, tmp_pat
     text = A1111.replace("Version", f"{extras}, Version")
     (tmp_path / "in").mkdir()
     (tmp_path / "in/a.png").write_bytes(with_chunks(chunk(b"tEXt", b"parameters\0" + text.encode())))
-    take_in(store, tmp_path / "in")
+    add_missing(store, tmp_path / "in")
     record = the_only_one(store)
     assert record.parameters["clip_skip"] == 2
-    assert record.facts[LEFT_OUT] == ["Hires upscale: 2", "VAE: kl-f8.ckpt", "ControlNet 0: Module: canny"]
+    assert record.facts[FACT_LEFT_OUT] == ["Hires upscale: 2", "VAE: kl-f8.ckpt", "ControlNet 0: Module: canny"]
     assert len(record.left_out) == 3 and "Hires upscale: 2" in record.left_out[0]
 
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from foreign_files import A1111, COMFY, PIXELS, take_in, write_png
+from foreign_files import A1111, COMFY, PIXELS, add_missing, write_png
 from visioncraft import ImageRecord, InvalidRequest, Marks, StorageError, encode_png, replay, with_record
 from visioncraft.settings import Settings
 from visioncraft_gallery_fs.cli.commands import gallery_group
@@ -33,11 +33,11 @@ def test_a_picture_is_taken_once_whatever_its_name_even_by_a_rebuilt_index(
 ) -> None:
     content = write_png(tmp_path / "in/a.png", parameters=A1111)
     (tmp_path / "in/b.png").write_bytes(content)
-    assert (take_in(store, tmp_path / "in").added.total(), take_in(store, tmp_path / "in").known) == (1, 2)
+    assert (add_missing(store, tmp_path / "in").added.total(), add_missing(store, tmp_path / "in").known) == (1, 2)
     store.close()
     (root / "index.sqlite3").unlink()
     store.start()
-    assert take_in(store, tmp_path / "in").known == 2
+    assert add_missing(store, tmp_path / "in").known == 2
     assert store.count() == 1
 
 
@@ -50,13 +50,13 @@ def test_pictures_of_another_gallery_of_ours_keep_id_bytes_and_marks(
     other.save(record, png)
     other.mark(record.id, Marks(("fruit",), True, 5, "mine"))
     other.close()
-    assert take_in(store, other.root).added == {"visioncraft": 1}
+    assert add_missing(store, other.root).added == {"visioncraft": 1}
     assert store.get(record.id) == replace(record, marks=Marks(("fruit",), True, 5, "mine"))
     assert store.open(record.id) == png
-    assert take_in(store, other.root).known == 1
+    assert add_missing(store, other.root).known == 1
     (found,) = other.root.rglob("*.png")
     found.write_bytes(png.replace(b"\0\0\0\0IEND", b"\0\0\0\0IEND") + b"more")
-    (sentence,) = take_in(store, other.root).skipped
+    (sentence,) = add_missing(store, other.root).skipped
     assert f"{found}: the gallery has {record.id} with other content" in sentence
 
 
@@ -136,7 +136,7 @@ def test_an_import_that_finds_the_disk_full_tells_how_far_it_came(
 def test_a_pipe_called_as_a_picture_is_passed_over(store: GalleryStore, tmp_path: Path) -> None:
     write_png(tmp_path / "in/a.png", parameters=A1111)
     os.mkfifo(tmp_path / "in/b.png")
-    assert take_in(store, tmp_path / "in").added == {"automatic1111": 1}
+    assert add_missing(store, tmp_path / "in").added == {"automatic1111": 1}
 
 
 def test_a_folder_that_cannot_be_read_is_named(
@@ -147,7 +147,7 @@ def test_a_folder_that_cannot_be_read_is_named(
     for _ in range(20):  # deeper than a path may be long, which stops root too
         Path("d" * 250).mkdir()
         os.chdir("d" * 250)
-    tally = take_in(store, tmp_path / "in")
+    tally = add_missing(store, tmp_path / "in")
     assert tally.added == {"automatic1111": 1}
     (sentence,) = tally.skipped
     assert sentence.startswith(str(tmp_path / "in/ddd")) and "cannot be read: File name too long" in sentence
@@ -160,7 +160,7 @@ def test_a_picture_older_than_what_is_kept_is_not_told_to_be_imported(tmp_path: 
     (tmp_path / "in/own.png").write_bytes(with_record(encode_png(PIXELS), own))
     store = GalleryStore(tmp_path / "bounded", GallerySettings(keep_days=5))
     store.start()
-    tally = take_in(store, tmp_path / "in")
+    tally = add_missing(store, tmp_path / "in")
     assert (tally.added.total(), store.count()) == (0, 0)
     assert len(tally.skipped) == 2 and all("keep_days" in sentence for sentence in tally.skipped)
     store.close()

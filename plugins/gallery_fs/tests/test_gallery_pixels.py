@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from foreign_files import A1111, take_in, the_only_one
+from foreign_files import A1111, add_missing, the_only_one
 from PIL import ExifTags, Image, PngImagePlugin
 from visioncraft import Decoders, StorageError, decode_png
 from visioncraft.images.metadata import chunk
@@ -48,7 +48,7 @@ def test_what_exif_turns_is_imported_upright(store: GalleryStore, folder: Path, 
     picture = Image.new("RGB", (80, 40))
     picture.paste("white", (0, 0, 40, 40))
     picture.save(folder / name, exif=camera(6), **how)
-    assert take_in(store, folder).skipped == []
+    assert add_missing(store, folder).skipped == []
     record = the_only_one(store)
     assert (record.width, record.height) == (record.parameters["width"], record.parameters["height"]) == (40, 80)
     pixels = decode_png(store.open(record.id))
@@ -60,7 +60,7 @@ def test_what_may_be_seen_through_stays_so(store: GalleryStore, folder: Path) ->
     picture = Image.new("RGBA", (16, 8), (250, 30, 30, 0))
     picture.paste((30, 250, 30, 255), (0, 0, 8, 8))
     picture.save(folder / "a.webp", lossless=True, exact=True, exif=camera())
-    assert take_in(store, folder).skipped == []
+    assert add_missing(store, folder).skipped == []
     with Image.open(io.BytesIO(store.open(the_only_one(store).id))) as kept:
         assert np.array_equal(np.asarray(kept), np.asarray(picture))
     alpha = np.asarray(thumbnail_of(store).convert("RGBA"))[..., 3]
@@ -70,20 +70,20 @@ def test_what_may_be_seen_through_stays_so(store: GalleryStore, folder: Path) ->
 def test_sixteen_bits_have_a_thumbnail_as_dark_as_eight(store: GalleryStore, folder: Path) -> None:
     ramp = np.tile(np.linspace(0, 65535, 256).astype(np.uint16), (64, 1))
     (folder / "a.png").write_bytes(png_of(Image.fromarray(ramp)))
-    assert take_in(store, folder).skipped == []
+    assert add_missing(store, folder).skipped == []
     assert abs(np.asarray(thumbnail_of(store).convert("L")).mean() - 127.5) < 3
 
 
 @pytest.mark.parametrize("said", [b"w\0\0" + zlib.compress(b"a" * 2_000_000), b"w\0\0no zlib"])
 def test_text_that_is_long_or_damaged_keeps_no_picture_out(store: GalleryStore, folder: Path, said: bytes) -> None:
     (folder / "a.png").write_bytes(png_of(Image.new("RGB", (64, 48), "red"), chunk(b"zTXt", said)))
-    assert take_in(store, folder).skipped == []
+    assert add_missing(store, folder).skipped == []
     assert thumbnail_of(store).size == (64, 48)
 
 
 def test_a_very_large_picture_has_a_thumbnail(store: GalleryStore, folder: Path) -> None:
     (folder / "a.png").write_bytes(png_of(Image.new("1", (9000, 8000), 1)))
-    assert take_in(store, folder).skipped == []
+    assert add_missing(store, folder).skipped == []
     thumbnail = thumbnail_of(store)
     assert thumbnail.size == (256, 228) and np.asarray(thumbnail).min() > 250
 
@@ -92,7 +92,7 @@ def test_one_that_is_too_large_for_a_thumbnail_is_told_so_and_is_not_called_dama
     store = GalleryStore(root, decoders=partial(Decoders, PicturesSettings(memory_limit_mb=64)))
     store.start()
     (folder / "a.png").write_bytes(png_of(Image.new("RGB", (7000, 7000))))
-    assert take_in(store, folder).skipped == []
+    assert add_missing(store, folder).skipped == []
     record = the_only_one(store)
     with pytest.raises(StorageError) as caught:
         store.thumbnail(record.id)
@@ -113,7 +113,7 @@ def test_a_file_that_takes_too_much_to_decode_is_left_out_by_its_name_and_the_ot
     (folder / "a.jpg").write_bytes(jpeg[:-2] + jpeg[last:-2] * 3000 + jpeg[-2:])
     (folder / "b.png").write_bytes(png_of(Image.new("RGB", (64, 48))))
     (folder / "c.jpg").write_bytes(jpeg[: len(jpeg) // 2])
-    tally = take_in(store, folder)
+    tally = add_missing(store, folder)
     assert tally.added.total() == 1
     dear, torn = tally.skipped
     assert dear.startswith(f"{folder / 'a.jpg'}: ") and "pictures.time_limit_s" in dear
@@ -123,7 +123,7 @@ def test_a_file_that_takes_too_much_to_decode_is_left_out_by_its_name_and_the_ot
 
 def test_a_damaged_picture_is_named_without_the_folders_of_this_machine(store: GalleryStore, folder: Path) -> None:
     (folder / "a.png").write_bytes(png_of(Image.new("RGB", (64, 48), "red")))
-    take_in(store, folder)
+    add_missing(store, folder)
     record = the_only_one(store)
     (file,) = store.root.rglob(record.filename)
     file.write_bytes(file.read_bytes()[:-40])

@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 from visioncraft_gallery_fs.index import index, prefetch
-from visioncraft_gallery_fs.index.prefetch import Warming
+from visioncraft_gallery_fs.index.prefetch import Prefetch
 from visioncraft_gallery_fs.store import GalleryStore
 
 Draw = Callable[..., Any]
@@ -32,7 +32,7 @@ def file(tmp_path: Path) -> Path:
 
 def test_all_of_the_index_is_read(file: Path) -> None:
     before = bytes_read()
-    ahead = Warming(file, worth=0)
+    ahead = Prefetch(file, worth=0)
     ahead.start()
     ahead.start()  # nothing more
     ahead.wait()
@@ -45,7 +45,7 @@ def test_an_index_that_is_small_or_that_memory_cannot_hold_is_left_alone(
     file: Path, monkeypatch: pytest.MonkeyPatch, worth: int, memory: int
 ) -> None:
     monkeypatch.setattr(prefetch, "_memory", lambda: memory)
-    ahead = Warming(file, worth)
+    ahead = Prefetch(file, worth)
     ahead.start()
     assert ahead.reader is None
 
@@ -53,7 +53,7 @@ def test_an_index_that_is_small_or_that_memory_cannot_hold_is_left_alone(
 def test_a_stop_ends_what_would_take_long_and_it_can_start_again(tmp_path: Path) -> None:
     endless = tmp_path / "endless"
     endless.symlink_to("/dev/zero")
-    ahead = Warming(endless, worth=0)
+    ahead = Prefetch(endless, worth=0)
     for _ in range(2):
         ahead.start()
         assert ahead.reader is not None
@@ -63,14 +63,14 @@ def test_a_stop_ends_what_would_take_long_and_it_can_start_again(tmp_path: Path)
 
 
 def test_a_missing_index_is_no_error(tmp_path: Path) -> None:
-    ahead = Warming(tmp_path / "missing", worth=0)
+    ahead = Prefetch(tmp_path / "missing", worth=0)
     ahead.start()
     ahead.stop()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_reading_ahead_leaves_sqlite_its_locks(tmp_path: Path, draw: Draw, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index, "Warming", lambda file: Warming(file, worth=0))
+    monkeypatch.setattr(index, "Warming", lambda file: Prefetch(file, worth=0))
     store = GalleryStore(tmp_path / "gallery", read_ahead=True)
     store.start()
     store.save(*draw(1))

@@ -14,7 +14,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, BinaryIO, ClassVar
 
 from visioncraft import (
-    EVERYTHING,
+    ALL_IMAGES,
     ConfigurationError,
     Decoders,
     GalleryQuery,
@@ -28,14 +28,14 @@ from visioncraft import (
 )
 
 from visioncraft_gallery_fs.files import disk, durable
-from visioncraft_gallery_fs.files.paths import placed
+from visioncraft_gallery_fs.files.paths import path_for
 from visioncraft_gallery_fs.files.sidecars import drop_marks, write_marks
 from visioncraft_gallery_fs.files.thumbnails import Thumbnails
 from visioncraft_gallery_fs.settings import GallerySettings
 
 if TYPE_CHECKING:
     from visioncraft_gallery_fs.index.index import PictureIndex
-    from visioncraft_gallery_fs.index.live import StandingIndex
+    from visioncraft_gallery_fs.index.live import LiveIndex
     from visioncraft_gallery_fs.index.rebuild import Outcome
     from visioncraft_gallery_fs.upkeep.check import Findings, Hashes
 
@@ -71,7 +71,7 @@ class GalleryStore(ImageStore):
         self._new_decoders, self.decoders = decoders, decoders()
         self._thumbnails = Thumbnails(root, self._settings.thumbnail_side, self._write, lambda: self.decoders)
         self._marking = Lock()
-        self._opened: StandingIndex | None = None
+        self._opened: LiveIndex | None = None
 
     def start(self) -> None:
         """Open the index, filled from the files where it is incomplete, and remove what is surplus.
@@ -134,7 +134,7 @@ class GalleryStore(ImageStore):
         """
         from visioncraft_gallery_fs.index.rows import to_row
 
-        kept, path = placed(record)
+        kept, path = path_for(record)
         if self._standing.writing().find(record.id) is not None:
             raise StorageError(f"Picture {record.id} is already stored; a new picture needs a new id")
         row = to_row(kept, path, len(png))
@@ -175,7 +175,7 @@ class GalleryStore(ImageStore):
         except OSError as error:
             raise self._unreadable(image_id, path, error) from error
 
-    def list(self, limit: int, offset: int = 0, query: GalleryQuery = EVERYTHING, cursor: str | None = None) -> Page:
+    def list(self, limit: int, offset: int = 0, query: GalleryQuery = ALL_IMAGES, cursor: str | None = None) -> Page:
         """A page from the index alone. Raises `InvalidRequest` for a cursor that is none of this query's."""
         return self._index.page(query, limit, offset, cursor)
 
@@ -239,15 +239,15 @@ class GalleryStore(ImageStore):
             raise _not_found(image_id)
         return webp
 
-    def _open(self, opened: Callable[[StandingIndex], None], strict: bool = False) -> None:
-        from visioncraft_gallery_fs.index.live import StandingIndex
+    def _open(self, opened: Callable[[LiveIndex], None], strict: bool = False) -> None:
+        from visioncraft_gallery_fs.index.live import LiveIndex
 
         if self._opened is not None:
             return
-        hindered = disk.hindrance(self.root)
+        hindered = disk.write_problem(self.root)
         if hindered is not None and strict:
             raise ConfigurationError(hindered)
-        standing = StandingIndex(self.root)
+        standing = LiveIndex(self.root)
         try:
             swept = durable.sweep(self.root)
             opened(standing)
@@ -258,13 +258,13 @@ class GalleryStore(ImageStore):
         except OSError as error:
             raise ConfigurationError(f"{error.filename or self.root}: {durable.reason(error)}") from error
         self._opened = standing
-        if hindered is not None and not standing.borrowed:
+        if hindered is not None and not standing.read_only:
             log.warning("%s. Until then the gallery is for reading alone", hindered)
         if swept:
             log.info("%s: removed %s temporary files that a crash had left", self.root, swept)
 
     @property
-    def _standing(self) -> StandingIndex:
+    def _standing(self) -> LiveIndex:
         if self._opened is None:
             raise StorageError(f"{self.root}: the gallery is not started; call start() first")
         return self._opened

@@ -17,10 +17,10 @@ from PIL import Image
 from pydantic import ValidationError
 from standin import StandIn
 from visioncraft import GenerationRequest, UpstreamError, VisionCraftError
+from visioncraft_leonardo.errors import Lost
 from visioncraft_leonardo.generator import LeonardoGenerator
 from visioncraft_leonardo.pictures import fetch_picture
 from visioncraft_leonardo.settings import LeonardoSettings
-from visioncraft_leonardo.trouble import Lost
 
 Make = Callable[..., LeonardoGenerator]
 Ask = Callable[..., GenerationRequest]
@@ -166,7 +166,7 @@ def test_the_key_is_in_no_error_log_traceback_or_file(
 
 
 def test_what_leonardo_says_is_quoted_without_the_key() -> None:
-    from visioncraft_leonardo.trouble import problem_of
+    from visioncraft_leonardo.errors import problem_of
 
     problem = problem_of(400, {"error": f"bad key {CANARY} in request"}, {}, CANARY)
     assert isinstance(problem, UpstreamError)

@@ -12,10 +12,10 @@ from visioncraft import ApiKeys, AuthenticationError, BackendStatus, Settings
 
 from visioncraft_leonardo.catalogue import CloudModel
 from visioncraft_leonardo.client import Client
+from visioncraft_leonardo.errors import KEY_HELP
 from visioncraft_leonardo.ledger import Ledger, ledger_at
 from visioncraft_leonardo.pace import Pace
 from visioncraft_leonardo.settings import LeonardoSettings
-from visioncraft_leonardo.trouble import KEY_HELP
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ def needed_key(settings: Settings, explicit: SecretStr | None = None) -> SecretS
 
 
 async def check_key(settings: LeonardoSettings, key: str) -> None:
-    """Ask `GET /me`. Raises `AuthenticationError` for a refused key, `Trouble` where nobody answers."""
+    """Ask `GET /me`. Raises `AuthenticationError` for a refused key, `TransientError` where nobody answers."""
     async with Client(settings, SecretStr(key), Pace(settings)) as client:
         await client.me()
 

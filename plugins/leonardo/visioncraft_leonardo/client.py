@@ -21,9 +21,9 @@ import httpx
 from pydantic import SecretStr
 
 from visioncraft_leonardo.catalogue import CloudModel
+from visioncraft_leonardo.errors import Lost, NotArrived, problem_of
 from visioncraft_leonardo.pace import Pace
 from visioncraft_leonardo.settings import LeonardoSettings
-from visioncraft_leonardo.trouble import Lost, NotArrived, problem_of
 
 MAX_ANSWER_BYTES = 8 * 2**20
 PAGE = 50
@@ -83,7 +83,7 @@ class Account:
 class Client:
     """A connection for one job, to be used as an async context manager.
 
-    Its methods raise `Trouble` for what may pass, and a `VisionCraftError` for what will not.
+    Its methods raise `TransientError` for what may pass, and a `VisionCraftError` for what will not.
 
     Parameters
     ----------

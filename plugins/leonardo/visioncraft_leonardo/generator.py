@@ -98,15 +98,15 @@ class LeonardoGenerator(Generator):
     async def _model(self, name: str, client: Client, ledger: Ledger) -> CloudModel:
         """The model a request means; one that nobody here knows is looked for among those of the key."""
         from visioncraft_leonardo.account import further_models, remembered_models
-        from visioncraft_leonardo.trouble import Trouble, spoken
+        from visioncraft_leonardo.errors import TransientError, to_api_error
 
         known = await asyncio.to_thread(remembered_models, ledger)
         found = find_model(name, known)
         if found is None:
             try:
                 known = await further_models(client, ledger)
-            except Trouble as error:
-                raise spoken(error) from None
+            except TransientError as error:
+                raise to_api_error(error) from None
             found = find_model(name, known)
         if found is None:
             slugs = [model.slug for model in (*MODELS, *known)]

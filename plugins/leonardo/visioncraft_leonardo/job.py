@@ -22,12 +22,12 @@ from visioncraft import (
 
 from visioncraft_leonardo.catalogue import CloudModel
 from visioncraft_leonardo.client import PAGE, Client, Ordered, is_uuid
+from visioncraft_leonardo.errors import Lost, NotArrived, NotListed, Pending, TransientError, to_api_error
 from visioncraft_leonardo.ledger import BudgetSpent, Ledger, Order, State
 from visioncraft_leonardo.pace import Pace
 from visioncraft_leonardo.payload import build_payload
 from visioncraft_leonardo.pictures import fetch_picture, send_picture
-from visioncraft_leonardo.tries import Tries, uninterrupted
-from visioncraft_leonardo.trouble import Lost, NotArrived, NotListed, Pending, Trouble, spoken
+from visioncraft_leonardo.retry import Tries, uninterrupted
 
 log = logging.getLogger(__name__)
 
@@ -97,9 +97,9 @@ class LeonardoJob:
             return slot.id
 
         try:
-            return await self._tries.insist(attempt, Trouble, self._tries.spent)
-        except Trouble as error:
-            raise spoken(error) from None
+            return await self._tries.retry(attempt, TransientError, self._tries.out_of_attempts)
+        except TransientError as error:
+            raise to_api_error(error) from None
 
     async def _order(self, model: CloudModel, payload: dict[str, Any]) -> str:
         """Order until it has arrived, once."""
@@ -121,9 +121,9 @@ class LeonardoJob:
             return await uninterrupted(self._post(order, payload))
 
         try:
-            done = await self._tries.insist(attempt, NotArrived, self._tries.spent)
+            done = await self._tries.retry(attempt, NotArrived, self._tries.out_of_attempts)
         except NotArrived as error:
-            raise spoken(error) from None
+            raise to_api_error(error) from None
         return done.id if isinstance(done, Ordered) else await self._reconciled(done)
 
     async def _post(self, order: Order, payload: dict[str, Any]) -> Ordered | Order:
@@ -162,8 +162,10 @@ class LeonardoJob:
         """The generation of an order whose answer was lost, found among the user's. Never orders again."""
         self._progress.stage("looking for the order")
         try:
-            return await self._tries.insist(lambda: self._look_for(order), Trouble, self._tries.waited_long_enough)
-        except Trouble as error:
+            return await self._tries.retry(
+                lambda: self._look_for(order), TransientError, self._tries.waited_long_enough
+            )
+        except TransientError as error:
             await asyncio.to_thread(self._ledger.settle, self._id, State.UNKNOWN)
             raise UpstreamError(
                 "It is unknown whether Leonardo.ai drew this picture; it was not ordered again",
@@ -188,13 +190,13 @@ class LeonardoJob:
     async def _collect(self, generation_id: str) -> GeneratedImage:
         """Wait until it is drawn, and fetch it."""
         try:
-            generation = await self._tries.insist(
-                lambda: self._look_at(generation_id), Trouble, self._tries.waited_long_enough
+            generation = await self._tries.retry(
+                lambda: self._look_at(generation_id), TransientError, self._tries.waited_long_enough
             )
-            png, width, height = await self._tries.insist(
-                lambda: self._fetch(generation_id, generation), Trouble, self._tries.spent
+            png, width, height = await self._tries.retry(
+                lambda: self._fetch(generation_id, generation), TransientError, self._tries.out_of_attempts
             )
-        except Trouble as error:
+        except TransientError as error:
             raise UpstreamError(
                 f"Leonardo.ai's generation {generation_id} was ordered but could not be fetched",
                 api_error=str(error),
@@ -245,8 +247,8 @@ class LeonardoJob:
             return
         await asyncio.to_thread(self._ledger.settle, self._id, State.CANCELLED)
         try:
-            await self._tries.insist(lambda: self._delete(order), Trouble, self._tries.spent)
-        except (Trouble, VisionCraftError) as error:
+            await self._tries.retry(lambda: self._delete(order), TransientError, self._tries.out_of_attempts)
+        except (TransientError, VisionCraftError) as error:
             log.warning("%s: cancelled, but not deleted at Leonardo.ai: %s", self._id, error)
 
     async def _delete(self, order: Order) -> None:

@@ -6,8 +6,8 @@ from aiolimiter import AsyncLimiter
 from circuitbreaker import CircuitBreaker
 from visioncraft import ServiceUnavailable
 
+from visioncraft_leonardo.errors import Busy, TransientError
 from visioncraft_leonardo.settings import LeonardoSettings
-from visioncraft_leonardo.trouble import Busy, Trouble
 
 REQUESTS_PER_MINUTE = 2000
 _BURST = 10  # as many as are drawn at once
@@ -50,4 +50,4 @@ def _at_most(per_minute: int) -> AsyncLimiter:
 
 
 def _says_that_it_is_away(_kind: type[BaseException], error: BaseException) -> bool:
-    return isinstance(error, Trouble) and not isinstance(error, Busy)
+    return isinstance(error, TransientError) and not isinstance(error, Busy)

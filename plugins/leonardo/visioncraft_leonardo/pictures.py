@@ -14,8 +14,8 @@ from PIL import Image
 from visioncraft import UpstreamError, encode_png
 
 from visioncraft_leonardo.client import Slot, read_at_most
+from visioncraft_leonardo.errors import Lost, NotArrived
 from visioncraft_leonardo.settings import LeonardoSettings
-from visioncraft_leonardo.trouble import Lost, NotArrived
 
 MAX_PIXELS = 2**25
 """More than Leonardo.ai draws: 8192 x 4096."""

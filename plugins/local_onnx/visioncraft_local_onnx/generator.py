@@ -16,10 +16,10 @@ from visioncraft import (
     GenerationRequest,
     Generator,
     InsufficientVRAM,
+    ModelCache,
     ModelInfo,
     ModelNotAvailable,
     Progress,
-    Shelf,
     free_memory_gb,
     probe_device,
 )
@@ -60,7 +60,7 @@ class LocalOnnx(Generator):
         self.configured = frozenset(name for name, entry in settings.models.items() if entry.path is None)
         self._environment = data_path / "environments" / "onnx-export"
         self._optimised = data_path / "onnx-optimised" if settings.keep_optimised else None
-        self._shelf: Shelf[OnnxModel] = Shelf()
+        self._shelf: ModelCache[OnnxModel] = ModelCache()
         self._provider: str | None = None
         self._threads = 0
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from visioncraft_local_sd.batching.limits import Bounds
-from visioncraft_local_sd.device.measurements import Choices
+from visioncraft_local_sd.batching.limits import BatchLimits
+from visioncraft_local_sd.device.measurements import Measurements
 from visioncraft_local_sd.weights.checkpoints import read_checkpoint
 
 
@@ -19,46 +19,46 @@ class Clock:
     def __init__(self, row_ms: Callable[[int], float]) -> None:
         self.row_ms, self.now = row_ms, 0.0
 
-    def call(self, bounds: Bounds, rows: int) -> None:
+    def call(self, bounds: BatchLimits, rows: int) -> None:
         with bounds.timed(8, 8, rows):
             self.now += (10 + sum(self.row_ms(number) for number in range(1, rows + 1))) / 1000
 
 
 @pytest.fixture
-def kept(sd1: Path, tmp_path: Path) -> Choices:
-    return Choices(tmp_path / "precision.json", read_checkpoint(sd1), "cpu")
+def kept(sd1: Path, tmp_path: Path) -> Measurements:
+    return Measurements(tmp_path / "precision.json", read_checkpoint(sd1), "cpu")
 
 
 @pytest.mark.parametrize(("busy_at", "expected"), [(2, 2), (8, 8), (10_000, 128)])
 def test_calls_grow_until_a_row_gains_nothing_and_the_bound_is_kept(
-    kept: Choices, monkeypatch: pytest.MonkeyPatch, busy_at: int, expected: int
+    kept: Measurements, monkeypatch: pytest.MonkeyPatch, busy_at: int, expected: int
 ) -> None:
     clock = Clock(lambda number: 1.0 if number <= busy_at else 12.0)
     monkeypatch.setattr(time, "perf_counter", lambda: clock.now)
-    bounds = Bounds(kept, "fp32", room=lambda height, width: 1000)
+    bounds = BatchLimits(kept, "fp32", room=lambda height, width: 1000)
     asked = []
     for _ in range(40):
         asked.append(bounds.rows(8, 8))
         clock.call(bounds, asked[-1])
     assert asked[0] == 2
     assert asked[-1] == expected
-    assert Bounds(kept, "fp32", room=lambda height, width: 1000).rows(8, 8) == expected
-    assert Bounds(kept, "bf16", room=lambda height, width: 1000).rows(8, 8) == 2
+    assert BatchLimits(kept, "fp32", room=lambda height, width: 1000).rows(8, 8) == expected
+    assert BatchLimits(kept, "bf16", room=lambda height, width: 1000).rows(8, 8) == 2
     assert bounds.rows(16, 8) == 2
 
 
-def test_no_call_has_more_rows_than_memory_suffices_for(kept: Choices) -> None:
-    bounds = Bounds(kept, "fp32", room=lambda height, width: 4096 // (height * width))
+def test_no_call_has_more_rows_than_memory_suffices_for(kept: Measurements) -> None:
+    bounds = BatchLimits(kept, "fp32", room=lambda height, width: 4096 // (height * width))
     bounds._size(16, 16).rows = bounds._size(64, 64).rows = 64
     assert bounds.rows(16, 16) == 16
     assert bounds.rows(64, 64) == 2
 
 
-def test_a_drawing_may_begin_from_a_picture_as_diffusers_image_to_image_does(sd1: Path, kept: Choices) -> None:
+def test_a_drawing_may_begin_from_a_picture_as_diffusers_image_to_image_does(sd1: Path, kept: Measurements) -> None:
     import diffusers
     import torch
     from visioncraft_local_sd.denoising.denoiser import Denoiser
-    from visioncraft_local_sd.denoising.run import Sampling, Start
+    from visioncraft_local_sd.denoising.run import DenoisingRun, Start
     from visioncraft_local_sd.text.encoder import Conditioning
 
     pipe: Any = diffusers.StableDiffusionImg2ImgPipeline
@@ -81,8 +81,8 @@ def test_a_drawing_may_begin_from_a_picture_as_diffusers_image_to_image_does(sd1
         seen: list[int] = []
         start = Start(picture, 0.6, after_step=lambda sampling: seen.append(sampling.index))
         branches = (Conditioning(without), Conditioning(told))
-        sampling = Sampling(scheduler, 5, 4.0, branches, noise, generator, "cpu", start)
-        denoiser = Denoiser(stock.unet, Bounds(kept, "fp32", room=lambda height, width: 8))
+        sampling = DenoisingRun(scheduler, 5, 4.0, branches, noise, generator, "cpu", start)
+        denoiser = Denoiser(stock.unet, BatchLimits(kept, "fp32", room=lambda height, width: 8))
         while not sampling.ended:
             sampling.advance(denoiser.predict([sampling.ask(denoiser)])[0])
     assert sampling.steps == 3

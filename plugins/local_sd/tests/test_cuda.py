@@ -17,7 +17,7 @@ from visioncraft_local_sd.device.memory import GB, MODES, free_gb
 from visioncraft_local_sd.generator import LocalSD
 
 Make = Callable[..., LocalSD]
-Ask = Callable[..., Any]
+DenoiserCall = Callable[..., Any]
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 MIXED: Sequence[dict[str, Any]] = (
     {"seed": 1, "num_inference_steps": 20, "guidance_scale": 1.0, "sampler": "euler"},
@@ -42,7 +42,7 @@ def on_cuda(generator_for: Make) -> Iterator[Callable[..., LocalSD]]:
 
 
 @pytest.fixture
-def draw(mini: Path, ask: Ask) -> Callable[..., Any]:
+def draw(mini: Path, ask: DenoiserCall) -> Callable[..., Any]:
     """A request for mini."""
     defaults = {"num_inference_steps": 20, "width": 256, "height": 256, "guidance_scale": 5.0}
     return lambda **changes: ask(mini, **{**defaults, **changes})

@@ -19,7 +19,7 @@ from visioncraft_local_sd.denoising.schedulers import sampler_names
 from visioncraft_local_sd.generator import LocalSD
 
 Make = Callable[..., LocalSD]
-Ask = Callable[..., Any]
+DenoiserCall = Callable[..., Any]
 
 
 def pixels(image: GeneratedImage) -> np.ndarray:
@@ -27,7 +27,7 @@ def pixels(image: GeneratedImage) -> np.ndarray:
 
 
 def test_a_picture_has_the_size_the_seed_and_the_facts_of_its_request(
-    local: LocalSD, sd1: Path, ask: Ask, recorder: Any
+    local: LocalSD, sd1: Path, ask: DenoiserCall, recorder: Any
 ) -> None:
     image = local.run(ask(sd1, width=96, height=64, seed=123), recorder())
     assert pixels(image).shape == (64, 96, 3)
@@ -39,14 +39,16 @@ def test_a_picture_has_the_size_the_seed_and_the_facts_of_its_request(
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_another_picture(
-    local: LocalSD, sd1: Path, ask: Ask, recorder: Any
+    local: LocalSD, sd1: Path, ask: DenoiserCall, recorder: Any
 ) -> None:
     first = local.run(ask(sd1, seed=5), recorder())
     assert local.run(ask(sd1, seed=5), recorder()).png == first.png
     assert local.run(ask(sd1, seed=6), recorder()).png != first.png
 
 
-def test_the_picture_is_the_one_stock_diffusers_draws(local: LocalSD, sd1: Path, ask: Ask, recorder: Any) -> None:
+def test_the_picture_is_the_one_stock_diffusers_draws(
+    local: LocalSD, sd1: Path, ask: DenoiserCall, recorder: Any
+) -> None:
     import diffusers
     import torch
 
@@ -66,7 +68,7 @@ def test_the_picture_is_the_one_stock_diffusers_draws(local: LocalSD, sd1: Path,
     assert np.abs(pixels(local.run(request, recorder())) - np.asarray(drawn).astype(int)).max() <= 1
 
 
-def test_xl_draws_what_stock_diffusers_draws(local: LocalSD, sdxl: Path, ask: Ask, recorder: Any) -> None:
+def test_xl_draws_what_stock_diffusers_draws(local: LocalSD, sdxl: Path, ask: DenoiserCall, recorder: Any) -> None:
     import diffusers
     import torch
 
@@ -86,13 +88,13 @@ def test_xl_draws_what_stock_diffusers_draws(local: LocalSD, sdxl: Path, ask: As
 
 @pytest.mark.parametrize("change", [{"prompt": "a blue boat"}, {"negative_prompt": "noise"}, {"guidance_scale": 2.0}])
 def test_prompt_negative_prompt_and_guidance_each_change_the_picture(
-    local: LocalSD, sd1: Path, ask: Ask, recorder: Any, change: dict[str, Any]
+    local: LocalSD, sd1: Path, ask: DenoiserCall, recorder: Any, change: dict[str, Any]
 ) -> None:
     assert local.run(ask(sd1, **change), recorder()).png != local.run(ask(sd1), recorder()).png
 
 
 def test_guidance_of_one_is_off_so_that_the_negative_prompt_says_nothing(
-    local: LocalSD, sd1: Path, ask: Ask, recorder: Any
+    local: LocalSD, sd1: Path, ask: DenoiserCall, recorder: Any
 ) -> None:
     plain = local.run(ask(sd1, guidance_scale=1.0), recorder())
     assert local.run(ask(sd1, guidance_scale=1.0, negative_prompt="noise"), recorder()).png == plain.png
@@ -100,7 +102,7 @@ def test_guidance_of_one_is_off_so_that_the_negative_prompt_says_nothing(
 
 @pytest.mark.parametrize("sampler", sampler_names())
 def test_every_sampler_draws_reports_every_step_and_keeps_its_seed(
-    local: LocalSD, sd1: Path, ask: Ask, recorder: Any, sampler: str
+    local: LocalSD, sd1: Path, ask: DenoiserCall, recorder: Any, sampler: str
 ) -> None:
     progress = recorder()
     request = ask(sd1, sampler=sampler, num_inference_steps=4)
@@ -111,7 +113,7 @@ def test_every_sampler_draws_reports_every_step_and_keeps_its_seed(
     assert local.run(request, recorder()).png == image.png
 
 
-def test_a_noise_schedule_changes_the_picture(local: LocalSD, sd1: Path, ask: Ask, recorder: Any) -> None:
+def test_a_noise_schedule_changes_the_picture(local: LocalSD, sd1: Path, ask: DenoiserCall, recorder: Any) -> None:
     plain = local.run(ask(sd1, sampler="DPM++ 2M"), recorder())
     karras = local.run(ask(sd1, sampler="DPM++ 2M Karras"), recorder())
     assert karras.facts["sampler"] == "dpm++_2m_karras"
@@ -119,7 +121,7 @@ def test_a_noise_schedule_changes_the_picture(local: LocalSD, sd1: Path, ask: As
 
 
 def test_an_unknown_sampler_is_refused_before_a_model_loads(
-    generator_for: Make, sd1: Path, ask: Ask, recorder: Any
+    generator_for: Make, sd1: Path, ask: DenoiserCall, recorder: Any
 ) -> None:
     local = generator_for()
     with pytest.raises(InvalidRequest) as caught:
@@ -131,7 +133,7 @@ def test_an_unknown_sampler_is_refused_before_a_model_loads(
 
 @pytest.mark.parametrize("sampler", ["euler", "heun", "pndm"])
 def test_a_cancel_stops_within_one_step_and_the_next_picture_is_as_ever(
-    local: LocalSD, sd1: Path, ask: Ask, recorder: Any, sampler: str
+    local: LocalSD, sd1: Path, ask: DenoiserCall, recorder: Any, sampler: str
 ) -> None:
     request = ask(sd1, sampler=sampler, num_inference_steps=8)
     before = local.run(request, recorder())
@@ -144,18 +146,20 @@ def test_a_cancel_stops_within_one_step_and_the_next_picture_is_as_ever(
 
 
 @pytest.mark.parametrize("prompt", ["", "word " * 20_000, "x" * 100_000, "\ud800 broken", "\x00\x1b[31m", "苹果 🍎"])
-def test_any_text_is_a_prompt(local: LocalSD, sd1: Path, ask: Ask, recorder: Any, prompt: str) -> None:
+def test_any_text_is_a_prompt(local: LocalSD, sd1: Path, ask: DenoiserCall, recorder: Any, prompt: str) -> None:
     assert local.run(ask(sd1, prompt=prompt, num_inference_steps=1), recorder()).width == 64
 
 
-def test_a_folder_with_only_fp16_weights_loads(local: LocalSD, copy_of_sd1: Path, ask: Ask, recorder: Any) -> None:
+def test_a_folder_with_only_fp16_weights_loads(
+    local: LocalSD, copy_of_sd1: Path, ask: DenoiserCall, recorder: Any
+) -> None:
     for weights in copy_of_sd1.rglob("*.safetensors"):
         weights.rename(weights.with_suffix(".fp16.safetensors"))
     assert local.run(ask(copy_of_sd1), recorder()).width == 64
 
 
 def test_a_safety_checker_that_the_index_names_as_on_the_hub_is_passed_by(
-    local: LocalSD, copy_of_sd1: Path, ask: Ask, recorder: Any
+    local: LocalSD, copy_of_sd1: Path, ask: DenoiserCall, recorder: Any
 ) -> None:
     index = copy_of_sd1 / "model_index.json"
     as_on_the_hub = {
@@ -169,7 +173,7 @@ def test_a_safety_checker_that_the_index_names_as_on_the_hub_is_passed_by(
 
 
 def test_a_model_in_the_hugging_face_cache_is_found_by_its_hub_id_without_a_network(
-    generator_for: Make, sd1: Path, ask: Ask, recorder: Any, tmp_path: Path
+    generator_for: Make, sd1: Path, ask: DenoiserCall, recorder: Any, tmp_path: Path
 ) -> None:
     local = generator_for()
     root = tmp_path / "hf" / "models--someone--tiny"
@@ -182,7 +186,7 @@ def test_a_model_in_the_hugging_face_cache_is_found_by_its_hub_id_without_a_netw
 
 
 def test_weights_that_are_nowhere_are_reported_with_the_models_that_can_draw(
-    local: LocalSD, ask: Ask, recorder: Any, tmp_path: Path
+    local: LocalSD, ask: DenoiserCall, recorder: Any, tmp_path: Path
 ) -> None:
     with pytest.raises(ModelNotAvailable) as caught:
         local.run(ask(tmp_path / "nowhere"), recorder())
@@ -191,7 +195,7 @@ def test_weights_that_are_nowhere_are_reported_with_the_models_that_can_draw(
 
 @pytest.mark.parametrize(("guidance", "told"), [(1.0, 1), (0.0, 1), (5.0, 0)])
 def test_a_negative_prompt_that_says_nothing_is_told(
-    local: LocalSD, sd1: Path, ask: Ask, recorder: Any, guidance: float, told: int
+    local: LocalSD, sd1: Path, ask: DenoiserCall, recorder: Any, guidance: float, told: int
 ) -> None:
     image = local.run(ask(sd1, negative_prompt="blue", guidance_scale=guidance, num_inference_steps=1), recorder())
     assert len([each for each in image.warnings if "negative prompt says nothing" in each]) == told
@@ -199,7 +203,7 @@ def test_a_negative_prompt_that_says_nothing_is_told(
 
 @pytest.mark.parametrize("preview", ["linear", "off"])
 def test_denoiser_numbers_beyond_the_precision_are_named_and_not_drawn_black(
-    generator_for: Make, sd1: Path, ask: Ask, recorder: Any, preview: str
+    generator_for: Make, sd1: Path, ask: DenoiserCall, recorder: Any, preview: str
 ) -> None:
     local = generator_for(preview=preview, preview_every=1)
     from visioncraft import GenerationFailed
@@ -213,7 +217,7 @@ def test_denoiser_numbers_beyond_the_precision_are_named_and_not_drawn_black(
 
 @pytest.mark.parametrize("preview", ["linear", "off"])
 def test_a_vae_that_gives_no_numbers_is_named_whether_or_not_there_are_previews(
-    generator_for: Make, sd1: Path, ask: Ask, recorder: Any, preview: str
+    generator_for: Make, sd1: Path, ask: DenoiserCall, recorder: Any, preview: str
 ) -> None:
     from visioncraft import GenerationFailed
 
@@ -227,7 +231,7 @@ def test_a_vae_that_gives_no_numbers_is_named_whether_or_not_there_are_previews(
 
 @pytest.mark.parametrize("preview", ["linear", "off"])
 def test_a_vae_that_overflows_is_upcast_and_draws(
-    generator_for: Make, sd1: Path, ask: Ask, recorder: Any, monkeypatch: pytest.MonkeyPatch, preview: str
+    generator_for: Make, sd1: Path, ask: DenoiserCall, recorder: Any, monkeypatch: pytest.MonkeyPatch, preview: str
 ) -> None:
     import torch
 
@@ -248,7 +252,7 @@ def test_a_vae_that_overflows_is_upcast_and_draws(
 
 
 def test_a_text_is_encoded_once_and_again_when_what_it_means_may_have_changed(
-    generator_for: Make, sd1: Path, ask: Ask, recorder: Any
+    generator_for: Make, sd1: Path, ask: DenoiserCall, recorder: Any
 ) -> None:
     local, calls = generator_for(), []
     with local._held(ask(sd1).model, recorder()) as loaded:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from visioncraft import InvalidRequest
-from visioncraft_local_sd.denoising.run import Sampling, Start
+from visioncraft_local_sd.denoising.run import DenoisingRun, Start
 from visioncraft_local_sd.denoising.schedulers import (
     build_scheduler,
     check_sampler,
@@ -37,7 +37,7 @@ def sampled(mini: Path, sampler: str, start: Start | None, steps: int = STEPS) -
     generator = torch.Generator().manual_seed(1)
     noise = torch.randn(1, 4, 2, 2, generator=generator)
     branch: Any = object()
-    sampling = Sampling(build_scheduler(sampler, own), steps, 1.0, (branch,), noise, generator, "cpu", start)
+    sampling = DenoisingRun(build_scheduler(sampler, own), steps, 1.0, (branch,), noise, generator, "cpu", start)
     told, denoiser = [], Nothing()
     while not sampling.ended:
         ask = sampling.ask(denoiser)  # type: ignore[arg-type]

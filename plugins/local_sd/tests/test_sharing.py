@@ -14,7 +14,7 @@ from visioncraft import JobCancelled
 from visioncraft_local_sd.generator import LocalSD
 
 Make = Callable[..., LocalSD]
-Ask = Callable[..., Any]
+DenoiserCall = Callable[..., Any]
 MINI = Path(__file__).parents[2] / "mini" / "visioncraft_mini" / "weights"
 MIXED: Sequence[dict[str, Any]] = (
     {"seed": 1, "num_inference_steps": 4, "guidance_scale": 1.0, "sampler": "euler"},
@@ -26,7 +26,7 @@ MIXED: Sequence[dict[str, Any]] = (
 
 @pytest.mark.parametrize("family", ["sd1", "sdxl"])
 def test_pictures_drawn_together_are_those_drawn_alone_whatever_their_steps_guidance_and_sampler(
-    local: LocalSD, family: str, request: pytest.FixtureRequest, ask: Ask, recorder: Any
+    local: LocalSD, family: str, request: pytest.FixtureRequest, ask: DenoiserCall, recorder: Any
 ) -> None:
     requests = [ask(request.getfixturevalue(family), **change) for change in MIXED]
     alone = [local.run(one, recorder()) for one in requests]
@@ -41,7 +41,7 @@ def test_pictures_drawn_together_are_those_drawn_alone_whatever_their_steps_guid
 
 
 def test_pictures_drawn_together_are_those_of_stock_diffusers(
-    local: LocalSD, sd1: Path, ask: Ask, recorder: Any
+    local: LocalSD, sd1: Path, ask: DenoiserCall, recorder: Any
 ) -> None:
     import diffusers
     import torch
@@ -67,7 +67,7 @@ def test_pictures_drawn_together_are_those_of_stock_diffusers(
 
 @pytest.mark.parametrize("dtype", ["fp32", "bf16"])
 def test_mini_draws_the_same_picture_alone_and_together_in_each_precision(
-    generator_for: Make, ask: Ask, recorder: Any, dtype: str
+    generator_for: Make, ask: DenoiserCall, recorder: Any, dtype: str
 ) -> None:
     local = generator_for(dtype=dtype, preview="off")
     small = {"width": 128, "height": 128}
@@ -78,7 +78,7 @@ def test_mini_draws_the_same_picture_alone_and_together_in_each_precision(
 
 
 def test_a_cancel_stops_one_within_a_step_and_the_others_draw_on(
-    local: LocalSD, sd1: Path, ask: Ask, recorder: Any
+    local: LocalSD, sd1: Path, ask: DenoiserCall, recorder: Any
 ) -> None:
     requests = [ask(sd1, seed=seed, num_inference_steps=6, sampler="euler") for seed in (1, 2)]
     alone = pixels(local.run(requests[1], recorder()))
@@ -97,7 +97,7 @@ def test_a_cancel_stops_one_within_a_step_and_the_others_draw_on(
     assert furthest(alone, pixels(drawn)) <= NEAR
 
 
-def test_pictures_of_two_sizes_are_drawn_at_once(local: LocalSD, sd1: Path, ask: Ask, recorder: Any) -> None:
+def test_pictures_of_two_sizes_are_drawn_at_once(local: LocalSD, sd1: Path, ask: DenoiserCall, recorder: Any) -> None:
     requests = [ask(sd1, width=width, num_inference_steps=3, sampler="euler") for width in (64, 96, 64)]
     alone = [pixels(local.run(one, recorder())) for one in requests]
     with local._held(requests[0].model, recorder()) as loaded:
@@ -109,7 +109,7 @@ def test_pictures_of_two_sizes_are_drawn_at_once(local: LocalSD, sd1: Path, ask:
 
 
 def test_memory_that_runs_out_for_many_suffices_for_fewer_from_then_on(
-    generator_for: Make, sd1: Path, ask: Ask, recorder: Any
+    generator_for: Make, sd1: Path, ask: DenoiserCall, recorder: Any
 ) -> None:
     import torch
 

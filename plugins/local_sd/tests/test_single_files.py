@@ -17,7 +17,7 @@ from visioncraft_local_sd.weights import checkpoints
 from visioncraft_local_sd.weights.checkpoints import read_checkpoint
 
 Make = Callable[..., LocalSD]
-Ask = Callable[..., Any]
+DenoiserCall = Callable[..., Any]
 
 
 def pixels(image: Any) -> np.ndarray:
@@ -43,7 +43,7 @@ def single_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Pa
 
 
 def test_a_single_file_draws_what_its_folder_draws(
-    local: LocalSD, sd1: Path, single_file: Callable[[Path], Path], ask: Ask, recorder: Any
+    local: LocalSD, sd1: Path, single_file: Callable[[Path], Path], ask: DenoiserCall, recorder: Any
 ) -> None:
     file = single_file(sd1)
     ours = pixels(local.run(ask(file, sampler="euler"), recorder()))
@@ -51,7 +51,7 @@ def test_a_single_file_draws_what_its_folder_draws(
 
 
 def test_an_xl_single_file_draws_what_its_folder_draws(
-    local: LocalSD, sdxl: Path, single_file: Callable[[Path], Path], ask: Ask, recorder: Any
+    local: LocalSD, sdxl: Path, single_file: Callable[[Path], Path], ask: DenoiserCall, recorder: Any
 ) -> None:
     file = single_file(sdxl)
     ours = pixels(local.run(ask(file), recorder()))
@@ -59,7 +59,7 @@ def test_an_xl_single_file_draws_what_its_folder_draws(
 
 
 def test_a_single_file_for_inpainting_reads_a_mask_as_its_folder_does(
-    local: LocalSD, sd1: Path, single_file: Callable[[Path], Path], ask: Ask, recorder: Any, tmp_path: Path
+    local: LocalSD, sd1: Path, single_file: Callable[[Path], Path], ask: DenoiserCall, recorder: Any, tmp_path: Path
 ) -> None:
     import diffusers
     import torch

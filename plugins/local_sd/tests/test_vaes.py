@@ -13,7 +13,7 @@ from visioncraft import ModelNotAvailable, decode_png
 from visioncraft_local_sd.generator import LocalSD
 
 Make = Callable[..., LocalSD]
-Ask = Callable[..., Any]
+DenoiserCall = Callable[..., Any]
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def other(sd1: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def draws_with(local: LocalSD, weights: Path, named: str, ask: Ask, recorder: Any) -> Any:
+def draws_with(local: LocalSD, weights: Path, named: str, ask: DenoiserCall, recorder: Any) -> Any:
     return local.run(ask(weights, model_id=named, sampler="euler"), recorder())
 
 
@@ -47,7 +47,13 @@ def as_file(folder: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("form", [as_folder, as_file])
 def test_a_model_draws_with_the_vae_that_settings_name(
-    generator_for: Make, sd1: Path, other: Path, ask: Ask, recorder: Any, tmp_path: Path, form: Callable[..., Path]
+    generator_for: Make,
+    sd1: Path,
+    other: Path,
+    ask: DenoiserCall,
+    recorder: Any,
+    tmp_path: Path,
+    form: Callable[..., Path],
 ) -> None:
     local = generator_for(models={"tiny": {"vae": "soft"}})
     stored = local.add(form(other, tmp_path), "soft", recorder())
@@ -61,7 +67,7 @@ def test_a_model_draws_with_the_vae_that_settings_name(
 
 
 def test_a_vae_that_is_absent_is_named_with_those_there_are(
-    generator_for: Make, sd1: Path, other: Path, ask: Ask, recorder: Any
+    generator_for: Make, sd1: Path, other: Path, ask: DenoiserCall, recorder: Any
 ) -> None:
     local = generator_for(models={"tiny": {"vae": "hard"}})
     local.add(other / "vae", "soft", recorder())
@@ -74,7 +80,7 @@ def test_a_vae_that_is_absent_is_named_with_those_there_are(
     "changes", [{"latent_channels": 16}, {"scaling_factor": 0.13025}, {"block_out_channels": [8, 16, 16]}]
 )
 def test_a_vae_of_another_family_is_refused(
-    generator_for: Make, sd1: Path, other: Path, ask: Ask, recorder: Any, changes: Mapping[str, Any]
+    generator_for: Make, sd1: Path, other: Path, ask: DenoiserCall, recorder: Any, changes: Mapping[str, Any]
 ) -> None:
     import diffusers
 
@@ -91,7 +97,7 @@ def test_a_vae_of_another_family_is_refused(
 
 
 def test_a_file_without_all_its_tensors_is_refused(
-    generator_for: Make, sd1: Path, other: Path, ask: Ask, recorder: Any, tmp_path: Path
+    generator_for: Make, sd1: Path, other: Path, ask: DenoiserCall, recorder: Any, tmp_path: Path
 ) -> None:
     from safetensors.torch import load_file, save_file
 

@@ -17,18 +17,18 @@ from visioncraft import (
     GeneratedImage,
     GenerationRequest,
     Generator,
+    ModelCache,
     ModelInfo,
     ModelNotAvailable,
     NotFound,
     Progress,
-    Shelf,
     StoredModel,
 )
 
 from visioncraft_local_sd.batching.engine import Engine
 from visioncraft_local_sd.denoising.schedulers import check_sampler
 from visioncraft_local_sd.device.choose import choose_device, describe_device
-from visioncraft_local_sd.device.measurements import Choices
+from visioncraft_local_sd.device.measurements import Measurements
 from visioncraft_local_sd.device.memory import (
     MODES,
     Footprint,
@@ -79,7 +79,7 @@ class LocalSD(Generator):
         self._collection = Collection(self._library)
         self._engine = Engine(settings.threads)
         self._measured, self._compiled = data_path / "precision.json", data_path / "compiled"
-        self._shelf: Shelf[LoadedModel] = Shelf()
+        self._shelf: ModelCache[LoadedModel] = ModelCache()
         self._device: str | None = None
 
     def models(self) -> Sequence[ModelInfo]:
@@ -204,11 +204,11 @@ class LocalSD(Generator):
         from visioncraft_local_sd.compiling.network import CompileChoice
         from visioncraft_local_sd.images.preview import PreviewChoice
         from visioncraft_local_sd.loading.load import load_pipeline
-        from visioncraft_local_sd.weights.add_ons import Parts
+        from visioncraft_local_sd.weights.add_ons import AddOns
 
-        choices = Choices(self._measured, checkpoint, device)
+        choices = Measurements(self._measured, checkpoint, device)
         preview = PreviewChoice(self._settings.preview, self._settings.preview_every, self._library.models_dir)
-        parts = Parts(self._collection)
+        parts = AddOns(self._collection)
         compiling = CompileChoice(self._settings.compile, self._compiled)
         return load_pipeline(
             checkpoint, self._engine, device, dtype, mode, estimate, choices, preview, parts, compiling

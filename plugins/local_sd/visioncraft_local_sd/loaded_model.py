@@ -13,23 +13,23 @@ import torch
 from visioncraft import GenerationFailed, GenerationRequest, Hires, JobCancelled, Progress
 
 from visioncraft_local_sd.batching.engine import Engine, Work
-from visioncraft_local_sd.batching.limits import Bounds
+from visioncraft_local_sd.batching.limits import BatchLimits
 from visioncraft_local_sd.compiling.cuda_graphs import Graphs
 from visioncraft_local_sd.compiling.network import CompileChoice
-from visioncraft_local_sd.denoising.denoiser import Ask, Denoiser
+from visioncraft_local_sd.denoising.denoiser import Denoiser, DenoiserCall
 from visioncraft_local_sd.denoising.init_image import Refine, encoded, seen_by, start_of, tensor_of
-from visioncraft_local_sd.denoising.run import Sampling, Start
+from visioncraft_local_sd.denoising.run import DenoisingRun, Start
 from visioncraft_local_sd.denoising.schedulers import build_scheduler, name_of
 from visioncraft_local_sd.denoising.variants import Denoisers
-from visioncraft_local_sd.device.measurements import Choices
+from visioncraft_local_sd.device.measurements import Measurements
 from visioncraft_local_sd.device.memory import Footprint, MemoryMode, free_gb, give_back
 from visioncraft_local_sd.images.preview import PreviewChoice, Previewer
 from visioncraft_local_sd.images.upscaling import Upscalers
 from visioncraft_local_sd.images.vae_decoder import Decoder, slice_vae
 from visioncraft_local_sd.loras.merged import LoRAs
 from visioncraft_local_sd.text.encoder import TextEncoder
-from visioncraft_local_sd.text.textual_inversion import Words
-from visioncraft_local_sd.weights.add_ons import Parts
+from visioncraft_local_sd.text.textual_inversion import TextualInversions
+from visioncraft_local_sd.weights.add_ons import AddOns
 
 DTYPES: Mapping[str, torch.dtype] = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 """Precisions by their names in settings."""
@@ -61,18 +61,18 @@ class LoadedModel:
         mode: MemoryMode,
         footprint: Footprint,
         preview: PreviewChoice,
-        choices: Choices,
-        parts: Parts,
+        choices: Measurements,
+        parts: AddOns,
         compiling: CompileChoice,
     ) -> None:
         self.pipe, self.device, self.mode, self.footprint = pipe, device, mode, footprint
         self._engine = engine
         self._dtype: torch.dtype = pipe.unet.dtype  # asked once: diffusers walks through all parameters for it
-        self._encoder = TextEncoder(pipe, self._dtype, Words(pipe, parts.words), parts.state_of_texts)
+        self._encoder = TextEncoder(pipe, self._dtype, TextualInversions(pipe, parts.words), parts.state_of_texts)
         self._loras = LoRAs(pipe, partial(parts.find, "lora"))
         self._upscalers = Upscalers(partial(parts.find, "upscaler"), device)
         settle = torch.cuda.synchronize if device == "cuda" else None
-        bounds = Bounds(choices, self.precision, self._room, settle, engine.settled_threads)
+        bounds = BatchLimits(choices, self.precision, self._room, settle, engine.settled_threads)
         stays = mode in ("full", "slicing")  # elsewhere layers come and go
         self._network = compiling.network(pipe.unet, device, self._room) if stays else None
         find = partial(parts.find, "controlnet")
@@ -163,11 +163,11 @@ class LoadedModel:
     def _room(self, height: int, width: int) -> int:
         return int(free_gb(self.device) / self.footprint.row_gb(height, width))
 
-    def _begin(self, request: GenerationRequest, generator: torch.Generator, start: Start | None) -> Sampling:
+    def _begin(self, request: GenerationRequest, generator: torch.Generator, start: Start | None) -> DenoisingRun:
         self._loras.activate(request.loras)  # the text encoder has LoRAs too
         scale = self.pipe.vae_scale_factor
         shape = (1, self.pipe.unet.config.out_channels, request.height // scale, request.width // scale)
-        return Sampling(
+        return DenoisingRun(
             scheduler=build_scheduler(request.sampler, self.pipe.scheduler),
             steps=request.num_inference_steps,
             guidance=request.guidance_scale,
@@ -213,7 +213,7 @@ class LoadedModel:
         return (yield from self._denoise(sampling, denoiser, refine, progress, request.num_inference_steps))
 
     def _denoise(
-        self, sampling: Sampling, denoiser: Denoiser, refine: Refine, progress: Progress, before: int
+        self, sampling: DenoisingRun, denoiser: Denoiser, refine: Refine, progress: Progress, before: int
     ) -> Work[torch.Tensor]:
         """Take every step, each in a call shared with others. `before` steps were taken by an earlier pass."""
         reported = 0
@@ -235,5 +235,5 @@ class LoadedModel:
         return self._decoder.pixels(latents)
 
 
-def _as_it_is(ask: Ask) -> Ask:
+def _as_it_is(ask: DenoiserCall) -> DenoiserCall:
     return ask

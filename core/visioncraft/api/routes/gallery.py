@@ -17,7 +17,7 @@ from visioncraft.api.schemas.fields import told
 from visioncraft.api.schemas.gallery import Filters, GalleryAnswer, GalleryEntry, GalleryPage
 from visioncraft.api.streaming import base64_of, gathered, warnings_header
 from visioncraft.errors import NotFound, StorageError
-from visioncraft.gallery.export import zipped
+from visioncraft.gallery.export import zip_stream
 from visioncraft.plugins.contracts import ImageStore
 from visioncraft.types.gallery import ImageRecord, Page
 
@@ -42,7 +42,7 @@ async def export(runtime: RuntimeDep, chosen: Annotated[Filters, Query()]) -> Re
     headers = {"Content-Disposition": 'attachment; filename="visioncraft-gallery.zip"'}
     headers |= warnings_header(chosen.warnings())
     return StreamingResponse(
-        zipped(runtime.registry.store, chosen.query(), in_parts=True), 200, headers, "application/zip"
+        zip_stream(runtime.registry.store, chosen.query(), in_parts=True), 200, headers, "application/zip"
     )
 
 

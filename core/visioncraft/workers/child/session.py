@@ -16,11 +16,11 @@ from visioncraft.logs import configure_logging
 from visioncraft.plugins.contracts import Generator, checked
 from visioncraft.workers.child.plugin import load
 from visioncraft.workers.messages import (
-    Beat,
     Cancel,
     Drawn,
     Failed,
     FromWorker,
+    Heartbeat,
     Load,
     Loaded,
     Run,
@@ -169,7 +169,7 @@ class Session:
 
     def _tell_status(self) -> None:
         try:
-            self._link.send(Beat(self._generator.status()))
+            self._link.send(Heartbeat(self._generator.status()))
         except Exception as error:  # a generator's own trouble must not silence the worker
             log.warning("generator '%s' gave no status: %s", self._generator.name, error)
 

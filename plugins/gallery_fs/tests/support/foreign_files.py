@@ -96,7 +96,7 @@ def write_png(file: Path, **texts: str) -> bytes:
     return file.read_bytes()
 
 
-def take_in(store: GalleryStore, folder: Path) -> importing.Imported:
+def add_missing(store: GalleryStore, folder: Path) -> importing.Imported:
     tally = importing.Imported()
     for _ in importing.import_files(store, importing.picture_files(folder, tally), tally):
         pass

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from visioncraft import (
-    ORIGINAL_SEED,
+    FACT_ORIGINAL_SEED,
     ImageRecord,
     Page,
     Settings,
@@ -139,7 +139,7 @@ def _import(store: GalleryStore, folder: Path) -> None:
     typer.echo(_summary(tally))
     if tally.unseeded:
         typer.echo(
-            f"{tally.unseeded} with a seed past 2**63 - 1 have it among their facts, as {ORIGINAL_SEED}", err=True
+            f"{tally.unseeded} with a seed past 2**63 - 1 have it among their facts, as {FACT_ORIGINAL_SEED}", err=True
         )
     if ended is not None:
         typer.echo("Cut off; the same command goes on from here", err=True)

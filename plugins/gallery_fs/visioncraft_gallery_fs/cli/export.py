@@ -29,14 +29,14 @@ def export(ctx: typer.Context, to: ToOption, **filters: Any) -> None:
 
 
 def _export(store: GalleryStore, query: GalleryQuery, file: Path) -> None:
-    from visioncraft import zipped
+    from visioncraft import zip_stream
 
     expected = store.list(1, query=query)
     left_out: list[str] = []
     try:
         with progress_bar() as progress, stopped_in_order(), durable.whole_file(file) as stream:
             task = progress.add_task("Exporting pictures", total=expected.total if expected.exact else None)
-            for done, piece in enumerate(zipped(store, query, left_out.append)):
+            for done, piece in enumerate(zip_stream(store, query, left_out.append)):
                 stream.write(piece)
                 progress.update(task, completed=done)
     except KeyboardInterrupt:

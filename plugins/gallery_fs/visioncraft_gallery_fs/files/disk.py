@@ -17,7 +17,7 @@ _BACK = "mount its disk, or move the folder back"
 _REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
-def hindrance(root: Path) -> str | None:
+def write_problem(root: Path) -> str | None:
     """Make the gallery's folder and write into it once. Answers what is in the way of new pictures, None for nothing.
 
     Raises `ConfigurationError` with the next step where that is in the way of a gallery altogether: a disk that is full

@@ -9,7 +9,7 @@ from visioncraft import ImageRecord, StorageError, image_filename, is_image_id
 from visioncraft_gallery_fs.files.durable import PICTURE_PATH
 
 
-def placed(record: ImageRecord) -> tuple[ImageRecord, str]:
+def path_for(record: ImageRecord) -> tuple[ImageRecord, str]:
     """The record under the name it will have, and its path below the root. Raises `StorageError` for a foreign id."""
     if not is_image_id(record.id):
         raise StorageError(f"Picture id {record.id!r} is none of ours; take one from new_image_id()")

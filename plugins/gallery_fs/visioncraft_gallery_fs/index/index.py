@@ -23,7 +23,7 @@ from visioncraft import GalleryQuery, ImageRecord, Marks, Page, StorageError
 
 from visioncraft_gallery_fs.index import query as sql, schema
 from visioncraft_gallery_fs.index.keys import give_keys
-from visioncraft_gallery_fs.index.prefetch import Warming
+from visioncraft_gallery_fs.index.prefetch import Prefetch
 from visioncraft_gallery_fs.index.prepared import Prepared
 from visioncraft_gallery_fs.index.rows import ENTRY, WHOLE, Entry, marks_row, to_record
 from visioncraft_gallery_fs.index.schema import LAYOUT, counts, pictures, traits
@@ -72,7 +72,7 @@ class PictureIndex:
         )
         # SQLite lets waiting writers poll, and an unlucky one starves; a lock lets this process's writers queue.
         self._writing = Lock()
-        self._ahead = Warming(file)
+        self._ahead = Prefetch(file)
         event.listen(self._engine, "connect", _configure)
 
     def prepare(self, thorough: bool = False) -> None:

@@ -16,8 +16,8 @@ from visioncraft import StorageError
 from visioncraft_gallery_fs.files import durable
 from visioncraft_gallery_fs.files.disk import check_there, check_writable, is_writable
 from visioncraft_gallery_fs.index.index import PictureIndex
-from visioncraft_gallery_fs.index.opening import copy_of, look_at, open_index, size_of
-from visioncraft_gallery_fs.index.rebuild import rebuild, take_in
+from visioncraft_gallery_fs.index.opening import open_copy, open_immutable, open_index, size_of
+from visioncraft_gallery_fs.index.rebuild import add_missing, rebuild
 
 log = logging.getLogger("visioncraft.gallery_fs")
 T = TypeVar("T")
@@ -38,7 +38,7 @@ class _Opened:
     index: PictureIndex
     state: tuple[int, ...] | None
     writable: bool
-    borrowed: bool = False
+    read_only: bool = False
     elsewhere: TemporaryDirectory[str] | None = None
 
     def close(self) -> None:
@@ -47,7 +47,7 @@ class _Opened:
             self.elsewhere.cleanup()
 
 
-class StandingIndex:
+class LiveIndex:
     """Keeps an index open, and opens another where somebody deleted or replaced it, or where it can be written again.
 
     Whoever deletes an index that a process has open leaves that process with a file without a name: what it writes down
@@ -79,14 +79,14 @@ class StandingIndex:
             opened.close()
 
     @property
-    def borrowed(self) -> bool:
+    def read_only(self) -> bool:
         """Whether what is read is not the index itself, but what can be had of it."""
-        return self._given().borrowed
+        return self._given().read_only
 
     def reading(self) -> PictureIndex:
         """The index to read. One that was deleted is read until a change makes the next one."""
         opened = self._given()
-        stands = self._state(opened.borrowed)
+        stands = self._state(opened.read_only)
         if stands is not None and stands != opened.state and self._renewing.acquire(blocking=False):
             try:
                 opened = self._renewed(self._own_or_borrowed)
@@ -165,12 +165,12 @@ class StandingIndex:
     def _borrowed(self) -> _Opened:
         state = self._state(in_full=True)
         try:
-            return _Opened(look_at(self.file), state, writable=False, borrowed=True)
+            return _Opened(open_immutable(self.file), state, writable=False, read_only=True)
         except StorageError as error:
             log.warning("%s: read from a copy of it, which takes a while: %s", self.file, error.message)
         with self._told():
-            index, folder = copy_of(self._root, self.file)
-            return _Opened(index, state, writable=False, borrowed=True, elsewhere=folder)
+            index, folder = open_copy(self._root, self.file)
+            return _Opened(index, state, writable=False, read_only=True, elsewhere=folder)
 
     def _renewed(self, opened_by: Callable[[Callable[[PictureIndex], None]], _Opened]) -> _Opened:
         before = self._given()
@@ -192,4 +192,4 @@ class StandingIndex:
     def _catch_up(self, index: PictureIndex) -> None:
         """What was saved while the index before this one was open may be in that one alone."""
         self._fill(index)
-        take_in(self._root, index)
+        add_missing(self._root, index)

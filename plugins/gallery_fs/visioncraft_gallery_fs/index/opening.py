@@ -37,7 +37,7 @@ def open_index(file: Path, thorough: bool = False) -> PictureIndex:
         return _prepared(file)
 
 
-def look_at(file: Path) -> PictureIndex:
+def open_immutable(file: Path) -> PictureIndex:
     """A complete index that nobody can change: nothing is written beside it. Raises `StorageError` for any other.
 
     What a crash left in its log would not be seen.
@@ -55,7 +55,7 @@ def look_at(file: Path) -> PictureIndex:
         raise
 
 
-def copy_of(root: Path, file: Path) -> tuple[PictureIndex, tempfile.TemporaryDirectory[str]]:
+def open_copy(root: Path, file: Path) -> tuple[PictureIndex, tempfile.TemporaryDirectory[str]]:
     """A copy of a gallery's index in a temporary folder, filled from the files where it is damaged or incomplete.
 
     Raises `StorageError` or `OSError` where no temporary folder has room for it.

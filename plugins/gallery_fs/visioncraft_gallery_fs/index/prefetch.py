@@ -24,7 +24,7 @@ _WORTH = 64 * 2**20
 _SHARE = 0.5
 
 
-class Warming:
+class Prefetch:
     """Reads a file from beginning to end, while the server goes on.
 
     What a search shows lies all over the index: fifty pictures are fifty places on the disk, each of them waited for.

@@ -107,7 +107,7 @@ class Plan:
 
     @cached_property
     def bounded_count(self) -> Prepared:
-        """How many of the first `look_at` candidates there are, and how many of those it finds."""
+        """How many of the first `open_immutable` candidates there are, and how many of those it finds."""
         candidates = self._candidates().limit(bindparam("look_at")).subquery()
         looked_up = self._looked_up()
         conditions = [*looked_up, *self._compared(candidates.c.key)]

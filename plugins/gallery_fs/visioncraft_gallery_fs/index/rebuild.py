@@ -11,7 +11,7 @@ from typing import Any
 from visioncraft import Marks, StorageError, is_image_id, read_record_file
 
 from visioncraft_gallery_fs.files.durable import picture_files, relative
-from visioncraft_gallery_fs.files.paths import placed
+from visioncraft_gallery_fs.files.paths import path_for
 from visioncraft_gallery_fs.files.sidecars import read_marks
 from visioncraft_gallery_fs.index.index import PictureIndex
 from visioncraft_gallery_fs.index.rows import to_row
@@ -69,7 +69,7 @@ def rebuild(root: Path, index: PictureIndex, report: Callable[[int, int], None] 
     return Outcome(len(found), len(removed), skipped)
 
 
-def take_in(root: Path, index: PictureIndex) -> None:
+def add_missing(root: Path, index: PictureIndex) -> None:
     """Put the pictures into a complete index that it lacks; what it has stays. Raises `StorageError` or `OSError`."""
     found = index.paths()
     known, skipped = set(found.values()), list[str]()
@@ -110,7 +110,7 @@ def _row(root: Path, path: Path, skipped: list[str]) -> tuple[dict[str, Any], bo
         raise StorageError(f"{path}: no VisionCraft record inside")
     if not is_image_id(record.id):
         raise StorageError(f"{path}: its record's id {record.id!r} is none of ours")
-    at_home = placed(record)[1] == relative(root, path)
+    at_home = path_for(record)[1] == relative(root, path)
     record = replace(record, filename=path.name, marks=_marks(path, skipped))
     return to_row(record, relative(root, path), _size(path)), at_home
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from visioncraft import (
-    LEFT_OUT,
-    ORIGINAL_SEED,
+    FACT_LEFT_OUT,
+    FACT_ORIGINAL_SEED,
     ImageRecord,
     Marks,
     StorageError,
@@ -26,7 +26,7 @@ from visioncraft import (
 )
 
 from visioncraft_gallery_fs.files.sidecars import read_marks
-from visioncraft_gallery_fs.transfer.foreign.metadata import Found
+from visioncraft_gallery_fs.transfer.foreign.metadata import ForeignMetadata
 from visioncraft_gallery_fs.transfer.foreign.pictures import ENDINGS, ForeignPicture, read_picture
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _take(store: GalleryStore, file: Path, tally: Imported) -> str | None:
         raise StorageError(f"{file}: no parameters of a program that is known inside")
     record = _record(picture, picture.found, file, modified, digest)
     _save(store, file, record, with_record(picture.png, record, foreign=True))
-    tally.unseeded += ORIGINAL_SEED in record.facts
+    tally.unseeded += FACT_ORIGINAL_SEED in record.facts
     return picture.found.program
 
 
@@ -134,7 +134,7 @@ def _save(store: GalleryStore, file: Path, record: ImageRecord, png: bytes) -> I
     return kept
 
 
-def _record(picture: ForeignPicture, found: Found, file: Path, modified: float, digest: str) -> ImageRecord:
+def _record(picture: ForeignPicture, found: ForeignMetadata, file: Path, modified: float, digest: str) -> ImageRecord:
     image_id, moment = new_image_id(), datetime.fromtimestamp(modified, UTC)
     record = ImageRecord(
         id=image_id,
@@ -151,7 +151,7 @@ def _record(picture: ForeignPicture, found: Found, file: Path, modified: float, 
         parameters={**found.parameters, "width": picture.width, "height": picture.height},
         facts={
             **found.facts,
-            **({LEFT_OUT: list(found.left_out)} if found.left_out else {}),
+            **({FACT_LEFT_OUT: list(found.left_out)} if found.left_out else {}),
             "generator": found.program,
             "imported": {"sha256": digest, "file": file.name},
         },

@@ -13,7 +13,7 @@ from visioncraft_gallery_fs.files import durable
 from visioncraft_gallery_fs.files.sidecars import drop_marks
 from visioncraft_gallery_fs.files.thumbnails import Thumbnails
 from visioncraft_gallery_fs.index.index import IndexFull
-from visioncraft_gallery_fs.index.live import StandingIndex
+from visioncraft_gallery_fs.index.live import LiveIndex
 from visioncraft_gallery_fs.index.rows import to_row
 
 Pictures = Sequence[tuple[ImageRecord, Path]]
@@ -31,7 +31,7 @@ class Removal:
     """
 
     root: Path
-    standing: StandingIndex
+    standing: LiveIndex
     thumbnails: Thumbnails
 
     def remove(self, ids: Sequence[str]) -> list[str]:

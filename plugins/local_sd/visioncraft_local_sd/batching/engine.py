@@ -21,11 +21,11 @@ from visioncraft_local_sd.batching.threads import Threads
 _LINGER_S = 600.0
 
 T = TypeVar("T")
-Work = Generator["Shareable", Any, T]
+Work = Generator["Batchable", Any, T]
 """What a request has computed: it yields each call that it may share, and is sent that call's answer."""
 
 
-class Shareable(Protocol):
+class Batchable(Protocol):
     """A call that can be made together with others of the same key."""
 
     @property
@@ -56,7 +56,7 @@ class _Task(Generic[T]):
         self._answer: T | None = None
         self._error: BaseException | None = None
 
-    def go_on(self, answer: Any = None, error: Exception | None = None) -> Shareable | None:
+    def go_on(self, answer: Any = None, error: Exception | None = None) -> Batchable | None:
         """Let the work have an answer, or an error in its place: the next call it wants, None when it has ended."""
         try:
             return self._work.throw(error) if error is not None else self._work.send(answer)
@@ -79,7 +79,7 @@ class _Task(Generic[T]):
             del error
 
 
-_Waiting = tuple[_Task[Any], Shareable]
+_Waiting = tuple[_Task[Any], Batchable]
 
 
 class Engine:
@@ -194,7 +194,7 @@ class Engine:
         for turn in turns:  # out here the error is gone, and with it the frames that held its tensors
             self._share([turn])
 
-    def _timed(self, calls: Sequence[Shareable]) -> Sequence[Any]:
+    def _timed(self, calls: Sequence[Batchable]) -> Sequence[Any]:
         """One call for all of them, with as many threads as are fastest."""
         if self.threads is None or self.lingers:
             return calls[0].together(calls)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from visioncraft_local_sd.device.measurements import Choices
+from visioncraft_local_sd.device.measurements import Measurements
 
 _FIRST, _LAST = 2, 128  # rows; one request under guidance has two
 _TRIES = 3  # the fastest of so many calls counts: other work on the machine only ever makes one slower
@@ -29,7 +29,7 @@ class _Size:
     threads: int = 0  # that these times were measured with
 
 
-class Bounds:
+class BatchLimits:
     """The bounds of one model on one device.
 
     Parameters
@@ -44,7 +44,7 @@ class Bounds:
 
     def __init__(
         self,
-        choices: Choices,
+        choices: Measurements,
         precision: str,
         room: Callable[[int, int], int],
         settle: Callable[[], None] | None = None,

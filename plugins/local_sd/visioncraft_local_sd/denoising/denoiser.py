@@ -11,14 +11,14 @@ import torch
 from diffusers.models.embeddings import get_timestep_embedding
 from visioncraft import Control
 
-from visioncraft_local_sd.batching.limits import Bounds
+from visioncraft_local_sd.batching.limits import BatchLimits
 from visioncraft_local_sd.denoising.controlnet import Condition, ControlNet
 from visioncraft_local_sd.device.memory import is_out_of_memory
 from visioncraft_local_sd.text.encoder import Conditioning
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class DenoiserCall:
     """One request's part of a denoiser call.
 
     Parameters
@@ -53,7 +53,7 @@ class Ask:
         """At most so many rows together."""
         return self.denoiser.bounds.rows(*self._size)
 
-    def together(self, calls: Sequence[Ask]) -> Sequence[torch.Tensor]:
+    def together(self, calls: Sequence[DenoiserCall]) -> Sequence[torch.Tensor]:
         """The predictions for each: fp32, (branches, channels, height, width)."""
         return self.denoiser.predict(calls)
 
@@ -85,7 +85,7 @@ class Denoiser:
     def __init__(
         self,
         unet: Any,
-        bounds: Bounds,
+        bounds: BatchLimits,
         ready: Callable[[], None] | None = None,
         edited: bool = False,
         control: ControlNet | None = None,
@@ -113,7 +113,7 @@ class Denoiser:
         embedded: torch.Tensor = get_timestep_embedding(scale, self._guidance_width)
         return embedded
 
-    def predict(self, asks: Sequence[Ask]) -> Sequence[torch.Tensor]:
+    def predict(self, asks: Sequence[DenoiserCall]) -> Sequence[torch.Tensor]:
         """What the network says to each, in one call."""
         if self._ready is not None:
             self._ready()

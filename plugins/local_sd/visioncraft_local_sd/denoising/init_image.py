@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from visioncraft import GenerationRequest, InputImage, decode_png
 
-from visioncraft_local_sd.denoising.denoiser import Ask
-from visioncraft_local_sd.denoising.run import Sampling, Start
+from visioncraft_local_sd.denoising.denoiser import DenoiserCall
+from visioncraft_local_sd.denoising.run import DenoisingRun, Start
 
-Refine = Callable[[Ask], Ask]
+Refine = Callable[[DenoiserCall], DenoiserCall]
 
 
 def pixels_of(image: InputImage) -> torch.Tensor:
@@ -89,10 +89,10 @@ def seen_by(request: GenerationRequest, vae: Any, generator: torch.Generator, de
     return lambda ask: replace(ask, latents=torch.cat([ask.latents, further], dim=1))
 
 
-def _put_back(latents: torch.Tensor, mask: torch.Tensor) -> Callable[[Sampling], None]:
+def _put_back(latents: torch.Tensor, mask: torch.Tensor) -> Callable[[DenoisingRun], None]:
     """After every step, what the mask leaves becomes the picture again, with the noise of the step to come."""
 
-    def put_back(sampling: Sampling) -> None:
+    def put_back(sampling: DenoisingRun) -> None:
         kept = latents
         if not sampling.ended:
             timestep = sampling.timesteps[sampling.index : sampling.index + 1]

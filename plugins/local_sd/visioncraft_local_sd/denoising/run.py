@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from visioncraft_local_sd.denoising.denoiser import Ask, Denoiser
+from visioncraft_local_sd.denoising.denoiser import Denoiser, DenoiserCall
 from visioncraft_local_sd.text.encoder import Conditioning
 
 
@@ -29,11 +29,11 @@ class Start:
 
     latents: torch.Tensor
     strength: float = 1.0
-    after_step: Callable[[Sampling], None] | None = None
+    after_step: Callable[[DenoisingRun], None] | None = None
     noise_only: bool = False
 
 
-class Sampling:
+class DenoisingRun:
     """The state of one request.
 
     Parameters
@@ -41,7 +41,7 @@ class Sampling:
     scheduler: Its own diffusers scheduler, fresh.
     steps: Denoising steps asked for.
     guidance: The guidance scale; counts only with two branches.
-    branches: See `Ask`.
+    branches: See `DenoiserCall`.
     noise: Drawn on the CPU in fp32, so that a seed means the same picture on every device: (1, channels, height,
         width).
     generator: Goes on where `noise` ended, for samplers that add noise at each step.
@@ -87,11 +87,11 @@ class Sampling:
         """
         return self.index * self.steps // len(self.timesteps)
 
-    def ask(self, denoiser: Denoiser) -> Ask:
+    def ask(self, denoiser: Denoiser) -> DenoiserCall:
         """What the next step needs to know."""
         timestep = self.timesteps[self.index]
         scaled = self.scheduler.scale_model_input(self.latents, timestep)
-        return Ask(denoiser, scaled, self._told[self.index], self.branches, denoiser.embedded(self._guidance))
+        return DenoiserCall(denoiser, scaled, self._told[self.index], self.branches, denoiser.embedded(self._guidance))
 
     def advance(self, prediction: torch.Tensor) -> None:
         """Take a step with the denoiser's answer to `ask`."""

@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 from visioncraft import Control, GenerationRequest, InvalidRequest, NotFound, state_of
 
 from visioncraft_local_sd.batching.backpressure import Pace
-from visioncraft_local_sd.batching.limits import Bounds
+from visioncraft_local_sd.batching.limits import BatchLimits
 from visioncraft_local_sd.denoising.controlnet import ControlNet, load_controlnet
 from visioncraft_local_sd.denoising.denoiser import Denoiser
 from visioncraft_local_sd.loras.merged import LoRAs
@@ -33,7 +33,7 @@ class Denoisers:
     def __init__(
         self,
         unet: Any,
-        bounds: Bounds,
+        bounds: BatchLimits,
         loras: LoRAs,
         find: Callable[[str], Path],
         device: str,

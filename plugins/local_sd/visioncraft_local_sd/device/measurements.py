@@ -20,7 +20,7 @@ from visioncraft_local_sd.weights.checkpoints import Checkpoint
 _log = logging.getLogger("visioncraft.local_sd")
 
 
-class Choices:
+class Measurements:
     """What was measured of one checkpoint on this machine: how many rows share a denoiser call.
 
     Parameters

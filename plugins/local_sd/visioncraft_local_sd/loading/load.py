@@ -17,14 +17,14 @@ import transformers
 
 from visioncraft_local_sd.batching.engine import Engine
 from visioncraft_local_sd.compiling.network import CompileChoice
-from visioncraft_local_sd.device.measurements import Choices
+from visioncraft_local_sd.device.measurements import Measurements
 from visioncraft_local_sd.device.memory import Footprint, MemoryMode, is_out_of_memory
 from visioncraft_local_sd.images.preview import PreviewChoice
 from visioncraft_local_sd.images.vae_decoder import slice_vae
 from visioncraft_local_sd.loaded_model import DTYPES, LoadedModel
 from visioncraft_local_sd.loading.clip_tokenizer import clip_tokenizer
 from visioncraft_local_sd.loading.vae import load_vae
-from visioncraft_local_sd.weights.add_ons import Parts
+from visioncraft_local_sd.weights.add_ons import AddOns
 from visioncraft_local_sd.weights.checkpoints import INPAINTING_CHANNELS, Checkpoint
 from visioncraft_local_sd.weights.components import linked
 from visioncraft_local_sd.weights.safety import CheckpointRefused
@@ -43,9 +43,9 @@ def load_pipeline(
     dtype: str,
     mode: MemoryMode,
     footprint: Footprint,
-    choices: Choices,
+    choices: Measurements,
     preview: PreviewChoice,
-    parts: Parts,
+    parts: AddOns,
     compiling: CompileChoice,
 ) -> LoadedModel:
     """Load a checked checkpoint onto a device.

@@ -11,7 +11,7 @@ import torch
 from visioncraft import GenerationRequest
 
 from visioncraft_local_sd.text.prompts import check_clip_skip, encode_prompts, fragments
-from visioncraft_local_sd.text.textual_inversion import Words
+from visioncraft_local_sd.text.textual_inversion import TextualInversions
 
 _KEPT = 64  # texts; a pair of SD 1.x takes half a MB in fp32, one of XL 1.3 MB
 
@@ -43,7 +43,7 @@ class TextEncoder:
     state: Another one whenever texts may mean something else: what was remembered before is not used.
     """
 
-    def __init__(self, pipe: Any, dtype: torch.dtype, words: Words, state: Callable[[], Hashable]) -> None:
+    def __init__(self, pipe: Any, dtype: torch.dtype, words: TextualInversions, state: Callable[[], Hashable]) -> None:
         self._pipe = pipe
         self._dtype = dtype
         self._distilled = pipe.unet.config.time_cond_proj_dim is not None

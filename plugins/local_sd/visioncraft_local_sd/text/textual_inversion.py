@@ -27,7 +27,7 @@ _BRACKETS = "()[]\\"  # a prompt has them behind a backslash where they are no w
 _log = logging.getLogger("visioncraft.local_sd")
 
 
-class Words:
+class TextualInversions:
     """The learned words of one model.
 
     Parameters

@@ -9,7 +9,7 @@ from visioncraft_local_sd.weights.files import Collection
 from visioncraft_local_sd.weights.recognise import Kind
 
 
-class Parts:
+class AddOns:
     """Finds parts by their names, as they lie on disk now.
 
     Parameters

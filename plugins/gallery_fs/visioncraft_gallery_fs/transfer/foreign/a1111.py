@@ -12,7 +12,14 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from visioncraft_gallery_fs.transfer.foreign.metadata import Found, check_whole, model_name, seed_of, settings, whole
+from visioncraft_gallery_fs.transfer.foreign.metadata import (
+    ForeignMetadata,
+    check_whole,
+    model_name,
+    seed_of,
+    settings,
+    whole,
+)
 
 _NAME = re.compile(r"\s*(?P<name>\w[\w \-/]*?):\s*")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
@@ -31,7 +38,7 @@ _INGREDIENT = re.compile(
 _KNOWN = {"Steps", "Sampler", "Schedule type", "CFG scale", "Seed", "Model", "Size"}
 
 
-def read(texts: Mapping[str, str]) -> Found | None:
+def read(texts: Mapping[str, str]) -> ForeignMetadata | None:
     """What the text says; None where there is none of this kind.
 
     Raises `HalfUnderstood` where it is of this kind, but its steps or its seed are no numbers.
@@ -49,7 +56,7 @@ def read(texts: Mapping[str, str]) -> Found | None:
     schedule = pairs.get("Schedule type", "")
     seed, unusual = seed_of(pairs.get("Seed"))
     sampler = pairs.get("Sampler", "") + (f" {schedule}" if schedule not in _PLAIN else "")
-    return Found(
+    return ForeignMetadata(
         "automatic1111",
         prompt,
         negative,

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from visioncraft_gallery_fs.transfer.foreign.metadata import Found, check_whole, model_name, seed_of, settings
+from visioncraft_gallery_fs.transfer.foreign.metadata import ForeignMetadata, check_whole, model_name, seed_of, settings
 
 _TEXTS = ("text", "text_g", "clip_l", "t5xxl", "string", "value", "prompt")
 _OTHER = {"positive": "negative", "negative": "positive"}
@@ -47,7 +47,7 @@ class Node:
 Graph = dict[str, Node]
 
 
-def read(texts: Mapping[str, str]) -> Found | None:
+def read(texts: Mapping[str, str]) -> ForeignMetadata | None:
     """What the graph says; None where there is none, or one that samples nothing.
 
     Raises `HalfUnderstood` where its steps or its seed are no numbers.
@@ -59,7 +59,7 @@ def read(texts: Mapping[str, str]) -> Found | None:
     seed, unusual = seed_of(_number(graph, sampler, ("seed", "noise_seed")))
     prompts, unclear = _prompts(graph, sampler)
     steps, guidance = _number(graph, sampler, ("steps",)), _nearest(graph, sampler, ("cfg", "guidance"))
-    return Found(
+    return ForeignMetadata(
         "comfyui",
         prompts["positive"],
         prompts["negative"],

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from visioncraft_gallery_fs.transfer.foreign.metadata import Found, check_whole, model_name, seed_of, settings
+from visioncraft_gallery_fs.transfer.foreign.metadata import ForeignMetadata, check_whole, model_name, seed_of, settings
 
 _INGREDIENTS = (
     *("loras", "controlnets", "ipAdapters", "t2iAdapters", "vae", "clip_skip", "init_image", "hrf_enabled"),
@@ -20,7 +20,7 @@ _INGREDIENTS = (
 _BRACKETS = re.compile(r"\[([^\[\]]*)\]")
 
 
-def read(texts: Mapping[str, str]) -> Found | None:
+def read(texts: Mapping[str, str]) -> ForeignMetadata | None:
     """What the metadata say; None where there are none of this kind."""
     newer, older = _object(texts.get("invokeai_metadata")), _object(texts.get("sd-metadata"))
     if newer:
@@ -29,13 +29,13 @@ def read(texts: Mapping[str, str]) -> Found | None:
     return _read_older(older, image) if isinstance(image, dict) else None
 
 
-def _read_newer(said: dict[str, Any]) -> Found:
+def _read_newer(said: dict[str, Any]) -> ForeignMetadata:
     model = said.get("model")
     for name in ("seed", "steps"):
         check_whole(name, said.get(name))
     seed, unusual = seed_of(said.get("seed"))
     named = (model.get("name") or model.get("model_name")) if isinstance(model, dict) else model
-    return Found(
+    return ForeignMetadata(
         "invokeai",
         _text(said.get("positive_prompt")),
         _text(said.get("negative_prompt")),
@@ -47,7 +47,7 @@ def _read_newer(said: dict[str, Any]) -> Found:
     )
 
 
-def _read_older(said: dict[str, Any], image: dict[str, Any]) -> Found:
+def _read_older(said: dict[str, Any], image: dict[str, Any]) -> ForeignMetadata:
     """Version 2 wrote what a picture should not show in brackets within the prompt."""
     for name in ("seed", "steps"):
         check_whole(name, image.get(name))
@@ -55,7 +55,7 @@ def _read_older(said: dict[str, Any], image: dict[str, Any]) -> Found:
     prompts = image.get("prompt")
     parts = prompts if isinstance(prompts, list) else [prompts]
     text = ", ".join(_text(part.get("prompt") if isinstance(part, dict) else part) for part in parts)
-    return Found(
+    return ForeignMetadata(
         "invokeai",
         _BRACKETS.sub("", text).strip(" ,"),
         ", ".join(_BRACKETS.findall(text)),

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from visioncraft import ORIGINAL_SEED
+from visioncraft import FACT_ORIGINAL_SEED
 
 
 class HalfUnderstood(ValueError):
@@ -19,7 +19,7 @@ _DIGITS = re.compile(r"[+-]?[0-9]{1,40}")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ForeignMetadata:
     """How another program drew a picture.
 
     Parameters
@@ -57,7 +57,7 @@ def seed_of(value: object) -> tuple[int, dict[str, Any]]:
     """
     fitting = whole(value)
     if fitting is None and (number := _integer(value)) is not None:
-        return 0, {ORIGINAL_SEED: str(number)}
+        return 0, {FACT_ORIGINAL_SEED: str(number)}
     return fitting or 0, {}
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from visioncraft import Decoders, StorageError
 
 from visioncraft_gallery_fs.transfer.foreign import a1111, comfyui, invokeai
-from visioncraft_gallery_fs.transfer.foreign.metadata import Found, HalfUnderstood
+from visioncraft_gallery_fs.transfer.foreign.metadata import ForeignMetadata, HalfUnderstood
 from visioncraft_gallery_fs.transfer.foreign.texts import texts_of
 
 ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".webp"})
@@ -30,7 +30,7 @@ class ForeignPicture:
     png: bytes
     width: int
     height: int
-    found: Found | None
+    found: ForeignMetadata | None
 
 
 def read_picture(content: bytes, decoders: Decoders) -> ForeignPicture:
@@ -47,7 +47,7 @@ def read_picture(content: bytes, decoders: Decoders) -> ForeignPicture:
     return ForeignPicture(png, width, height, _found(texts_of(content)))
 
 
-def _found(texts: Mapping[str, str]) -> Found | None:
+def _found(texts: Mapping[str, str]) -> ForeignMetadata | None:
     """What the first reader that knows the texts says. Raises `StorageError` for what is understood by halves."""
     try:
         return next((found for read in _READERS if (found := read(texts)) is not None), None)

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
+from visioncraft_leonardo.errors import Busy, NotListed, TransientError
 from visioncraft_leonardo.settings import LeonardoSettings
-from visioncraft_leonardo.trouble import Busy, NotListed, Trouble
 
 GRACE_S = 5.0
 """How long a cancelled job waits for the answer to its order."""
@@ -28,8 +28,8 @@ class Tries:
     def __init__(self, settings: LeonardoSettings) -> None:
         self._settings = settings
 
-    async def insist(
-        self, work: Callable[[], Awaitable[T]], kind: type[Trouble], enough: Callable[[RetryCallState], bool]
+    async def retry(
+        self, work: Callable[[], Awaitable[T]], kind: type[TransientError], enough: Callable[[RetryCallState], bool]
     ) -> T:
         """Try until it goes well, with growing, jittered pauses, or as long as Leonardo.ai asks for.
 
@@ -52,7 +52,7 @@ class Tries:
                 return await work()
         raise AssertionError("tenacity ends with an answer or an exception")
 
-    def spent(self, state: RetryCallState) -> bool:
+    def out_of_attempts(self, state: RetryCallState) -> bool:
         """Enough of what goes well or not at once: the tries are used up, or the next one is too far away."""
         error = state.outcome.exception() if state.outcome else None
         too_long = isinstance(error, Busy) and (error.retry_after or 0) > self._settings.time_limit_s

@@ -14,11 +14,11 @@ _BAD_KEY = "invalid response from authorization hook"  # a key that is no UUID g
 _LONGEST_QUOTE = 300
 
 
-class Trouble(Exception):
+class TransientError(Exception):
     """It may go better next time."""
 
 
-class NotArrived(Trouble):
+class NotArrived(TransientError):
     """The request provably did nothing: no connection came about."""
 
 
@@ -35,15 +35,15 @@ class Busy(NotArrived):
         self.retry_after = retry_after
 
 
-class Lost(Trouble):
+class Lost(TransientError):
     """The request may have done its work; its answer is not there or makes no sense."""
 
 
-class Pending(Trouble):
+class Pending(TransientError):
     """It is being drawn."""
 
 
-class NotListed(Trouble):
+class NotListed(TransientError):
     """Leonardo.ai knows no such generation, or not yet."""
 
 
@@ -67,7 +67,7 @@ def problem_of(status: int, document: Any, headers: Mapping[str, str], key: str)
     return None if isinstance(document, dict) else Lost("the answer is no JSON object")
 
 
-def spoken(trouble: BaseException) -> VisionCraftError:
+def to_api_error(trouble: BaseException) -> VisionCraftError:
     """What a client hears of trouble that did not pass, where nothing was ordered."""
     if isinstance(trouble, Busy):
         return RateLimitExceeded("Leonardo.ai takes no more requests for now", retry_after=trouble.retry_after or 60.0)
