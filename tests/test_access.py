@@ -170,6 +170,7 @@ def test_a_websocket_that_is_refused_for_its_token_says_so(behind: Server) -> No
         answer = until_closed(client)
     assert (answer.status, answer.code) == (401, "AUTHENTICATION_ERROR")
     assert json.loads(answer.content)["error"]["details"] == {"token": "missing"}
+    assert behind.get("/health").status_code == 200  # by now the server has said what it has to say of the one before
     assert "ASGI callable" not in behind.log.read_text("utf-8")
 
 
