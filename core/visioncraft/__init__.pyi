@@ -135,6 +135,10 @@ from .types.naming import (
     name_key as name_key,
     named_files as named_files,
 )
+from .types.parameters import (
+    Defaults as Defaults,
+    Parameter as Parameter,
+)
 from .types.status import (
     BackendStatus as BackendStatus,
     DeviceInfo as DeviceInfo,

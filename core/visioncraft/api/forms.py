@@ -19,6 +19,7 @@ from starlette.requests import ClientDisconnect
 
 from visioncraft.api.schemas.fields import AFile
 from visioncraft.errors import InvalidRequest
+from visioncraft.types.parameters import read_value
 
 FORM = "multipart/form-data"
 _FILES, _FIELDS = 16, 200
@@ -135,7 +136,10 @@ def _text(name: str, field: FieldInfo | None, value: str) -> Iterator[Any]:
     """A field's text as JSON would have said it; nothing for one that a page's form left empty."""
     if value == "" and name != "prompt":
         return
-    if field is None or str in _kinds(field):
+    if field is None:  # perhaps a parameter that the model declares
+        yield read_value(value)
+        return
+    if str in _kinds(field):
         yield value
         return
     try:

@@ -55,6 +55,10 @@ def generate(
     aspect_ratio: Annotated[str | None, typer.Option(help="For Leonardo.ai, as 16:9.")] = None,
     preset_style: Annotated[str | None, typer.Option(help="For Leonardo.ai, as CINEMATIC.")] = None,
     quality: Annotated[str | None, typer.Option(help="For Leonardo.ai.")] = None,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="NAME=VALUE, a parameter that the model declares; may be given several times."),
+    ] = None,
     local: Annotated[
         bool, typer.Option("--local", help="Draw in this process, also where a server runs that has the model loaded.")
     ] = False,

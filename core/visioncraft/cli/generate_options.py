@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from visioncraft.errors import InvalidRequest
+from visioncraft.types.parameters import RESERVED, read_value
 
 _AS_THEY_ARE = (
     *("negative_prompt", "guidance_scale", "width", "height", "seed", "sampler", "strength", "clip_skip"),
@@ -16,6 +17,7 @@ _AS_THEY_ARE = (
 
 def fields(options: Mapping[str, Any]) -> dict[str, Any]:
     """What `plan_request` takes beside prompt and model. Raises `InvalidRequest` for an option that means nothing."""
+    own = dict(map(parameter, options["parameter"] or ()))
     return {name: options[name] for name in _AS_THEY_ARE} | {
         "num_inference_steps": options["steps"],
         "init_image": file(options["init_image"]),
@@ -23,7 +25,21 @@ def fields(options: Mapping[str, Any]) -> dict[str, Any]:
         "loras": [lora(each) for each in options["lora"] or ()],
         "controlnet": controlnet(options["controlnet"], options["control_image"], options["control_scale"]),
         "hires": None if options["hires"] is None else {"scale": options["hires"]},
+        **own,
     }
+
+
+def parameter(text: str) -> tuple[str, Any]:
+    """`name=value`, the value as `read_value` understands it.
+
+    Raises:
+        InvalidRequest: It is no such pair, or names a field that has an option of its own.
+    """
+    name, equals, value = text.partition("=")
+    if not equals or name in RESERVED:
+        issue = "write NAME=VALUE, a parameter that the model declares; other fields have options of their own"
+        raise InvalidRequest("Invalid --set", field="set", issue=issue)
+    return name, read_value(value)
 
 
 def file(path: Path | None) -> bytes | None:

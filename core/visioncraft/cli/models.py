@@ -100,6 +100,11 @@ def _facts(registry: Registry, model: ModelInfo) -> dict[str, Any]:
         "source": model.source,
         "limits": _limits(model.limits),
         "abilities": sorted(model.abilities),
+        "defaults": model.defaults.fields(),
+        "samplers": model.samplers,
+        "parameters": {each.name: each.schema() for each in model.parameters},
+        "engines": model.engines,
+        "licence": model.licence,
     }
 
 

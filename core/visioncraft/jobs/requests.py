@@ -18,6 +18,7 @@ from visioncraft.types.editing import Control, Hires, InputImage, LoRA
 from visioncraft.types.gallery import FACT_ORIGINAL_SEED, ImageRecord
 from visioncraft.types.generation import GenerationRequest
 from visioncraft.types.models import Ability, Limits, ModelInfo, canonical_id
+from visioncraft.types.parameters import JSON, RESERVED
 
 MAX_PROMPT_CHARACTERS = 10_000
 MAX_SEED = 2**63 - 1
@@ -27,6 +28,7 @@ MAX_IMAGES = 16
 _STRENGTH, _STRENGTH_OF_A_MASK = 0.8, 1.0  # diffusers' own defaults for img2img and inpainting
 _NEEDS = {"strength": "init_image", "mask": "init_image", "upscale": "upscaler"}
 _BOUNDS = {"num_images": (1, MAX_IMAGES), "clip_skip": (1, 12), "upscale": (1.0, 8.0)}
+_FIELDS = {field.name for field in fields(GenerationRequest)} - {"prompt", "model", "job_id", "extra"}
 _USES: dict[str, Use] = {"init_image": "picture", "mask": "mask", "controlnet": "condition"}
 _CATALOGUE = {"aspect_ratio": "aspect_ratios", "preset_style": "preset_styles", "quality": "quality_levels"}
 
@@ -89,13 +91,14 @@ def plan_request(model: ModelInfo, prompt: str, known: Callable[[], Sequence[Mod
     model: Draws the picture; its limits decide.
     prompt: What to draw.
     known: The models that can draw now, to name those that can what this one cannot.
-    asked: Further fields of `GenerationRequest`; None means the field's default. Pictures are files' bytes or base64,
-        a LoRA, a ControlNet and a second pass mappings.
+    asked: Further fields of `GenerationRequest`; None means the model's default. Pictures are files' bytes or base64,
+        a LoRA, a ControlNet and a second pass mappings. Any other name is a parameter that the model declares.
 
     Without `width` or `height` a picture to start from decides them. Raises `InvalidRequest` that names the field and
     what would be right.
     """
     given = {name: value for name, value in asked.items() if value is not None and value != []}
+    extra = _extra(model, {name: given.pop(name) for name in [*given] if name not in _FIELDS}, known)
     _check_text("prompt", prompt)
     _check_text("negative_prompt", given.get("negative_prompt", ""), may_be_empty=True)
     prompt = _without_tags(model, prompt, given, known)
@@ -111,11 +114,26 @@ def plan_request(model: ModelInfo, prompt: str, known: Callable[[], Sequence[Mod
     follows = sides if "init_image" in pictures and len(sides) < 2 else None
     if follows is not None:  # until somebody has looked at the picture, any size that is allowed
         given = dict(zip(("width", "height"), model.limits.min_resolution, strict=True)) | given
-    request = GenerationRequest(prompt=prompt, model=model, **_editing(given, "mask" in pictures))
+    given = model.defaults.fields() | given
+    request = GenerationRequest(prompt=prompt, model=model, extra=extra, **_editing(given, "mask" in pictures))
     _check_limits(request, model.limits)
     if "init_image" in pictures:
         _check_passes("strength", request.num_inference_steps, request.strength)
     return Plan(request, pictures, control, follows)
+
+
+def _extra(model: ModelInfo, given: Mapping[str, Any], known: Callable[[], Sequence[ModelInfo]]) -> dict[str, JSON]:
+    """The model's own parameters, with its defaults for those that were not given. Raises `InvalidRequest`."""
+    declared = {parameter.name: parameter for parameter in model.parameters}
+    for name, value in given.items():
+        if name not in declared:
+            able = [other.id for other in known() if name in {each.name for each in other.parameters}]
+            who = f"models that have it: {', '.join(able)}" if able else "no model here has it"
+            raise _invalid(name, f"{model.id} has no such parameter; {who}")
+        if (issue := declared[name].issue_with(value)) is not None:
+            raise _invalid(name, f"{issue}, for {model.id}")
+    defaults = {name: each.default for name, each in declared.items() if each.default is not None}
+    return {**defaults, **given}
 
 
 def _chosen(model: ModelInfo, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -216,8 +234,9 @@ def request_fields(record: ImageRecord) -> dict[str, Any]:
     """
     if (seed := record.facts.get(FACT_ORIGINAL_SEED)) is not None:
         raise _invalid("seed", f"this picture was drawn with {seed}, and no seed here is past {MAX_SEED}")
-    names = (field.name for field in fields(GenerationRequest) if field.name not in ("model", "job_id"))
+    names = (field.name for field in fields(GenerationRequest) if field.name not in ("model", "job_id", "extra"))
     given = {name: record.parameters[name] for name in names if name in record.parameters}
+    given |= {name: value for name, value in record.parameters.items() if name not in RESERVED}
     size = {"width": record.width, "height": record.height}
     return {**size, **given, "prompt": record.prompt, "negative_prompt": record.negative_prompt} | {
         "model": record.model,

@@ -8,6 +8,7 @@ from typing import Any
 
 from visioncraft.types.editing import Control, Hires, InputImage, LoRA
 from visioncraft.types.models import ModelInfo
+from visioncraft.types.parameters import JSON
 
 WARNINGS = "warnings"
 """The fact of a picture that lists what was told of its making: `GeneratedImage.warnings`."""
@@ -39,6 +40,7 @@ class GenerationRequest:
     upscaler: What enlarges the finished picture; None leaves it.
     upscale: By how much, with `upscaler`.
     leonardo_model, aspect_ratio, preset_style, quality: For Leonardo.ai; other generators ignore them.
+    extra: Values of the parameters that the model declares, by their names (since plugin API 1.1).
     job_id: The job that asks. A job that runs again after a crash has the same id, so a generator that pays for its
         work can tell that it has begun it already.
     """
@@ -67,6 +69,7 @@ class GenerationRequest:
     preset_style: str = "CREATIVE"
     quality: str = "standard"
     job_id: str = ""
+    extra: Mapping[str, JSON] = field(default_factory=dict)
 
     @property
     def hires_size(self) -> tuple[int, int]:
@@ -92,7 +95,7 @@ class GenerationRequest:
             names.append("num_images")
         if self.model.kind == "cloud":
             names += ["leonardo_model", "aspect_ratio", "preset_style", "quality"]
-        return {name: getattr(self, name) for name in names} | self._editing()
+        return {name: getattr(self, name) for name in names} | self._editing() | dict(self.extra)
 
     def without_pictures(self) -> GenerationRequest:
         """The same, but of its pictures only what identifies them: nobody draws it any more."""

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from visioncraft.types.parameters import Defaults, Parameter
+
 Ability = Literal["init_image", "mask", "loras", "controlnet", "clip_skip", "hires", "upscaler"]
 """What a model may be able to beside drawing from text: the request's field of that name."""
 
@@ -58,6 +60,10 @@ class ModelInfo:
     abilities: The fields of a request that it takes beside those that every model does; others are refused.
     aliases: Other names that mean it, the name of its file or folder first; see `visioncraft.ByName`.
     needs: What a cloud's model needs before it draws, as a key; empty where it has that.
+    defaults: What it draws with where a request does not say (since plugin API 1.1).
+    samplers: The samplers that it takes, by their common names; empty where nobody said (since plugin API 1.1).
+    parameters: What it takes beside the fields that every request has (since plugin API 1.1).
+    licence: The licence of its weights, as an SPDX identifier or a URL; empty where nobody said (since 1.1).
     """
 
     id: str
@@ -76,14 +82,27 @@ class ModelInfo:
     abilities: frozenset[Ability] = frozenset()
     aliases: tuple[str, ...] = ()
     needs: str = ""
+    defaults: Defaults = field(default_factory=Defaults)
+    samplers: tuple[str, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
+    licence: str = ""
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """All engines that can run it, the first one preferred (since plugin API 1.1)."""
+        return (self.engine, *self.also)
 
     def __post_init__(self) -> None:
-        """Raise `ValueError` for a kind or an ability that nobody else knows: no worker could be told of it."""
+        """Raise `ValueError` for a kind or an ability that nobody else knows, and for two parameters of one name."""
         if self.kind not in get_args(Kind):
             raise ValueError(f"model '{self.id}' is of the kind {self.kind!r}; there are: {', '.join(get_args(Kind))}")
         if unknown := sorted(str(name) for name in self.abilities if name not in get_args(Ability)):
             known = ", ".join(get_args(Ability))
-            raise ValueError(f"model '{self.id}' has unknown abilities: {', '.join(unknown)}; there are: {known}")
+            own = "; a parameter of its own is declared in ModelInfo.parameters"
+            raise ValueError(f"model '{self.id}' has unknown abilities: {', '.join(unknown)}; there are: {known}{own}")
+        names = [parameter.name for parameter in self.parameters]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"model '{self.id}' declares a parameter more than once: {', '.join(twice)}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import re
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
 
@@ -103,27 +104,36 @@ async def submit(
         warnings: What is to be told with the job, beside what the body itself gives rise to.
     """
     model = await find_model(body.model if "model" in body.model_fields_set else None, runtime)
+    own = body.take({each.name for other in runtime.registry.available() for each in other.parameters})
     order = Order(
         client=client_of(request),
         priority=body.priority or 0,
         key=key,
-        fingerprint=hashlib.sha256(body.model_dump_json().encode("utf-8", "replace")).hexdigest() if key else "",
+        fingerprint=_fingerprint(body, own) if key else "",
         warnings=(*body.warnings(), *warnings),
     )
     if key is None:  # under a key it may be a job that is there already
         runtime.jobs.check_queue(model)
-    plan = await _planned(model, body, runtime)
+    plan = await _planned(model, body, own, runtime)
     complete = partial(plan.complete, runtime.decoders) if plan.pictures else None
     return await runtime.jobs.submit(plan.request, order, wants_png, complete)
 
 
-async def _planned(model: ModelInfo, body: GenerateBody, runtime: Runtime) -> Plan:
-    """The request, validated; in a thread where pictures came with it, whose base64 takes a moment."""
-    fields = await resolved(body.model_dump(exclude={"prompt", "model", "priority"}), runtime.registry.store)
-    if body.init_image is not None:  # the contract's default size is for pictures that start from noise
-        fields |= {side: None for side in ("width", "height") if side not in body.model_fields_set}
-    plan = partial(plan_request, model, body.prompt, runtime.registry.available, **fields)
+async def _planned(model: ModelInfo, body: GenerateBody, own: Mapping[str, Any], runtime: Runtime) -> Plan:
+    """The request, validated; in a thread where pictures came with it, whose base64 takes a moment.
+
+    Only what the client sent: for the rest the model has defaults of its own.
+    """
+    sent = body.model_dump(include=body.model_fields_set - {"prompt", "model", "priority"})
+    fields = await resolved(sent, runtime.registry.store)
+    plan = partial(plan_request, model, body.prompt, runtime.registry.available, **fields, **own)
     return await asyncio.to_thread(plan) if body.init_image or body.controlnet else plan()
+
+
+def _fingerprint(body: GenerateBody, own: Mapping[str, Any]) -> str:
+    """What tells this request from others under the same key."""
+    text = body.model_dump_json() + (json.dumps(own, sort_keys=True) if own else "")
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
 def client_of(request: Request) -> str:

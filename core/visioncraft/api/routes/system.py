@@ -94,4 +94,9 @@ def _local(model: ModelInfo) -> LocalModel:
         guidance_scale=model.limits.guidance_scale,
         size_multiple=model.limits.size_multiple,
         abilities=sorted(model.abilities),
+        defaults=model.defaults.fields(),
+        samplers=list(model.samplers),
+        parameters={each.name: each.schema() for each in model.parameters},
+        engines=list(model.engines),
+        licence=model.licence,
     )

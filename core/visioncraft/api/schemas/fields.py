@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
@@ -62,15 +62,22 @@ class Asked(BaseModel):
     model_config = ConfigDict(extra="ignore")
     FOREIGN: ClassVar[Mapping[str, str]] = {}
     """What other programs' names for its fields mean here; see `hints`."""
-    _strange: tuple[str, ...] = PrivateAttr(())
+    _strange: dict[str, Any] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="wrap")
     @classmethod
     def _remember_strange_fields(cls, sent: Any, read: ModelWrapValidatorHandler[Self]) -> Self:
         body = read(sent)
         if isinstance(sent, dict):
-            body._strange = tuple(str(name) for name in sent if name not in cls.model_fields and sent[name] is not None)
+            known = cls.model_fields
+            body._strange = {str(name): each for name, each in sent.items() if name not in known and each is not None}
         return body
+
+    def take(self, names: Container[str]) -> dict[str, Any]:
+        """Take out those fields that are none of the body's own and have one of these names: a model declares them."""
+        taken = {name: value for name, value in self._strange.items() if name in names}
+        self._strange = {name: value for name, value in self._strange.items() if name not in names}
+        return taken
 
     def warnings(self) -> tuple[str, ...]:
         """A sentence about each field that is none here, of the documents inside too; bounded."""

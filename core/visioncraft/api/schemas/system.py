@@ -105,6 +105,17 @@ class LocalModel(ModelBrief):
         description="Fields of a request that it takes beside those that every model does",
         examples=[["init_image", "mask"]],
     )
+    defaults: dict[str, Any] = Field(
+        description="What it draws with where a request does not say",
+        examples=[{"num_inference_steps": 20, "guidance_scale": 7.5, "width": 512, "height": 512}],
+    )
+    samplers: list[str] = Field(description="Samplers that it takes; empty where its plugin does not say")
+    parameters: dict[str, dict[str, Any]] = Field(
+        description="Further fields of a request that this model takes, each as a JSON Schema",
+        examples=[{"palette": {"type": "string", "description": "Colours to draw with", "enum": ["warm", "cold"]}}],
+    )
+    engines: list[str] = Field(description="Engines that can run it, the first one preferred", examples=[["diffusers"]])
+    licence: str = Field(description="Of its weights: an SPDX identifier or a URL; empty where nobody said")
 
 
 class ModelsAnswer(BaseModel):
