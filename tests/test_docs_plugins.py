@@ -103,7 +103,7 @@ def definitions(source: str) -> dict[str, str]:
     """The functions of a source by name, each as its signature alone."""
     found = {}
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_"):
             found[node.name] = f"({ast.unparse(node.args)}) -> {ast.unparse(node.returns) if node.returns else ''}"
     return found
 
@@ -122,13 +122,16 @@ def test_every_hook_is_documented_with_its_real_signature_and_version() -> None:
     shown: dict[str, str] = {}
     for name in real:
         shown |= shown_with(name)
-        said = PAGE.partition(f"def {name}(settings: Settings)")[2].partition("```")[2].partition("```")[0]
+        said = PAGE.partition(f"def {name}(settings: Settings")[2].partition("```")[2].partition("```")[0]
         since = str(getattr(hookspecs, name).__doc__).partition(".. versionadded:: ")[2].split()[0]
         assert f"({since})" in said, name
     assert shown == real
 
 
-@pytest.mark.parametrize(("contract", "method"), [(contracts.Generator, "run"), (contracts.ImageStore, "save")])
+@pytest.mark.parametrize(
+    ("contract", "method"),
+    [(contracts.Generator, "run"), (contracts.ImageStore, "save"), (visioncraft.Service, "submit")],
+)
 def test_every_method_of_a_contract_is_documented_with_its_real_signature(contract: type, method: str) -> None:
     assert shown_with(method) == definitions(inspect.getsource(contract))
 

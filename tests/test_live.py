@@ -50,14 +50,14 @@ def test_a_job_is_watched_from_the_queue_to_its_picture(fake: Server, gate: str)
     stream = events(fake, job)
     name, _, data = next(stream)
     assert (name, data["position"], data["status"]) == ("queued", 1, "queued")
-    assert data["left_s"] > 0
+    assert data["eta_s"] > 0
     fake.permit(gate, 35)
     told = list(stream)
     assert [data["step"] for name, _, data in told if name == "step" and data["stage"] == "drawing"] == [*range(1, 16)]
     previews = [data["preview"] for name, _, data in told if name == "preview"]
     assert len(previews) == 1 and previews[0].startswith("data:image/png;base64,iVBOR")
     name, _, last = told[-1]
-    assert (name, last["status"], last["left_s"]) == ("succeeded", "succeeded", None)
+    assert (name, last["status"], last["eta_s"]) == ("succeeded", "succeeded", None)
     assert fake.get(last["image"]["url"]).status_code == 200
 
 

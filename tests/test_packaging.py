@@ -30,7 +30,7 @@ BROKEN = {
     "raises": ("failed", "visioncraft_models raised OSError: the list of models is on fire"),
     "hangs": ("failed", "visioncraft_models did not answer within 2 s"),
     "duplicate": ("active", "generator 'plasma' is offered by plugin 'duplicate' (visioncraft-duplicate 0.1.0) and by"),
-    "wrong_api": ("incompatible", "it was made for visioncraft<3,>=2, and this is 1.0.0"),
+    "wrong_api": ("incompatible", "it was made for visioncraft<3,>=2, and this is 1.1.0"),
 }
 """What each broken example is listed as."""
 

@@ -49,14 +49,14 @@ def test_jobs_run_in_turn_and_know_their_place_and_about_their_time() -> None:
         async with running(generator) as runtime:
             jobs = [await submit(runtime, f"p{number}") for number in range(3)]
             assert [runtime.jobs.position(job) for job in jobs] == [0, 1, 2]
-            left = [runtime.jobs.left_s(job) or 0.0 for job in jobs]
+            left = [runtime.jobs.eta_s(job) or 0.0 for job in jobs]
             assert left == sorted(left)
             assert (runtime.jobs.running, runtime.jobs.queued) == (1, 2)
             generator.gate.release(6)
             for job in jobs:
                 await job.wait()
             assert list(generator.taken) == ["p0", "p1", "p2"]
-            assert [runtime.jobs.left_s(job) for job in jobs] == [None] * 3
+            assert [runtime.jobs.eta_s(job) for job in jobs] == [None] * 3
 
     play(scene)
 

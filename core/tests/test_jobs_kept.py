@@ -67,7 +67,7 @@ def test_a_paused_queue_accepts_and_waits_through_a_restart_too(tmp_path: Path) 
         async with running(generator, tmp_path) as runtime:
             await runtime.jobs.pause()
             job = await submit(runtime, "later")
-            assert (job.state, runtime.jobs.left_s(job)) == (JobState.QUEUED, None)
+            assert (job.state, runtime.jobs.eta_s(job)) == (JobState.QUEUED, None)
         async with running(generator, tmp_path) as runtime:
             assert runtime.jobs.paused
             again = await runtime.jobs.get(job.id)

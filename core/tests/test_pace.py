@@ -68,7 +68,7 @@ def test_five_hundred_waiting_jobs_are_ordered_once_and_not_for_each(monkeypatch
     monkeypatch.setattr(GeneratorQueue, "order", counted)
     places = [lane.places()[job][0] for job in order(lane)]
     assert places == [*range(1, 501)] and len(calls) == 1
-    left = [lane.left_s(job) for job in order(lane)]
+    left = [lane.eta_s(job) for job in order(lane)]
     assert left == sorted(left) and len(calls) == 1
     first = lane.next()
     assert first not in lane.places() and len(lane.places()) == 499 and len(calls) == 2

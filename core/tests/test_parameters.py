@@ -25,7 +25,7 @@ PAINTER = replace(PLAIN, id="painter", parameters=(PALETTE, GRAIN, TILES))
 def test_a_declared_parameter_reaches_the_request_with_its_default_and_its_place_in_the_record() -> None:
     request = build_request(PAINTER, "a cat", grain=0.5, tiles=True)
     assert request.extra == {"palette": "warm", "grain": 0.5, "tiles": True}
-    assert request.parameters() | request.extra == request.parameters()
+    assert request.extra.items() <= request.parameters().items()
     assert build_request(PLAIN, "a cat").extra == {}
 
 

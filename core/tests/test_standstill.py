@@ -152,7 +152,7 @@ def test_while_it_stands_still_no_job_starts_all_can_be_cancelled_and_nobody_is_
             await stood(runtime, second)
             await disk.tried(2)
             assert (drawn.stage, second.state) == ("waiting for the disk", JobState.QUEUED)
-            assert [runtime.jobs.left_s(job) for job in (drawn, second)] == [None, None]
+            assert [runtime.jobs.eta_s(job) for job in (drawn, second)] == [None, None]
             assert (await runtime.jobs.cancel(second.id)).state is JobState.CANCELLED
             await runtime.jobs.pause()
             await runtime.jobs.cancel(drawn.id)

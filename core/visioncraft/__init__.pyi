@@ -85,6 +85,10 @@ from .plugins.contracts import (
 from .plugins.hookspecs import (
     hookimpl as hookimpl,
 )
+from .plugins.service import (
+    Dialect as Dialect,
+    Service as Service,
+)
 from .settings import (
     PluginSettings as PluginSettings,
     Settings as Settings,
@@ -113,10 +117,19 @@ from .types.generation import (
     GeneratedImage as GeneratedImage,
     GenerationRequest as GenerationRequest,
 )
+from .types.identity import (
+    Authenticator as Authenticator,
+    Identity as Identity,
+)
 from .types.ids import (
     image_filename as image_filename,
     is_image_id as is_image_id,
     new_image_id as new_image_id,
+)
+from .types.jobs import (
+    JobEvent as JobEvent,
+    JobState as JobState,
+    JobView as JobView,
 )
 from .types.models import (
     Ability as Ability,

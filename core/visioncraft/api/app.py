@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,12 +12,13 @@ from fastapi import APIRouter, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
-from starlette.routing import BaseRoute, Match
+from starlette.routing import BaseRoute, Match, Mount
 
-from visioncraft._version import __version__
+from visioncraft._version import API_VERSION
 from visioncraft.api import errors, openapi
 from visioncraft.api.access_log import AccessLog
 from visioncraft.api.bodies import BodyGuard
+from visioncraft.api.dialects import Dialects
 from visioncraft.api.headers import SafeHeaders
 from visioncraft.api.methods import HeadAnswers
 from visioncraft.api.middleware import DOCS_ASSETS, CrashGuard, DocsPolicy, HostAndOriginGuard, TokenGuard
@@ -27,9 +28,11 @@ from visioncraft.api.routes import gallery, generate, images, jobs, system
 from visioncraft.api.turnstile import Turnstile
 from visioncraft.plugins.guard import one_line
 from visioncraft.plugins.manager import PluginInfo
+from visioncraft.plugins.service import Dialect
 from visioncraft.runtime.runtime import Runtime
 from visioncraft.settings import Settings
 from visioncraft.token import Token
+from visioncraft.types.identity import Authenticator
 
 log = logging.getLogger(__name__)
 
@@ -54,30 +57,49 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     app = FastAPIOffline(  # /docs and /redoc with their scripts from here, not from a CDN
         static_url=DOCS_ASSETS,
         title="VisionCraft Pro API",
-        version=__version__,
+        version=API_VERSION,
         description="One image-generation API in front of every engine.",
         lifespan=lifespan,
     )
     app.state.runtime = house
+    app.state.dialects = Dialects()
     app.state.token = Token(settings.token.get_secret_value() if settings.token else None, settings.token_file)
-    errors.install(app)
+    errors.install(app, app.state.dialects.errors_or)
     for routes in (system, generate, jobs, gallery, images):
         app.include_router(routes.router)
     _mount_plugins(app, house)
     openapi.customise(app, house)
-    _guard(app, settings)
+    _guard(app, settings, _authenticators(house))
     return app
+
+
+def _authenticators(house: Runtime) -> list[Authenticator]:
+    """Those of all plugins, in the order of the plugins' names."""
+    return [each for _, offered in house.plugins.collect("visioncraft_authenticators") for each in offered]
 
 
 def _mount_plugins(app: FastAPI, house: Runtime) -> None:
     """Further routers, after the core's own; one that cannot be mounted costs its plugin alone."""
-    for info, routers in house.plugins.collect("visioncraft_routers"):
+    for info, offered in house.plugins.collect("visioncraft_routers"):
         try:
-            for router in routers:
-                _leave_out_taken(router, app, info)
-                app.include_router(router, tags=[info.name])
+            for each in offered:
+                _mount(app, info, each)
         except Exception as error:
             house.plugins.fail(info, f"a router of it cannot be mounted: {one_line(error)}", error)
+
+
+def _mount(app: FastAPI, info: PluginInfo, offered: APIRouter | Mount | Dialect) -> None:
+    """What one plugin answers: its routes, its other applications, and how it answers errors there."""
+    dialect = offered if isinstance(offered, Dialect) else Dialect()
+    router = offered if isinstance(offered, APIRouter) else dialect.router
+    mounts = [offered] if isinstance(offered, Mount) else list(dialect.mounts)
+    before = len(app.routes)
+    if router is not None:
+        _leave_out_taken(router, app, info)
+        app.include_router(router, tags=[info.name])
+    app.router.routes.extend(mounts)
+    if isinstance(offered, Dialect):
+        app.state.dialects.add(dialect, app.routes[before:])
 
 
 def _leave_out_taken(router: APIRouter, app: FastAPI, info: PluginInfo) -> None:
@@ -99,14 +121,19 @@ def _answers(route: BaseRoute, scope: dict[str, Any]) -> bool:
     return route.matches(scope)[0] is Match.FULL
 
 
-def _guard(app: FastAPI, settings: Settings) -> None:
+def _guard(app: FastAPI, settings: Settings, authenticators: Sequence[Authenticator]) -> None:
     """Middleware, the innermost first: what is refused for its Host or Origin is refused before anything else."""
     server = settings.server
     app.add_middleware(HeadAnswers)
-    app.add_middleware(BodyGuard, limit=server.max_body_bytes, total=server.body_memory_bytes)
+    app.add_middleware(
+        BodyGuard,
+        limit=server.max_body_bytes,
+        total=server.body_memory_bytes,
+        limit_of=lambda scope: app.state.dialects.request_size(scope),
+    )
     app.add_middleware(DocsPolicy)
     app.add_middleware(CrashGuard)
-    app.add_middleware(TokenGuard, token=app.state.token)
+    app.add_middleware(TokenGuard, token=app.state.token, authenticators=authenticators, open_paths=app.state.dialects)
     app.add_middleware(
         CORSMiddleware,
         allow_origin_regex=origin_pattern(server.cors_origins).pattern,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Callable
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from visioncraft.api.errors import error_response
+from visioncraft.api.dialects import refuse
 from visioncraft.errors import InvalidRequest
 
 _FREE = 64 * 1024  # bytes of each body that count towards no bound: what only has words in it is always taken
@@ -25,37 +26,36 @@ class BodyGuard:
     ----------
     limit: Bytes of one body (`server.max_body_bytes`).
     total: Bytes of all bodies that are being read at one time (`server.body_memory_bytes`); at least one body's.
+    limit_of: The bound that a request's dialect states for itself; None where it states none.
     """
 
-    def __init__(self, app: ASGIApp, limit: int, total: int) -> None:
+    def __init__(
+        self, app: ASGIApp, limit: int, total: int, limit_of: Callable[[Scope], int | None] = lambda scope: None
+    ) -> None:
         self._app = app
-        self._limit = limit
+        self._limit, self._limit_of = limit, limit_of
         self._total = max(limit, total)
         self._held = 0
         self._collecting: asyncio.TimerHandle | None = None
-        self._bound = f"at most {limit} bytes"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, or answer 400 or 503."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        limit = self._limit_of(scope) or self._limit
         announced = Headers(scope=scope).get("content-length", "0")
-        if announced.isdigit() and int(announced) > self._limit:
-            await self._refuse(scope, receive, send)
+        if announced.isdigit() and int(announced) > limit:
+            problem = InvalidRequest("Invalid body provided", field="body", issue=f"at most {limit} bytes")
+            await refuse(problem, scope, receive, send)
             return
-        body = _Body(self, receive)
+        body = _Body(self, receive, limit)
         try:
             await self._app(scope, body.receive, send)
         finally:
             body.forget()
             if body.read > _LARGE:
                 self._collect_soon()
-
-    def check(self, size: int) -> None:
-        """Raises `HTTPException` for a body of more than `size` bytes where that is too much for one."""
-        if size > self._limit:
-            raise HTTPException(400, self._bound)
 
     def hold(self, size: int) -> None:
         """Count further bytes that wait in memory. Raises `HTTPException` and counts none where there is no room."""
@@ -79,16 +79,12 @@ class BodyGuard:
         self._collecting = None
         gc.collect()
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        error = InvalidRequest("Invalid body provided", field="body", issue=self._bound)
-        await error_response(error)(scope, receive, send)
-
 
 class _Body:
     """One request's body while it is read."""
 
-    def __init__(self, guard: BodyGuard, receive: Receive) -> None:
-        self._guard = guard
+    def __init__(self, guard: BodyGuard, receive: Receive, limit: int) -> None:
+        self._guard, self._limit = guard, limit
         self._receive = receive
         self.read = 0
         self._held = 0
@@ -97,7 +93,8 @@ class _Body:
         """The next message from the client, its bytes counted. Raises for what is too much."""
         message = await self._receive()
         self.read += len(message.get("body", b""))
-        self._guard.check(self.read)
+        if self.read > self._limit:
+            raise HTTPException(400, f"at most {self._limit} bytes")
         if message.get("more_body", False):
             more = max(0, self.read - _FREE) - self._held
             self._guard.hold(more)

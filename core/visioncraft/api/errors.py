@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
 import orjson
@@ -43,6 +43,13 @@ _OF_STATUS = {
     503: "SERVICE_UNAVAILABLE",
 }
 
+_KIND_OF_STATUS: Mapping[int, type[errors.VisionCraftError]] = {
+    401: errors.AuthenticationError,
+    403: errors.Forbidden,
+    404: errors.NotFound,
+    503: errors.ServiceUnavailable,
+}
+
 
 def envelope(error: errors.VisionCraftError) -> dict[str, Any]:
     """The contract's error document; what went wrong on this side is told without this machine's folders."""
@@ -73,11 +80,20 @@ def error_headers(error: errors.VisionCraftError) -> dict[str, str]:
     return headers
 
 
-def install(app: FastAPI) -> None:
-    """Have every error that routes raise leave in the envelope; `guard.CrashGuard` sees to what nobody foresaw."""
-    app.add_exception_handler(errors.VisionCraftError, _on_domain_error)
-    app.add_exception_handler(RequestValidationError, _on_validation_error)
-    app.add_exception_handler(HTTPException, _on_http_error)
+Handler = Callable[[Request, Exception], Awaitable[Response]]
+"""Answers what a route raised."""
+
+
+def install(app: FastAPI, foreign: Callable[[Handler], Handler]) -> None:
+    """Have every error that routes raise leave in the envelope; `CrashGuard` sees to what nobody foresaw.
+
+    Args:
+        app: The application.
+        foreign: Has dialects answer errors of their own routes, and the given handler all others.
+    """
+    app.add_exception_handler(errors.VisionCraftError, foreign(_on_domain_error))
+    app.add_exception_handler(RequestValidationError, foreign(_on_validation_error))
+    app.add_exception_handler(HTTPException, foreign(_on_http_error))
 
 
 def _respond(status: int, body: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:
@@ -91,8 +107,25 @@ async def _on_domain_error(request: Request, error: Exception) -> Response:
     return error_response(problem)
 
 
+def domain_error(request: Request, error: Exception) -> errors.VisionCraftError:
+    """What a route raised as an error of the domain, for those who answer it in a form of their own."""
+    if isinstance(error, RequestValidationError):
+        return _invalid(error)
+    if not isinstance(error, HTTPException):
+        return cast(errors.VisionCraftError, error)
+    if error.status_code == 400:
+        return _unreadable(error)
+    kind = _KIND_OF_STATUS.get(error.status_code, errors.VisionCraftError)
+    return kind(f"{request.method} {_printable(request.url.path)}: {error.detail}")
+
+
 async def _on_validation_error(request: Request, error: Exception) -> Response:
-    first = cast(RequestValidationError, error).errors()[0]
+    return error_response(_invalid(cast(RequestValidationError, error)))
+
+
+def _invalid(error: RequestValidationError) -> errors.InvalidRequest:
+    """The first field at fault, by its name."""
+    first = error.errors()[0]
     field, issue = _field(first["loc"]), str(first["msg"])
     if first["type"] == "json_invalid":
         field, issue = "body", f"not valid JSON: {first.get('ctx', {}).get('error', 'cannot be parsed')}"
@@ -104,7 +137,7 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
         issue = "required, but absent"
     elif first["type"] == "value_error":
         issue = str(first["ctx"]["error"])  # without pydantic's "Value error, " before it
-    return error_response(errors.InvalidRequest(f"Invalid {field} provided", field=field, issue=_printable(issue)))
+    return errors.InvalidRequest(f"Invalid {field} provided", field=field, issue=_printable(issue))
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:
@@ -112,14 +145,18 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
     if problem.status_code < 400:  # no error, and no body: a route that answers before it begins
         return Response(status_code=problem.status_code, headers=problem.headers)
     if problem.status_code == 400:
-        issue = _unread(problem.__cause__) or str(problem.detail)
-        return error_response(errors.InvalidRequest("Invalid body provided", field="body", issue=issue))
+        return error_response(_unreadable(problem))
     code = _OF_STATUS.get(problem.status_code, "INTERNAL_ERROR")
     message = f"{request.method} {_printable(request.url.path)}: {problem.detail}"
     headers = dict(problem.headers or {})
     if problem.status_code == 405:
         headers["Allow"] = allowed(request.app, request.scope)
     return _respond(problem.status_code, {"error": {"code": code, "message": message}}, headers)
+
+
+def _unreadable(problem: HTTPException) -> errors.InvalidRequest:
+    issue = _unread(problem.__cause__) or str(problem.detail)
+    return errors.InvalidRequest("Invalid body provided", field="body", issue=issue)
 
 
 def _unread(cause: BaseException | None) -> str | None:

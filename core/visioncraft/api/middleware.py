@@ -7,16 +7,18 @@ import hmac
 import ipaddress
 import logging
 import re
+from collections.abc import Container, Sequence
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from visioncraft.api.errors import error_response
+from visioncraft.api.dialects import refuse
 from visioncraft.api.links import local_path
 from visioncraft.api.origins import origin_pattern
 from visioncraft.errors import AuthenticationError, Forbidden, VisionCraftError
 from visioncraft.settings import ServerSettings
 from visioncraft.token import Token
+from visioncraft.types.identity import Authenticator, Identity
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +58,7 @@ class HostAndOriginGuard:
             headers = Headers(scope=scope)
             problem = self._problem(headers.getlist("host"), headers.getlist("origin"), scope.get("scheme", "http"))
             if problem is not None:
-                await error_response(problem)(scope, receive, send)
+                await refuse(problem, scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
@@ -77,30 +79,62 @@ class HostAndOriginGuard:
 
 
 class TokenGuard:
-    """Asks for `Authorization: Bearer <token>` where a token is set.
+    """Asks for `Authorization: Bearer <token>`, or for what an authenticator knows, where there is either.
 
-    Parameters
-    ----------
-    token: The server's token. Where there is none everybody is let in, which `visioncraft serve` allows on a loopback
-        address only.
+    Args:
+        app: What is guarded.
+        token: The server's token. Where there is none and no authenticator everybody is let in, which `visioncraft
+            serve` allows on a loopback address only.
+        authenticators: Plugins' own ways to know people, asked in turn where the token does not fit.
+        open_paths: What plugins let everybody see.
     """
 
-    def __init__(self, app: ASGIApp, token: Token) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        token: Token,
+        authenticators: Sequence[Authenticator] = (),
+        open_paths: Container[str] = (),
+    ) -> None:
         self._app = app
-        self._token = token
+        self._token, self._authenticators, self._open_paths = token, authenticators, open_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, or answer 401."""
-        token = self._token.current() if scope["type"] in ("http", "websocket") else None
-        if token is None or _is_open(local_path(scope)):
+        if scope["type"] not in ("http", "websocket") or await self._is_let_in(scope):
             await self._app(scope, receive, send)
             return
-        scheme, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode()):
-            scope.setdefault("state", {})["token_mark"] = hashlib.sha256(token.encode()).hexdigest()[:8]
-            await self._app(scope, receive, send)
-        else:
-            await error_response(_unknown(given))(scope, receive, send)
+        given = Headers(scope=scope).get("authorization", "").partition(" ")[2]
+        await refuse(_unknown(given), scope, receive, send)
+
+    async def _is_let_in(self, scope: Scope) -> bool:
+        """Whether a request may pass; who it is from is in its state then."""
+        token = self._token.current()
+        if token is None and not self._authenticators:
+            return True
+        state = scope.setdefault("state", {})
+        headers = Headers(scope=scope)
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        if token and scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode()):
+            state["token_mark"] = hashlib.sha256(token.encode()).hexdigest()[:8]
+            return True
+        if (identity := await self._identity(headers)) is not None:
+            state["identity"] = identity
+            return True
+        path = local_path(scope)
+        return _is_open(path) or path in self._open_paths
+
+    async def _identity(self, headers: Headers) -> Identity | None:
+        """Who an authenticator says that is; one that fails knows nobody."""
+        for authenticator in self._authenticators:
+            try:
+                found = await authenticator.authenticate(dict(headers))
+            except Exception:
+                log.exception("an authenticator failed; it is passed over")
+                continue
+            if found is not None:
+                return found
+        return None
 
 
 class CrashGuard:
@@ -129,7 +163,7 @@ class CrashGuard:
                 raise
             log.exception("%s %s failed", scope["method"], scope["path"])
             error = VisionCraftError("The server failed on this request; its log has the reason")
-            await error_response(error)(scope, receive, send)
+            await refuse(error, scope, receive, send)
 
 
 class DocsPolicy:

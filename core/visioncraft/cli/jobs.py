@@ -75,7 +75,7 @@ def resume(ctx: typer.Context, server: ServerOption = None) -> None:
 
 
 def _row(job: dict[str, Any]) -> tuple[str, ...]:
-    left = "" if job["left_s"] is None else f"{job['left_s']:.0f} s"
+    left = "" if job["eta_s"] is None else f"{job['eta_s']:.0f} s"
     text = job["error"]["message"] if job["error"] else job["parameters"]["prompt"]
     return job["id"], job["status"], f"{job['step']}/{job['steps']}", left, job["model"], text
 

@@ -11,7 +11,7 @@ from functools import partial
 from visioncraft.errors import GenerationFailed, JobCancelled, StorageError, VisionCraftError, WorkerLost
 from visioncraft.jobs import journal
 from visioncraft.jobs.attempt import Attempt
-from visioncraft.jobs.events import Event, EventHub
+from visioncraft.jobs.events import EventHub, Outlook, event_of
 from visioncraft.jobs.job import Job, JobState
 from visioncraft.jobs.ledger.sqlite import Ledger
 from visioncraft.jobs.queue import GeneratorQueue
@@ -21,6 +21,7 @@ from visioncraft.plugins.registry import Registry
 from visioncraft.types.gallery import ImageRecord
 from visioncraft.types.generation import GenerationRequest
 from visioncraft.types.ids import new_image_id
+from visioncraft.types.jobs import JobEvent
 from visioncraft.types.models import ModelInfo
 from visioncraft.workers.pool import WorkerPool
 
@@ -130,18 +131,17 @@ class Dispatcher:
         lane = self._lanes.get(self._name_of(job)) if job.state is JobState.QUEUED else None
         return lane.places().get(job, (0, 0.0))[0] if lane else 0
 
-    def left_s(self, job: Job) -> float | None:
+    def eta_s(self, job: Job) -> float | None:
         """About how long until its picture is there, in seconds; None once it ended or while the queue stands still."""
         lane = self._lanes.get(self._name_of(job))
         if job.ended or lane is None or self._waits(job):
             return None
-        return round(lane.left_s(job), 1)
+        return round(lane.eta_s(job), 1)
 
-    def snapshot(self, job: Job) -> Event:
+    def snapshot(self, job: Job) -> JobEvent:
         """Where a job stands, as an event that repeats the last one's id."""
-        number = self.events.last_id(job.id)
-        outlook, trouble = self._outlook(job), self.standstill.reason
-        return Event(number, job.state.value, job, job.state, job.stage, job.step, *outlook, trouble=trouble)
+        number, trouble = self.events.last_id(job.id), self.standstill.reason
+        return event_of(job, number, job.state.value, self._outlook(job), trouble=trouble)
 
     async def finish(self, job: Job, outcome: ImageRecord | VisionCraftError) -> None:
         """A job has its picture, or an error in its place: write it down, and say so.
@@ -271,12 +271,12 @@ class Dispatcher:
         # A queue's order is worth working out only for somebody who looks.
         looked_at = job.state is JobState.RUNNING or self.events.watched(job.id)
         outlook = self._outlook(job) if looked_at else (0, None)
-        self.events.tell(job, name, *outlook, preview, self.standstill.reason)
+        self.events.publish(job, name, outlook, preview, self.standstill.reason)
 
     def _tell_waiting(self, lane: GeneratorQueue) -> None:
         for job in lane.waiting:
             if self.events.watched(job.id):
                 self._tell(job, "queued")
 
-    def _outlook(self, job: Job) -> tuple[int, float | None]:
-        return self.position(job), self.left_s(job)
+    def _outlook(self, job: Job) -> Outlook:
+        return self.position(job), self.eta_s(job)

@@ -1,4 +1,7 @@
-"""Who watches hears: every change of every job, to any number of listeners, with a short memory for late ones."""
+"""In-process publish and subscribe for job events.
+
+The last 128 events of each job are kept, so that a client can go on with `Last-Event-ID`.
+"""
 
 from __future__ import annotations
 
@@ -7,45 +10,18 @@ import secrets
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import count
 
-from visioncraft.jobs.job import FINAL, Job, JobState
+from visioncraft.jobs.job import Job
+from visioncraft.types.jobs import JobEvent
 
 _REMEMBERED_EVENTS = 128  # of one job
 _REMEMBERED_JOBS = 256
 _SLOWEST = 1024  # events a listener may be behind before it is let go
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One change of one job.
-
-    Parameters
-    ----------
-    id: Of this event; events of one job sort by time. Ids of another run of the server are told apart.
-    name: `queued`, `running`, `step`, `preview`, `succeeded`, `failed` or `cancelled`.
-    job: The job, whose later changes show in it too.
-    state, stage, step, position, left_s: As they were: place in the queue, about how many seconds are left.
-    preview: A small PNG of what is being drawn, with `preview`.
-    trouble: Why the service stood still, as nothing could be kept; None while all is well.
-    """
-
-    id: str
-    name: str
-    job: Job
-    state: JobState
-    stage: str
-    step: int
-    position: int
-    left_s: float | None
-    preview: bytes | None = None
-    trouble: str | None = None
-
-    @property
-    def final(self) -> bool:
-        """Whether nothing comes after it."""
-        return self.state in FINAL
+Outlook = tuple[int, float | None]
+"""A job's place in its queue, and about how many seconds are left where somebody can say."""
 
 
 class EventHub:
@@ -54,25 +30,26 @@ class EventHub:
     def __init__(self) -> None:
         self._run = secrets.token_hex(4)
         self._numbers = count(1)
-        self._past: OrderedDict[str, deque[Event]] = OrderedDict()
-        self._listeners: dict[asyncio.Queue[Event | None], str | None] = {}
+        self._past: OrderedDict[str, deque[JobEvent]] = OrderedDict()
+        self._listeners: dict[asyncio.Queue[JobEvent | None], str | None] = {}
 
     def watched(self, job_id: str) -> bool:
         """Whether anybody listens to a job."""
         return any(wanted in (None, job_id) for wanted in self._listeners.values())
 
-    def tell(
-        self,
-        job: Job,
-        name: str,
-        position: int,
-        left_s: float | None,
-        preview: bytes | None = None,
-        trouble: str | None = None,
+    def publish(
+        self, job: Job, name: str, outlook: Outlook, preview: bytes | None = None, trouble: str | None = None
     ) -> None:
-        """Something happened to a job."""
-        number = f"{self._run}-{next(self._numbers)}"
-        event = Event(number, name, job, job.state, job.stage, job.step, position, left_s, preview, trouble)
+        """Hand what has happened to a job to everybody who listens to it.
+
+        Args:
+            job: The job as it stands now.
+            name: The event's name.
+            outlook: Its place in the queue, and about how many seconds are left.
+            preview: A small PNG of what is being drawn.
+            trouble: Why the queue stands still.
+        """
+        event = event_of(job, f"{self._run}-{next(self._numbers)}", name, outlook, preview, trouble)
         past = self._past.setdefault(job.id, deque(maxlen=_REMEMBERED_EVENTS))
         if preview is None:  # previews are worth seeing when they are new, and large
             past.append(event)
@@ -83,7 +60,7 @@ class EventHub:
             if wanted in (None, job.id):
                 self._hand_over(queue, event)
 
-    def since(self, job_id: str, event_id: str | None) -> list[Event] | None:
+    def since(self, job_id: str, event_id: str | None) -> list[JobEvent] | None:
         """What a listener that saw `event_id` has missed; None where that is not known any more."""
         past = list(self._past.get(job_id, ()))
         seen = [number for number, event in enumerate(past) if event.id == event_id]
@@ -100,9 +77,9 @@ class EventHub:
         return event_id == self.last_id(job.id) and (past[-1].final if past else job.ended)
 
     @contextmanager
-    def listen(self, job_id: str | None = None) -> Iterator[AsyncIterator[Event]]:
+    def listen(self, job_id: str | None = None) -> Iterator[AsyncIterator[JobEvent]]:
         """Events of one job, or of all, from now on. They end with the server, and for a listener that falls behind."""
-        queue: asyncio.Queue[Event | None] = asyncio.Queue(_SLOWEST)
+        queue: asyncio.Queue[JobEvent | None] = asyncio.Queue(_SLOWEST)
         self._listeners[queue] = job_id
         try:
             yield _each(queue)
@@ -114,17 +91,41 @@ class EventHub:
         for queue in list(self._listeners):
             self._let_go(queue)
 
-    def _hand_over(self, queue: asyncio.Queue[Event | None], event: Event) -> None:
+    def _hand_over(self, queue: asyncio.Queue[JobEvent | None], event: JobEvent) -> None:
         if queue.qsize() < _SLOWEST - 1:
             queue.put_nowait(event)
         else:
             self._let_go(queue)
 
-    def _let_go(self, queue: asyncio.Queue[Event | None]) -> None:
+    def _let_go(self, queue: asyncio.Queue[JobEvent | None]) -> None:
         if self._listeners.pop(queue, self) is not self:
             queue.put_nowait(None)
 
 
-async def _each(queue: asyncio.Queue[Event | None]) -> AsyncIterator[Event]:
+async def _each(queue: asyncio.Queue[JobEvent | None]) -> AsyncIterator[JobEvent]:
     while (event := await queue.get()) is not None:
         yield event
+
+
+def event_of(
+    job: Job, event_id: str, name: str, outlook: Outlook, preview: bytes | None = None, trouble: str | None = None
+) -> JobEvent:
+    """The event that tells where a job stands now."""
+    position, eta_s = outlook
+    last = job.ended
+    return JobEvent(
+        id=event_id,
+        name=name,
+        job_id=job.id,
+        state=job.state,
+        stage=job.stage,
+        step=job.step,
+        steps=job.steps,
+        position=position,
+        eta_s=eta_s,
+        preview=preview,
+        trouble=trouble,
+        image=job.record if last else None,
+        error=job.error if last else None,
+        warnings=tuple(job.warnings) if last else (),
+    )

@@ -5,25 +5,12 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from enum import StrEnum
 
 from visioncraft.errors import JobCancelled, VisionCraftError
 from visioncraft.types.gallery import ImageRecord
 from visioncraft.types.generation import GenerationRequest
 from visioncraft.types.ids import following
-
-
-class JobState(StrEnum):
-    """Where a job stands. The last three are final."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
-FINAL = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
+from visioncraft.types.jobs import FINAL as FINAL, JobState as JobState
 
 
 @dataclass(frozen=True, slots=True)

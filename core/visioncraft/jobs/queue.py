@@ -108,17 +108,17 @@ class GeneratorQueue:
         rate = self.running[job].spent(time.monotonic()) / _work(job)
         self._seconds_per_work += _NEWEST_WEIGHS * (rate - self._seconds_per_work)
 
-    def left_s(self, job: Job) -> float:
+    def eta_s(self, job: Job) -> float:
         """About how long until this job's picture is there, in seconds, from what earlier ones took."""
         if job in self.running:
             return self.running[job].left(job.steps, self._seconds_per_work * _work(job), time.monotonic())
         _, work = self.places().get(job, (0, 0.0))
         ahead = self._seconds_per_work * work
-        return (ahead + sum(self.left_s(other) for other in self.running)) / max(1, self.concurrency)
+        return (ahead + sum(self.eta_s(other) for other in self.running)) / max(1, self.concurrency)
 
     def wait_s(self) -> float:
         """About how long until a place in the queue is free, in seconds: until the first running job ends."""
-        ends = [self.left_s(job) for job in self.running]
+        ends = [self.eta_s(job) for job in self.running]
         return min(ends, default=self._seconds_per_work * _STANDARD_WORK)
 
     @property

@@ -18,7 +18,7 @@ from visioncraft.errors import (
 )
 from visioncraft.jobs import journal
 from visioncraft.jobs.dispatcher import Dispatcher
-from visioncraft.jobs.events import Event, EventHub
+from visioncraft.jobs.events import EventHub
 from visioncraft.jobs.job import Job, JobState, Order
 from visioncraft.jobs.ledger.sqlite import KeyTaken, Ledger, SetAside
 from visioncraft.jobs.queue import GeneratorQueue
@@ -28,6 +28,7 @@ from visioncraft.plugins.registry import Registry
 from visioncraft.settings import JobsSettings
 from visioncraft.types.generation import GenerationRequest
 from visioncraft.types.ids import new_job_id
+from visioncraft.types.jobs import JobEvent
 from visioncraft.types.models import ModelInfo
 from visioncraft.workers.pool import WorkerPool
 
@@ -200,9 +201,9 @@ class JobService:
         """A job's place in its queue, 1 being next; 0 for one that runs or ended."""
         return self._dispatcher.position(job)
 
-    def left_s(self, job: Job) -> float | None:
+    def eta_s(self, job: Job) -> float | None:
         """About how long until its picture is there, in seconds; None where nobody can say."""
-        return self._dispatcher.left_s(job)
+        return self._dispatcher.eta_s(job)
 
     async def pause(self) -> None:
         """Start no further jobs; those that run end. Outlives a restart."""
@@ -216,7 +217,7 @@ class JobService:
         self._dispatcher.paused = False
         self._dispatcher.pump()
 
-    async def watch(self, job: Job, after: str | None = None) -> AsyncIterator[Event]:
+    async def watch(self, job: Job, after: str | None = None) -> AsyncIterator[JobEvent]:
         """Everything that happens to a job until its end, beginning with where it stands.
 
         Parameters
@@ -236,7 +237,7 @@ class JobService:
                 if event.final:
                     return
 
-    def snapshot(self, job: Job) -> Event:
+    def snapshot(self, job: Job) -> JobEvent:
         """Where a job stands, as an event that repeats the last one's id."""
         return self._dispatcher.snapshot(job)
 

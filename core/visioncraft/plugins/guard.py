@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from visioncraft.errors import PluginError, VisionCraftError
 from visioncraft.plugins.contracts import Generator, ImageStore, KeyCheck
+from visioncraft.types.identity import Authenticator
 from visioncraft.types.models import ModelInfo
 
 T = TypeVar("T")
@@ -41,6 +42,7 @@ _HANDED_OVER: Mapping[str, tuple[type, str | None]] = {
     "visioncraft_stores": (ImageStore, "name"),
     "visioncraft_key_checks": (KeyCheck, "service"),
     "visioncraft_commands": (object, "name"),
+    "visioncraft_authenticators": (Authenticator, None),
 }
 
 

@@ -1,8 +1,9 @@
 """The hooks: pluggy wires, objects work.
 
 pluggy is synchronous and untyped, so a hook only hands over typed objects; the objects carry the behaviour. Every hook
-takes the frozen `Settings`, which an implementation may leave out, and answers a sequence. `versionadded` names the
-plugin API (`visioncraft.PLUGIN_API`) that a plugin which implements the hook must ask for.
+takes the frozen `Settings`, and one the server's `Service`; an implementation may leave any of them out. It answers a
+sequence. Hooks are called in threads, each with a time limit and before the server's event loop runs. `versionadded`
+names the plugin API (`visioncraft.PLUGIN_API`) that a plugin which implements the hook must ask for.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ from typing import TYPE_CHECKING
 import pluggy
 
 from visioncraft.plugins.contracts import Generator, ImageStore, KeyCheck
+from visioncraft.plugins.service import Dialect, Service
+from visioncraft.types.identity import Authenticator, Identity as Identity
 from visioncraft.types.models import ModelInfo
 from visioncraft.types.status import BackendStatus
 
 if TYPE_CHECKING:
     import click
     from fastapi import APIRouter
+    from starlette.routing import Mount
 
     from visioncraft.settings import Settings
 
@@ -100,8 +104,13 @@ def visioncraft_stores(settings: Settings) -> Sequence[ImageStore]:  # type: ign
 
 
 @hookspec
-def visioncraft_routers(settings: Settings) -> Sequence[APIRouter]:  # type: ignore[empty-body]
+def visioncraft_routers(  # type: ignore[empty-body]
+    settings: Settings, service: Service
+) -> Sequence[APIRouter | Mount | Dialect]:
     """Further FastAPI routers (other dialects, pages), mounted after the core's own.
+
+    `service` is the way to models, jobs and the gallery while the server runs; it, `Mount`s of other ASGI applications
+    and `Dialect`s, which answer errors in a form of their own, are there since 1.1.
 
     .. versionadded:: 1.0
 
@@ -113,6 +122,21 @@ def visioncraft_routers(settings: Settings) -> Sequence[APIRouter]:  # type: ign
     ...     def hello() -> dict[str, str]:
     ...         return {"hello": "world"}
     ...     return [router]
+    """
+
+
+@hookspec
+def visioncraft_authenticators(settings: Settings) -> Sequence[Authenticator]:  # type: ignore[empty-body]
+    """Who somebody is by the headers of a request; asked where the server's own token does not fit.
+
+    .. versionadded:: 1.1
+
+    >>> class Known:
+    ...     async def authenticate(self, headers):
+    ...         return Identity("ada") if headers.get("x-api-key") == "let me in, please" else None
+    >>> @hookimpl
+    ... def visioncraft_authenticators(settings):
+    ...     return [Known()]
     """
 
 

@@ -25,6 +25,7 @@ from visioncraft.errors import ConfigurationError, PluginError
 from visioncraft.plugins import hookspecs
 from visioncraft.plugins.distributions import CORE, OURS, incompatibility
 from visioncraft.plugins.guard import HookError, Overdue, call_with_timeout, one_line, validate_hook_result
+from visioncraft.plugins.service import NoService, Service
 from visioncraft.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -111,11 +112,14 @@ class PluginManager:
     Parameters
     ----------
     settings: Says which plugins are blocked, and is handed to every hook.
+
+    `service` is what routers are handed; a runtime puts its own there.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.plugins: dict[str, PluginInfo] = {}
+        self.service: Service | NoService = NoService()
         self._pluggy = pluggy.PluginManager(hookspecs.PROJECT)
         self._pluggy.add_hookspecs(hookspecs)
 
@@ -166,7 +170,8 @@ class PluginManager:
         target = self._pluggy.get_plugin(name)
         others = [plugin for plugin in self._pluggy.get_plugins() if plugin is not target]
         caller = self._pluggy.subset_hook_caller(hook, remove_plugins=others)
-        answers = call_with_timeout(self._patience, lambda: caller(settings=self.settings), hook)
+        handed = {"settings": self.settings, **({"service": self.service} if hook == "visioncraft_routers" else {})}
+        answers = call_with_timeout(self._patience, lambda: caller(**handed), hook)
         return answers[0] if answers else None
 
     def _answers(self, hook: str, shape: Callable[[Any], Any]) -> Iterator[tuple[PluginInfo, Any]]:

@@ -17,9 +17,9 @@ from visioncraft.jobs.requests import plan_request
 from visioncraft.runtime.client import Client
 from visioncraft.settings import Settings
 from visioncraft.types.gallery import ImageRecord
+from visioncraft.types.jobs import JobEvent
 
 if TYPE_CHECKING:
-    from visioncraft.jobs.events import Event
     from visioncraft.runtime.runtime import Runtime
 
 Show = Callable[[str, int, int | None], object]
@@ -110,9 +110,9 @@ async def _drawn(runtime: Runtime, asked: dict[str, Any], watch: Watch) -> list[
     return [Drawn(record, await asyncio.to_thread(store.open, record.id)) for record in job.records]
 
 
-async def _show_all(events: AsyncIterator[Event], show: Show) -> None:
+async def _show_all(events: AsyncIterator[JobEvent], show: Show) -> None:
     async for event in events:
-        show(event.stage, event.step, event.job.steps)
+        show(event.stage, event.step, event.steps)
 
 
 def _as_json(value: Any) -> Any:

@@ -22,6 +22,7 @@ from visioncraft.plugins.guard import Aside
 from visioncraft.plugins.manager import PluginManager
 from visioncraft.plugins.registry import Registry
 from visioncraft.probing import Probe
+from visioncraft.runtime.service import RuntimeService
 from visioncraft.settings import Settings
 from visioncraft.workers.isolated import IsolatedPlugin
 from visioncraft.workers.local_pool import LocalPool
@@ -62,6 +63,7 @@ class Runtime(AbstractAsyncContextManager["Runtime"]):
         self.pool = pool(self.registry) if pool else LocalPool(_homes(self.registry), settings)
         ledger = Ledger(settings.data_path / "jobs.sqlite3" if durable else None)
         self.jobs = JobService(self.registry, self.pool, ledger, settings.jobs)
+        self.service = self.plugins.service = RuntimeService(self)
         self.registry.store.start()
 
     async def __aenter__(self) -> Runtime:

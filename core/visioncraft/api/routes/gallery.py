@@ -10,16 +10,16 @@ from typing import Annotated, BinaryIO
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 
+from visioncraft.api.answers import entry
 from visioncraft.api.deps import RuntimeDep
-from visioncraft.api.links import link
 from visioncraft.api.openapi import binary, responses
 from visioncraft.api.schemas.fields import told
-from visioncraft.api.schemas.gallery import Filters, GalleryAnswer, GalleryEntry, GalleryPage
+from visioncraft.api.schemas.gallery import Filters, GalleryAnswer, GalleryPage
 from visioncraft.api.streaming import base64_of, gathered, warnings_header
 from visioncraft.errors import NotFound, StorageError
 from visioncraft.gallery.export import zip_stream
 from visioncraft.plugins.contracts import ImageStore
-from visioncraft.types.gallery import ImageRecord, Page
+from visioncraft.types.gallery import Page
 
 log = logging.getLogger(__name__)
 router = APIRouter(tags=["gallery"])
@@ -43,30 +43,6 @@ async def export(runtime: RuntimeDep, chosen: Annotated[Filters, Query()]) -> Re
     headers |= warnings_header(chosen.warnings())
     return StreamingResponse(
         zip_stream(runtime.registry.store, chosen.query(), in_parts=True), 200, headers, "application/zip"
-    )
-
-
-def entry(record: ImageRecord) -> GalleryEntry:
-    """A record as the gallery shows it, without the picture's data."""
-    return GalleryEntry(
-        id=record.id,
-        filename=record.filename,
-        prompt=record.prompt,
-        negative_prompt=record.negative_prompt,
-        model=record.model,
-        seed=record.seed,
-        generation_time=record.generation_time,
-        vram_used=record.vram_used,
-        width=record.width,
-        height=record.height,
-        created_at=record.created_at,
-        generator=record.generator,
-        tags=list(record.marks.tags),
-        favourite=record.marks.favourite,
-        rating=record.marks.rating,
-        notes=record.marks.notes,
-        url=link(f"/images/{record.id}"),
-        thumbnail_url=link(f"/images/{record.id}/thumbnail"),
     )
 
 

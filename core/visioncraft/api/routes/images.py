@@ -12,12 +12,11 @@ from typing import Annotated, BinaryIO
 from fastapi import APIRouter, Header, Request, Response
 from pydantic import ValidationError
 
+from visioncraft.api.answers import entry, job_answer
 from visioncraft.api.deps import RuntimeDep
+from visioncraft.api.intake import submit
 from visioncraft.api.links import link
 from visioncraft.api.openapi import binary, responses
-from visioncraft.api.routes.gallery import entry
-from visioncraft.api.routes.generate import submit
-from visioncraft.api.routes.jobs import job_answer
 from visioncraft.api.schemas.fields import told
 from visioncraft.api.schemas.gallery import DeletedAnswer, MarkedEntry, MarksBody, SelectionBody
 from visioncraft.api.schemas.generation import GenerateBody
@@ -77,7 +76,7 @@ async def replay_image(image_id: str, request: Request, response: Response, runt
     record = await asyncio.to_thread(_record_inside, runtime.registry.store, _checked(image_id))
     job = await submit(_body(record), request, runtime, None, warnings=record.left_out)
     response.headers["Location"] = link(f"/jobs/{job.id}")
-    return job_answer(job, runtime)
+    return job_answer(runtime.service.view(job))
 
 
 @router.post("/images/delete", response_model_exclude_unset=True, responses=responses())

@@ -8,24 +8,19 @@ from contextlib import suppress
 from typing import Annotated, Any
 
 import anyio
-import pybase64
 from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, Response, WebSocket, WebSocketDisconnect
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
+from visioncraft.api.answers import event_answer, job_answer, trouble_told
 from visioncraft.api.deps import RuntimeDep
-from visioncraft.api.errors import envelope
 from visioncraft.api.forms import FormRoute
+from visioncraft.api.intake import IdempotencyKey, submit
 from visioncraft.api.links import link
 from visioncraft.api.openapi import AS_A_FORM, responses
-from visioncraft.api.routes.gallery import entry
-from visioncraft.api.routes.generate import IdempotencyKey, submit
-from visioncraft.api.schemas.errors import JobError
 from visioncraft.api.schemas.fields import told
-from visioncraft.api.schemas.generation import GenerateBody, GenerationParameters
-from visioncraft.api.schemas.jobs import JobAnswer, JobEvent, JobList, JobsAsked, JobSetAside, QueueAnswer
-from visioncraft.jobs.events import Event
+from visioncraft.api.schemas.generation import GenerateBody
+from visioncraft.api.schemas.jobs import JobAnswer, JobList, JobsAsked, JobSetAside, QueueAnswer
 from visioncraft.jobs.job import Job
-from visioncraft.printing import without_folders
 from visioncraft.runtime.runtime import Runtime
 
 router = APIRouter(tags=["jobs"], route_class=FormRoute)
@@ -42,13 +37,13 @@ async def create_job(
     """Queue a generation and answer at once; `Location` names the job. What is accepted outlives a crash."""
     job = await submit(body, request, runtime, idempotency_key)
     response.headers["Location"] = link(f"/jobs/{job.id}")
-    return job_answer(job, runtime)
+    return job_answer(runtime.service.view(job))
 
 
 @router.get("/jobs", response_model=JobList, responses=responses())
 async def list_jobs(runtime: RuntimeDep, asked: Annotated[JobsAsked, Query()]) -> Response:
     """The newest jobs, those that ended too until they are forgotten."""
-    jobs = [job_answer(job, runtime) for job in await runtime.jobs.latest(asked.limit, asked.status)]
+    jobs = [job_answer(runtime.service.view(job)) for job in await runtime.jobs.latest(asked.limit, asked.status)]
     gone = [JobSetAside(id=each.id, reason=each.reason) for each in await runtime.jobs.set_aside(asked.limit)]
     found = JobList(jobs=jobs, set_aside=gone, **told(asked))
     # Written once, and not in the event loop: a model that is returned would be validated and walked over again there.
@@ -66,7 +61,7 @@ JobDep = Annotated[Job, Depends(_find)]
 @router.get("/jobs/{job_id}", responses=responses(404))
 async def get_job(job: JobDep, runtime: RuntimeDep) -> JobAnswer:
     """Where a job stands."""
-    return job_answer(job, runtime)
+    return job_answer(runtime.service.view(job))
 
 
 LastEventId = Annotated[str | None, Header(max_length=64)]
@@ -92,13 +87,13 @@ async def watch_job(
     `Last-Event-ID`, which browsers send when they connect again, brings what was missed; after the last event 204.
     """
     async for event in runtime.jobs.watch(job, last_event_id):
-        yield ServerSentEvent(data=_told(event), event=event.name, id=event.id)
+        yield ServerSentEvent(data=event_answer(event), event=event.name, id=event.id)
 
 
 @router.delete("/jobs/{job_id}", responses=responses(404))
 async def cancel_job(job: JobDep, runtime: RuntimeDep) -> JobAnswer:
     """Cancel a job: at once while it waits, within one step while it draws. An ended job stays as it is."""
-    return job_answer(await runtime.jobs.cancel(job.id, "a client asked to"), runtime)
+    return job_answer(await runtime.service.cancel(job.id, "a client asked to"))
 
 
 @router.get("/queue", responses=responses())
@@ -107,7 +102,7 @@ async def queue(runtime: RuntimeDep) -> QueueAnswer:
     jobs = runtime.jobs
     return QueueAnswer(
         paused=jobs.paused,
-        trouble=_told_of(jobs.trouble),
+        trouble=trouble_told(jobs.trouble),
         queued=jobs.queued,
         running=jobs.running,
         capacity=jobs.capacity,
@@ -143,9 +138,9 @@ async def watch_all(socket: WebSocket) -> None:
 async def _tell_all(socket: WebSocket, runtime: Runtime) -> None:
     with runtime.jobs.events.listen() as stream:
         for job in runtime.jobs.live():
-            await socket.send_text(_told(runtime.jobs.snapshot(job)).model_dump_json(exclude_none=True))
+            await socket.send_text(event_answer(runtime.jobs.snapshot(job)).model_dump_json(exclude_none=True))
         async for event in stream:
-            await socket.send_text(_told(event).model_dump_json(exclude_none=True))
+            await socket.send_text(event_answer(event).model_dump_json(exclude_none=True))
     await socket.close()
 
 
@@ -154,54 +149,3 @@ async def _cancel_when_gone(socket: WebSocket, telling: anyio.CancelScope) -> No
     while (await socket.receive())["type"] != "websocket.disconnect":
         pass
     telling.cancel()
-
-
-def job_answer(job: Job, runtime: Runtime) -> JobAnswer:
-    """A job as clients see it."""
-    return JobAnswer(
-        id=job.id,
-        status=job.state.value,
-        stage=job.stage,
-        step=job.step,
-        steps=job.steps,
-        position=runtime.jobs.position(job),
-        left_s=runtime.jobs.left_s(job),
-        priority=job.order.priority,
-        client=job.order.client,
-        model=job.request.model.id,
-        seed=job.request.seed,
-        parameters=GenerationParameters(**job.request.parameters()),
-        created_at=job.created_at,
-        started_at=job.started_at,
-        ended_at=job.ended_at,
-        image=entry(job.record) if job.record else None,
-        images=[entry(record) for record in job.records],
-        error=JobError(**envelope(job.error)["error"]) if job.error else None,
-        warnings=job.warnings,
-    )
-
-
-def _told_of(trouble: str | None) -> str | None:
-    return without_folders(trouble) if trouble else None
-
-
-def _told(event: Event) -> JobEvent:
-    job, final = event.job, event.final
-    picture = f"data:image/png;base64,{pybase64.b64encode(event.preview).decode()}" if event.preview else None
-    return JobEvent.model_validate(
-        {
-            "event": event.name,
-            "id": job.id,
-            "status": event.state.value,
-            "stage": event.stage,
-            "step": event.step,
-            "steps": job.steps,
-            "position": event.position,
-            "left_s": event.left_s,
-            "preview": picture,
-            "trouble": _told_of(event.trouble),
-            "image": entry(job.record) if final and job.record else None,
-            "error": envelope(job.error)["error"] if final and job.error else None,
-            "warnings": job.warnings if final else None,
-        }
-    )

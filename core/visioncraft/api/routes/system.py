@@ -6,7 +6,7 @@ import asyncio
 
 from fastapi import APIRouter
 
-from visioncraft._version import __version__
+from visioncraft._version import API_VERSION
 from visioncraft.api.deps import RuntimeDep
 from visioncraft.api.openapi import responses
 from visioncraft.api.schemas.fields import told
@@ -31,7 +31,7 @@ router = APIRouter(tags=["system"])
 @router.get("/", responses=responses())
 async def root() -> RootAnswer:
     """Basic API information."""
-    return RootAnswer(message="VisionCraft Pro API", status="running", version=__version__)
+    return RootAnswer(message="VisionCraft Pro API", status="running", version=API_VERSION)
 
 
 @router.get("/health", responses=responses())

@@ -42,9 +42,6 @@ Number = Annotated[float, NUMBER]
 Text = Annotated[str, Field(strict=True)]
 
 
-NAME_PATTERN = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
-"""A name has more than spaces and no control characters. As a JSON Schema has it too (ECMA 262)."""
-
 SAID_PATTERN = r"\S"
 """Something stands there."""
 

@@ -6,9 +6,10 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from visioncraft.api.schemas.fields import NAME_PATTERN, NUMBER, WHOLE, Asked, Number, Picture, Text
+from visioncraft.api.schemas.fields import NUMBER, WHOLE, Asked, Number, Picture, Text
 from visioncraft.api.schemas.hints import FOREIGN as FOREIGN_NAMES
 from visioncraft.jobs.requests import MAX_IMAGES, MAX_LORAS, MAX_PROMPT_CHARACTERS, MAX_SEED
+from visioncraft.runtime.service import NAME_PATTERN
 
 _PICTURE = "base64 of a PNG, JPEG or WebP file, a `data:` URL of one, or the id of a picture in the gallery"
 

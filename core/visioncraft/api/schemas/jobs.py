@@ -24,7 +24,8 @@ class JobAnswer(BaseModel):
     step: int
     steps: int
     position: int = Field(description="Place in the queue, 1 is next; 0 once it runs")
-    left_s: float | None = Field(description="About how many seconds are left, from what earlier pictures took")
+    eta_s: float | None = Field(description="About how many seconds are left, from what earlier pictures took")
+    left_s: float | None = Field(description="The same under its name in 1.0, for one version more", deprecated=True)
     priority: int
     client: str = Field(description="Who asked: clients take turns", examples=["127.0.0.1"])
     model: str
@@ -49,7 +50,8 @@ class JobEvent(BaseModel):
     step: int
     steps: int
     position: int
-    left_s: float | None
+    eta_s: float | None
+    left_s: float | None = Field(description="The same under its name in 1.0, for one version more", deprecated=True)
     preview: str | None = Field(None, description="A small picture of what is being drawn: a data URL, with `preview`")
     trouble: str | None = Field(None, description="Why the queue stands still, as in GET /queue")
     image: GalleryEntry | None = None

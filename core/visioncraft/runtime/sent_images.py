@@ -13,7 +13,7 @@ from visioncraft.types.ids import is_image_id
 _FIELDS = ("init_image", "mask")
 
 
-async def resolved(fields: Mapping[str, Any], store: ImageStore) -> dict[str, Any]:
+async def resolve(fields: Mapping[str, Any], store: ImageStore) -> dict[str, Any]:
     """The fields of a request with the gallery's pictures in place of their ids. Raises `InvalidRequest`."""
     found: dict[str, Any] = {name: await _picture(name, fields[name], store) for name in _FIELDS if fields.get(name)}
     if control := fields.get("controlnet"):

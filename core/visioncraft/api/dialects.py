@@ -1,0 +1,88 @@
+"""Dialects of plugins: which requests are theirs, and their own answers to errors in place of the API's envelope."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Sequence
+
+from fastapi import Request, Response
+from starlette.routing import BaseRoute, Match
+from starlette.types import Receive, Scope, Send
+
+from visioncraft.api.errors import Handler, domain_error, error_response
+from visioncraft.api.links import local_path
+from visioncraft.errors import VisionCraftError
+from visioncraft.plugins.service import Dialect
+
+log = logging.getLogger(__name__)
+
+
+class Dialects:
+    """All dialects that plugins have brought, by their routes."""
+
+    def __init__(self) -> None:
+        self._known: list[tuple[Dialect, list[BaseRoute]]] = []
+
+    def add(self, dialect: Dialect, routes: Sequence[BaseRoute]) -> None:
+        """Have a dialect's routes answer errors in its own form.
+
+        Args:
+            dialect: What the plugin has handed over.
+            routes: Its routes as the application has them.
+        """
+        self._known.append((dialect, list(routes)))
+
+    def errors_or(self, handler: Handler) -> Handler:
+        """A handler of errors that has a dialect answer its own, and `handler` all others."""
+
+        async def handle(request: Request, error: Exception) -> Response:
+            dialect = self.of(request.scope) if self._known and request.scope["type"] == "http" else None
+            if dialect is None or dialect.errors is None:
+                return await handler(request, error)
+            return await _answer(dialect, request, domain_error(request, error))
+
+        return handle
+
+    def of(self, scope: Scope) -> Dialect | None:
+        """The dialect that a request speaks; None for the API's own."""
+        path = local_path(scope)
+        for dialect, routes in self._known:
+            prefix = dialect.router.prefix if dialect.router is not None else ""
+            if prefix and path.startswith(f"{prefix}/"):
+                return dialect
+            if any(route.matches(scope)[0] is not Match.NONE for route in routes):
+                return dialect
+        return None
+
+    def request_size(self, scope: Scope) -> int | None:
+        """The bound of a request's body that its dialect states; None where it states none."""
+        dialect = self.of(scope) if self._known else None
+        return dialect.request_size if dialect else None
+
+    def __contains__(self, path: object) -> bool:
+        """Whether a path answers without a token."""
+        opened = [each for dialect, _ in self._known for each in dialect.open_paths]
+        return any(path == each or (each.endswith("/") and str(path).startswith(each)) for each in opened)
+
+
+async def refuse(error: VisionCraftError, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer an error that a guard raises before any route is asked, in the form that the client understands."""
+    dialects: Dialects | None = getattr(getattr(scope.get("app"), "state", None), "dialects", None)
+    dialect = dialects.of(scope) if dialects is not None and scope["type"] == "http" else None
+    if dialect is None or dialect.errors is None:
+        answer = error_response(error)
+    else:
+        answer = await _answer(dialect, Request(scope, receive), error)
+    await answer(scope, receive, send)
+
+
+async def _answer(dialect: Dialect, request: Request, error: VisionCraftError) -> Response:
+    """A dialect's answer to an error; the API's envelope where the plugin fails at that."""
+    assert dialect.errors is not None  # noqa: S101 - for mypy: only such dialects are asked
+    try:
+        made = dialect.errors(request, error)
+        return await made if inspect.isawaitable(made) else made
+    except Exception:
+        log.exception("a dialect could not answer an error; the API's own form takes its place")
+        return error_response(error)

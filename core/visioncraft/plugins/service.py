@@ -1,0 +1,145 @@
+"""What a plugin's routes reach of the server: its models, its jobs and its gallery.
+
+Dialects of other programs, pages and bots are built on it. The API's own routes use the same object, so a request
+means the same by whatever way it came: one job, with its place in the queue, its record and its replay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from visioncraft.errors import ServiceUnavailable, VisionCraftError
+from visioncraft.plugins.contracts import ImageStore
+from visioncraft.types.jobs import JobEvent, JobView
+from visioncraft.types.models import ModelInfo
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter, Request, Response
+    from starlette.routing import Mount
+
+
+class Service(Protocol):
+    """The server, as its own routes and those of plugins use it. All methods are called in the server's event loop."""
+
+    @property
+    def store(self) -> ImageStore:
+        """The gallery that settings select."""
+
+    def models(self) -> Sequence[ModelInfo]:
+        """The models that can draw now."""
+
+    async def find_model(self, name: str | None) -> ModelInfo:
+        """The model that a client means; None is the default one.
+
+        Raises:
+            ModelNotAvailable: There is none of that name, or it cannot draw.
+        """
+
+    async def submit(
+        self,
+        model: str | None,
+        prompt: str,
+        *,
+        caller: str = "",
+        key: str | None = None,
+        priority: int = 0,
+        warnings: Sequence[str] = (),
+        **fields: Any,
+    ) -> JobView:
+        """Queue a job; when this returns it survives a crash.
+
+        Args:
+            model: Its id or another name of it; None is the default one.
+            prompt: What to draw.
+            caller: Who asks, as `caller_of(request)` says it; callers take turns.
+            key: The same key gives the same job, however often it is sent.
+            priority: Higher ones run first.
+            warnings: What is to be told with the job, a sentence each.
+            fields: Further fields of `POST /generate`, and parameters that the model declares. Images are files' bytes,
+                base64 or the id of one in the gallery. What is left out is the model's default.
+
+        Raises:
+            InvalidRequest: A field is wrong; it is named.
+            ModelNotAvailable: No such model can draw.
+            RateLimitExceeded: The queue is full.
+            StorageError: Nothing can be kept now.
+        """
+
+    async def job(self, job_id: str) -> JobView:
+        """Where a job stands. Raises `NotFound`."""
+
+    def watch(self, job_id: str, after: str | None = None) -> AsyncIterator[JobEvent]:
+        """What happens to a job until its end, beginning with where it stands.
+
+        Args:
+            job_id: The job.
+            after: The id of the last event that the watcher saw; what it missed comes first where that is still known.
+        """
+
+    async def wait(self, job_id: str, request: Request | None = None) -> JobView:
+        """Wait until a job has ended well.
+
+        Args:
+            job_id: The job.
+            request: Whoever waits for it: hanging up cancels the job, unless it has a key to come back with.
+
+        Raises:
+            VisionCraftError: What the job ended with instead.
+        """
+
+    async def cancel(self, job_id: str, why: str = "") -> JobView:
+        """Cancel a job: at once while it waits, within one step while it runs; an ended one stays as it is."""
+
+    async def image(self, job_id: str, number: int = 0) -> bytes:
+        """The PNG of one of a job's images, the same bytes as in the gallery.
+
+        Raises:
+            NotFound: There is no such image, or it was deleted since.
+        """
+
+    async def status(self) -> Mapping[str, Any]:
+        """What `GET /status` answers."""
+
+    def caller_of(self, request: Request) -> str:
+        """Who asks: an identity where the server knows one, else the address."""
+
+
+Errors = Callable[["Request", VisionCraftError], "Response | Awaitable[Response]"]
+"""Makes the answer that a dialect's clients expect of an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """Routes that speak another protocol than the API's own, with that protocol's errors and bounds.
+
+    Args:
+        router: Its routes.
+        errors: Makes the answer of an error, those of the server's guards too (401, 403, 413); None is the envelope of
+            the API.
+        mounts: Further ASGI applications, as static files.
+        open_paths: Paths that answer without a token, as a page's shell: nothing of the user's may be in them. One that
+            ends in `/` means everything below it.
+        request_size: The largest body in bytes; None is `server.max_body_bytes`.
+    """
+
+    router: APIRouter | None = None
+    errors: Errors | None = None
+    mounts: Sequence[Mount] = ()
+    open_paths: Sequence[str] = ()
+    request_size: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a path that would open more than it says."""
+        for path in self.open_paths:
+            if not path.startswith("/") or path == "/" or ".." in path or "//" in path:
+                raise ValueError(f"open path {path!r}: a path begins with one /, has no .. and is not / itself")
+
+
+class NoService:
+    """What hooks are handed where no server runs, as when a plugin is tried: it may be kept, not used."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Refuse."""
+        raise ServiceUnavailable(f"service.{name} is there while a server runs, and not while hooks are asked")

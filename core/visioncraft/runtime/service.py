@@ -1,0 +1,199 @@
+"""The server as routes use it, `visioncraft.Service`: from a client's fields to a job, and back to its images."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from visioncraft.errors import InvalidRequest, ModelNotAvailable, NotFound, ServiceUnavailable
+from visioncraft.jobs.job import Job, Order
+from visioncraft.jobs.requests import Plan, plan_request
+from visioncraft.plugins.contracts import ImageStore
+from visioncraft.runtime.sent_images import resolve
+from visioncraft.types.gallery import ImageRecord
+from visioncraft.types.jobs import JobEvent, JobView
+from visioncraft.types.models import ModelInfo
+
+if TYPE_CHECKING:
+    from fastapi import Request
+
+    from visioncraft.runtime.runtime import Runtime
+
+NAME_PATTERN = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+"""A name has more than spaces and no control characters. As a JSON Schema has it too (ECMA 262)."""
+
+
+class RuntimeService:
+    """The one way into the queue, for the API's own routes and for those of plugins.
+
+    Args:
+        runtime: The server's parts.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    @property
+    def store(self) -> ImageStore:
+        """The gallery that settings select."""
+        return self._runtime.registry.store
+
+    def models(self) -> Sequence[ModelInfo]:
+        """The models that can draw now."""
+        return self._runtime.registry.available()
+
+    async def find_model(self, name: str | None) -> ModelInfo:
+        """The model a client means; weights that came since the last look are found. Raises `ModelNotAvailable`."""
+        registry = self._runtime.registry
+        if name is not None and not re.fullmatch(NAME_PATTERN, name):
+            raise InvalidRequest("Invalid model provided", field="model", issue="a model's id, see GET /models")
+        try:
+            return registry.model(name)
+        except ModelNotAvailable:
+            await asyncio.to_thread(registry.refresh)
+            return registry.model(name)
+
+    async def submit(
+        self,
+        model: str | None,
+        prompt: str,
+        *,
+        caller: str = "",
+        key: str | None = None,
+        priority: int = 0,
+        warnings: Sequence[str] = (),
+        **fields: Any,
+    ) -> JobView:
+        """Queue a job; see `visioncraft.Service`."""
+        fingerprint = _fingerprint(model, prompt, fields) if key else ""
+        order = Order(caller, priority, key, fingerprint, tuple(warnings))
+        return self.view(await self.accept(await self.find_model(model), prompt, order, fields))
+
+    async def accept(
+        self, model: ModelInfo, prompt: str, order: Order, fields: Mapping[str, Any], wants_png: bool = False
+    ) -> Job:
+        """Validate what is asked and queue its job; the same key gives the same job. Raises as `submit`.
+
+        Args:
+            model: Draws.
+            prompt: What to draw.
+            order: Who asks, and how.
+            fields: As `submit` takes them.
+            wants_png: Whether the image's bytes are kept in memory for this caller, until `JobService.release`.
+        """
+        jobs = self._runtime.jobs
+        if order.key is None:  # under a key it may be a job that is there already
+            jobs.check_queue(model)
+        plan = await self._plan(model, prompt, await resolve(fields, self.store))
+        complete = partial(plan.complete, self._runtime.decoders) if plan.pictures else None
+        return await jobs.submit(plan.request, order, wants_png, complete)
+
+    async def job(self, job_id: str) -> JobView:
+        """Where a job stands. Raises `NotFound`."""
+        return self.view(await self._runtime.jobs.get(job_id))
+
+    async def watch(self, job_id: str, after: str | None = None) -> AsyncIterator[JobEvent]:
+        """What happens to a job until its end, beginning with where it stands."""
+        async for event in self._runtime.jobs.watch(await self._runtime.jobs.get(job_id), after):
+            yield event
+
+    async def wait(self, job_id: str, request: Request | None = None) -> JobView:
+        """Wait until a job has ended well; hanging up cancels it. Raises what it ended with instead."""
+        job = await self._runtime.jobs.get(job_id)
+        await self.outcome(job, request)
+        return self.view(job)
+
+    async def outcome(self, job: Job, request: Request | None) -> ImageRecord:
+        """The first image's record of a job, once it has ended. Raises the job's error where there is none."""
+        if request is None:
+            return _succeeded(job, await self._runtime.jobs.outcome(job))
+        async with self._cancelled_on_hangup(job, request):
+            trouble = await self._runtime.jobs.outcome(job)
+        return _succeeded(job, trouble)
+
+    async def cancel(self, job_id: str, why: str = "") -> JobView:
+        """Cancel a job: at once while it waits, within one step while it runs; an ended one stays as it is."""
+        return self.view(await self._runtime.jobs.cancel(job_id, why))
+
+    async def image(self, job_id: str, number: int = 0) -> bytes:
+        """The PNG of one of a job's images. Raises `NotFound`."""
+        job = await self._runtime.jobs.get(job_id)
+        if not 0 <= number < len(job.records):
+            raise NotFound(f"{job_id} has no image {number}; it has {len(job.records)}")
+        if number == 0 and job.png is not None:
+            return job.png
+        return await asyncio.to_thread(self.store.open, job.records[number].id)
+
+    async def status(self) -> Mapping[str, Any]:
+        """What `GET /status` answers."""
+        from visioncraft.runtime.status import system_status  # which asks the runtime that has this service
+
+        return await system_status(self._runtime)
+
+    def caller_of(self, request: Request) -> str:
+        """Who asks: an identity, or the address and what tells tokens apart; nothing that a client makes up."""
+        if (identity := getattr(request.state, "identity", None)) is not None:
+            return str(identity.name)
+        address = request.client.host if request.client else "unknown"
+        mark = getattr(request.state, "token_mark", None)  # set by `middleware.TokenGuard`
+        return f"{address}#{mark}" if mark else address
+
+    def view(self, job: Job) -> JobView:
+        """A job as everybody outside the queue sees it."""
+        return JobView(
+            id=job.id,
+            state=job.state,
+            stage=job.stage,
+            step=job.step,
+            steps=job.steps,
+            position=self._runtime.jobs.position(job),
+            eta_s=self._runtime.jobs.eta_s(job),
+            priority=job.order.priority,
+            caller=job.order.client,
+            model=job.request.model.id,
+            seed=job.request.seed,
+            parameters=job.request.parameters(),
+            created_at=job.created_at,
+            started_at=job.started_at,
+            ended_at=job.ended_at,
+            images=tuple(job.records),
+            error=job.error,
+            warnings=tuple(job.warnings),
+        )
+
+    async def _plan(self, model: ModelInfo, prompt: str, fields: Mapping[str, Any]) -> Plan:
+        """The request, validated; in a thread where images came with it, whose base64 takes a moment."""
+        plan = partial(plan_request, model, prompt, self._runtime.registry.available, **fields)
+        return await asyncio.to_thread(plan) if fields.get("init_image") or fields.get("controlnet") else plan()
+
+    @asynccontextmanager
+    async def _cancelled_on_hangup(self, job: Job, request: Request) -> AsyncIterator[None]:
+        async def watch() -> None:
+            while (await request.receive())["type"] != "http.disconnect":
+                pass
+            await self._runtime.jobs.hung_up(job)
+
+        watcher = asyncio.create_task(watch())
+        try:
+            yield
+        finally:
+            watcher.cancel()
+
+
+def _succeeded(job: Job, trouble: str | None) -> ImageRecord:
+    if trouble is not None:
+        raise ServiceUnavailable(f"{trouble}. {job.id} goes on by itself then, see GET /jobs/{job.id}", job=job.id)
+    if job.record is None:
+        raise job.error or ServiceUnavailable(f"The server is ending; {job.id} goes on when it is back")
+    return job.record
+
+
+def _fingerprint(model: str | None, prompt: str, fields: Mapping[str, Any]) -> str:
+    """What tells this request from others under the same key."""
+    asked = repr((model, prompt, sorted(fields.items(), key=lambda item: item[0])))
+    return hashlib.sha256(asked.encode("utf-8", "replace")).hexdigest()
