@@ -160,7 +160,7 @@ def test_check_holds_a_plugin_that_keeps_the_contract_and_one_that_does_not(hous
     kept = house.command("plugins", "check", "toy")
     assert kept.returncode == 1, "a store that forgets breaks the contract"
     assert "test_a_store_opened_again_has_everything" in kept.stdout
-    assert "1 failed" in kept.stdout and "toy breaks the contract (plugin API 1.0)" in kept.stdout
+    assert "1 failed" in kept.stdout and "toy breaks the contract (plugin API 1.1)" in kept.stdout
     house.install("visioncraft-toy", "toy", TOY.partition("class Box")[0] + "@hookimpl" + TOY.split("@hookimpl")[1])
     asked = house.command("plugins", "check", "toy")
     assert "toy keeps the contract" in asked.stdout, asked.stdout + asked.stderr

@@ -37,7 +37,7 @@ def test_an_allow_list_blocks_every_other_plugin(point: Point) -> None:
         ("def broken(:", "SyntaxError"),
         (
             "from visioncraft import hookimpl\n@hookimpl\ndef visioncraft_modles(settings):\n    return []",
-            "visioncraft_modles is no hook of plugin API 1.0; did you mean visioncraft_models?",
+            "visioncraft_modles is no hook of plugin API 1.1; did you mean visioncraft_models?",
         ),
         (
             "from visioncraft import hookimpl\n@hookimpl\ndef visioncraft_models(settings, extra):\n    return []",

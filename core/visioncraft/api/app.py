@@ -90,6 +90,8 @@ def _mount_plugins(app: FastAPI, house: Runtime) -> None:
 
 def _mount(app: FastAPI, info: PluginInfo, offered: APIRouter | Mount | Dialect) -> None:
     """What one plugin answers: its routes, its other applications, and how it answers errors there."""
+    if not isinstance(offered, APIRouter | Mount | Dialect):
+        raise TypeError(f"a {type(offered).__name__} is no APIRouter, Mount or Dialect")
     dialect = offered if isinstance(offered, Dialect) else Dialect()
     router = offered if isinstance(offered, APIRouter) else dialect.router
     mounts = [offered] if isinstance(offered, Mount) else list(dialect.mounts)
