@@ -2,23 +2,23 @@
 
 It stands in for what the tests cannot have: a slow engine that obeys, a device without memory, a paid cloud service.
 The engine draws in a worker process, as every engine that computes; it asks the routes of its own server for permits.
+Every worker of the tests imports this, so what only the server needs, FastAPI, stands in `fake_steering`.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from threading import Condition, Event
-from typing import Annotated, Any, get_args
+from threading import Event
+from typing import TYPE_CHECKING, Any, get_args
 
-import httpx
 import numpy as np
-from fastapi import APIRouter, Body
 from visioncraft import (
     Ability,
     GeneratedImage,
@@ -35,7 +35,13 @@ from visioncraft import (
     encode_png,
     hookimpl,
 )
-from visioncraft.testing import PATIENCE_S, one_colour
+from visioncraft.testing import one_colour
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
+
+PATIENCE_S = 600.0
+"""`visioncraft.testing` has it too, and an HTTP client with it."""
 
 SECRET = "hunter2-in-the-exception"
 """What the raising prompt puts into its exception; no answer may show it."""
@@ -63,38 +69,6 @@ CATALOGUE: Mapping[str, Any] = {
 }
 
 
-class Gates:
-    """Steps wait for permits that tests hand out; tests wait for steps. No clock is involved."""
-
-    def __init__(self) -> None:
-        self._changed = Condition()
-        self._permits: Counter[str] = Counter()
-        self.steps: Counter[str] = Counter()
-
-    def permit(self, name: str, count: int) -> None:
-        with self._changed:
-            self._permits[name] += count
-            self._changed.notify_all()
-
-    def pass_one(self, name: str) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._permits[name] > 0, timeout=PATIENCE_S)
-            self._permits[name] -= 1
-            self.steps[name] += 1
-            self._changed.notify_all()
-
-    def take(self, name: str) -> bool:
-        with self._changed:
-            left = self._permits[name] > 0
-            self._permits[name] -= left
-            return left
-
-    def reached(self, name: str, step: int) -> bool:
-        with self._changed:
-            return self._changed.wait_for(lambda: self.steps[name] >= step, timeout=PATIENCE_S)
-
-
-gates = Gates()
 PREVIEW = encode_png(np.zeros((8, 8, 3), np.uint8))
 """What the engine shows after its first step."""
 seen: list[dict[str, Any]] = []
@@ -111,7 +85,7 @@ class FakeEngine(Generator):
     name = "fake_engine"
 
     def __init__(self, port: int) -> None:
-        self._server = f"http://127.0.0.1:{port}/fake"
+        self._port = port
 
     def models(self) -> Sequence[ModelInfo]:
         few_steps = Limits((1, 4), (1.0, 2.0), 64, (64, 64), (2048, 1024))
@@ -129,7 +103,7 @@ class FakeEngine(Generator):
         ]
 
     def run(self, request: GenerationRequest, progress: Progress) -> GeneratedImage:
-        with suppress(httpx.TransportError):  # a command draws without a server
+        with suppress(OSError, HTTPException):  # a command draws without a server
             self._tell("seen", _seen(request))
         _fail_on_demand(request.prompt)
         kind, _, gate = request.prompt.partition(" ")
@@ -145,7 +119,12 @@ class FakeEngine(Generator):
         return replace(image, warnings=(gate,)) if kind == "warns" else image
 
     def _tell(self, path: str, body: object = None) -> Any:
-        return httpx.post(f"{self._server}/{path}", json=body, timeout=PATIENCE_S).raise_for_status().json()
+        with closing(HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE_S)) as connection:
+            connection.request("POST", f"/fake/{path}", json.dumps(body), {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            content = answer.read()
+        assert answer.status == 200, content
+        return json.loads(content)
 
 
 class FakeCloud(Generator):
@@ -227,44 +206,6 @@ def _noise(request: GenerationRequest) -> GeneratedImage:
     return GeneratedImage(encode_png(pixels), request.width, request.height, request.seed)
 
 
-def _steering() -> APIRouter:
-    router = APIRouter(prefix="/fake", include_in_schema=False)
-
-    @router.get("/seen")
-    def what_was_seen() -> list[dict[str, Any]]:
-        return seen
-
-    @router.post("/seen")
-    def see(what: Annotated[dict[str, Any], Body()]) -> None:
-        seen.append(what)
-
-    @router.post("/pass/{name}")
-    def pass_one(name: str) -> None:
-        gates.pass_one(name)
-
-    @router.post("/take/{name}")
-    def take(name: str) -> bool:
-        return gates.take(name)
-
-    @router.post("/permits/{name}/{count}")
-    def permit(name: str, count: int) -> None:
-        gates.permit(name, count)
-
-    @router.get("/steps/{name}")
-    def steps(name: str) -> int:
-        return gates.steps[name]
-
-    @router.get("/reached/{name}/{step}")
-    def reached(name: str, step: int) -> bool:
-        return gates.reached(name, step)
-
-    @router.get("/crash")
-    def crash() -> None:
-        raise RuntimeError(SECRET)
-
-    return router
-
-
 @hookimpl
 def visioncraft_generators(settings: Settings) -> Sequence[Generator]:
     return [FakeEngine(settings.server.port), FakeCloud()]
@@ -272,4 +213,6 @@ def visioncraft_generators(settings: Settings) -> Sequence[Generator]:
 
 @hookimpl
 def visioncraft_routers() -> Sequence[APIRouter]:
-    return [_steering()]
+    import fake_steering
+
+    return [fake_steering.routes(seen, SECRET)]
