@@ -88,7 +88,7 @@ def commands_of(manager: PluginManager) -> dict[str, Any]:
 def _missing(name: str, manager: PluginManager) -> Exception:
     from visioncraft.errors import PluginError
 
-    plugin = manager.plugins.get("gallery_fs") if name == _GALLERY else None
-    if plugin is not None:
+    plugin = next((info for info in manager.plugins.values() if _GALLERY in info.name), None)
+    if name == _GALLERY and plugin is not None:
         return PluginError(f"`visioncraft {name}` needs {plugin.origin}, which {plugin.standing}")
     return PluginError(f"`visioncraft {name}` comes from a gallery plugin: pip install visioncraft-gallery-fs")

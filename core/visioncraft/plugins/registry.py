@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import NoReturn
@@ -19,8 +19,8 @@ from visioncraft.types.naming import ByName
 
 log = logging.getLogger(__name__)
 
-PREFERRED_DEFAULTS = ("stable-diffusion-1.5", "visioncraft-mini")
-"""What `default_model = "auto"` means, the first available one winning; after these, any local model."""
+CONTRACTS_DEFAULT = "stable-diffusion-1.5"
+"""The model that the API's contract names as the default: `default_model = "auto"` means it where it can draw."""
 
 _IN_TROUBLE = ("failed", "incompatible")
 
@@ -45,6 +45,7 @@ class Registry:
         self._models: dict[str, ModelInfo] = {}
         self._by_name: ByName[ModelInfo] = ByName(())
         self._warned: set[str] = set()
+        self._owned: set[str] = set()
         self.refresh()
         self.store = self._select_store()
         self._check_default()
@@ -55,6 +56,7 @@ class Registry:
         self._own = ByName([model for info, model in offered if info.ours])
         settled = self._model_ids.settle((info, self._without_ours(info, model)) for info, model in offered)
         self._models = {key: model for key, (_, model) in settled.items()}
+        self._owned = {model.id for info, model in settled.values() if info.ours}
         self._by_name = ByName(self._models.values())
         self._warn_of_unknown_tables()
 
@@ -90,13 +92,13 @@ class Registry:
 
     def default_model(self) -> ModelInfo | None:
         """The model of a request that names none; None when nothing can draw."""
-        wanted = PREFERRED_DEFAULTS if self.settings.default_model == "auto" else (self.settings.default_model,)
+        automatic = self.settings.default_model == "auto"
+        wanted = self.known(CONTRACTS_DEFAULT if automatic else self.settings.default_model)
         available = self.available()
-        for model in map(self.known, wanted):
-            if any(model is usable for usable in available):
-                return model
+        if any(wanted is usable for usable in available):
+            return wanted
         local = [model for model in available if model.kind == "local"]
-        return local[0] if local and self.settings.default_model == "auto" else None
+        return min(local, key=self._rank, default=None) if automatic else None
 
     def generator_for(self, model: ModelInfo) -> Generator:
         """The generator that runs the model's engine, preferred ones first. Raises `ModelNotAvailable`."""
@@ -108,6 +110,10 @@ class Registry:
     def owner(self, generator: str) -> str:
         """The name of the plugin that brings a generator."""
         return self._generator_owners[generator].name
+
+    def _rank(self, model: ModelInfo) -> tuple[bool, int]:
+        """VisionCraft's own models first, among these the ones that are preferred."""
+        return model.id not in self._owned, -model.preferred
 
     def _usable(self, name: str | None) -> ModelInfo | None:
         if name is None:
@@ -124,7 +130,7 @@ class Registry:
         suggestion = self._failure(known) or suggestion
         if name is None and wanted == "auto":  # nothing can draw: any model that can be had is a way out
             ways = [model.suggestion for model in self.models() if model.suggestion]
-            suggestion = next(iter(ways), "pip install visioncraft-mini brings a small model")
+            suggestion = next(iter(ways), "no plugin here brings a model that can draw; README.md has those that do")
         raise ModelNotAvailable(wanted, [model.id for model in self.available()], suggestion)
 
     def _failure(self, known: ModelInfo | None) -> str | None:
@@ -204,21 +210,26 @@ class Registry:
         stores = {name: store for name, (_, store) in settled.items()}
         wanted = self.settings.storage.backend
         if wanted == "auto":
-            return self._first_store(stores)
+            return self._first_store(settled)
         if wanted not in stores:
             self._manager.require(wanted, "storage.backend")
             raise ConfigurationError(f"storage.backend selects '{wanted}', but that plugin offers no store")
         return stores[wanted]
 
-    def _first_store(self, stores: dict[str, ImageStore]) -> ImageStore:
-        lasting = sorted(name for name in stores if name != "memory")
-        preferred = "gallery_fs" if "gallery_fs" in stores else next(iter(lasting), "memory")
-        if preferred == "memory":
+    def _first_store(self, stores: Mapping[str, tuple[PluginInfo, ImageStore]]) -> ImageStore:
+        """A store that keeps images past the end, VisionCraft's own before others; the one in memory is the last."""
+
+        def rank(name: str) -> tuple[bool, bool, int, str]:
+            info, store = stores[name]
+            return store.preferred < 0, not info.ours, -store.preferred, name
+
+        _, store = stores[min(stores, key=rank)]
+        if store.preferred < 0:
             log.warning(
                 "no gallery is installed: pictures are kept in memory only and lost at the end; "
                 "pip install visioncraft-gallery-fs keeps them"
             )
-        return stores[preferred]
+        return store
 
     def _check_default(self) -> None:
         name = self.settings.default_model

@@ -63,6 +63,7 @@ class ModelInfo:
     defaults: What it draws with where a request does not say (since plugin API 1.1).
     samplers: The samplers that it takes, by their common names; empty where nobody said (since plugin API 1.1).
     parameters: What it takes beside the fields that every request has (since plugin API 1.1).
+    preferred: Of several models, a request that names none takes the greatest (since plugin API 1.1).
     licence: The licence of its weights, as an SPDX identifier or a URL; empty where nobody said (since 1.1).
     """
 
@@ -86,6 +87,7 @@ class ModelInfo:
     samplers: tuple[str, ...] = ()
     parameters: tuple[Parameter, ...] = ()
     licence: str = ""
+    preferred: int = 0
 
     @property
     def engines(self) -> tuple[str, ...]:

@@ -57,6 +57,7 @@ class GalleryStore(ImageStore):
     """
 
     name: ClassVar[str] = "gallery_fs"
+    preferred: ClassVar[int] = 10
 
     def __init__(
         self,

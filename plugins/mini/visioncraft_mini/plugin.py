@@ -27,6 +27,8 @@ MINI = ModelInfo(
     ),
     source=str(WEIGHTS),
     abilities=frozenset(get_args(Ability)),
+    licence="MIT",
+    preferred=10,
     available=(WEIGHTS / "model_index.json").is_file(),
 )
 
