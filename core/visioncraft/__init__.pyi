@@ -8,6 +8,7 @@ from ._version import (
 )
 from .api_keys import (
     ApiKeys as ApiKeys,
+    KeyService as KeyService,
 )
 from .cli.replay import (
     replay as replay,

@@ -5,8 +5,9 @@ Every message names the culprit and, where there is one, the next step. Nothing 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 
 class VisionCraftError(Exception):
@@ -18,7 +19,7 @@ class VisionCraftError(Exception):
     details: Machine-readable facts about this error, JSON-serialisable, free of secrets.
     """
 
-    code: ClassVar[str] = "INTERNAL_ERROR"
+    code: str = "INTERNAL_ERROR"
 
     def __init__(self, message: str, **details: object) -> None:
         super().__init__(message)
@@ -156,17 +157,19 @@ class GenerationFailed(VisionCraftError):
 class UpstreamError(VisionCraftError):
     """A cloud service refused or failed.
 
-    Parameters
-    ----------
-    message: What failed, naming the service.
-    api_error: The service's own words, free of secrets.
-    suggestion: What the client can do.
+    Args:
+        message: What failed, naming the service.
+        api_error: The service's own words, free of secrets.
+        suggestion: What the client can do.
+        service: Whose error it is, as its key service is called: the code of "nimbus" or "nimbus-api" is
+            `NIMBUS_API_ERROR`. The default is the service that the contract names, and that plugins of 1.0 meant.
     """
 
     code = "LEONARDO_API_ERROR"
 
-    def __init__(self, message: str, *, api_error: str, suggestion: str) -> None:
+    def __init__(self, message: str, *, api_error: str, suggestion: str, service: str = "leonardo") -> None:
         super().__init__(message, api_error=api_error, suggestion=suggestion)
+        self.code = re.sub("[^A-Z0-9]+", "_", service.upper()).removesuffix("_API") + "_API_ERROR"
 
 
 class JobCancelled(VisionCraftError):

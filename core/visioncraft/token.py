@@ -7,7 +7,7 @@ import os
 import re
 from pathlib import Path
 
-from visioncraft.environment import secret
+from visioncraft.environment import SECRETS
 from visioncraft.errors import ConfigurationError
 
 log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ _SHAPE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{6,510})[\x21-\x7e]")
 def token_file() -> Path | None:
     """The file that `VISIONCRAFT_TOKEN_FILE` names. Raises `ConfigurationError` where the token is given twice."""
     named = os.environ.get(FILE_VARIABLE)
-    if named and secret(VARIABLE):
+    if named and SECRETS.get(VARIABLE):
         raise ConfigurationError(f"{VARIABLE} and {FILE_VARIABLE} are both set; unset one of them")
     return Path(named).absolute() if named else None
 
@@ -35,7 +35,7 @@ def find_token() -> str | None:
     file = token_file()
     if file is not None:
         return _read(file)
-    given = secret(VARIABLE)
+    given = SECRETS.get(VARIABLE)
     return _checked(given, VARIABLE) if given else None
 
 

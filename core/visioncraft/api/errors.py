@@ -29,11 +29,12 @@ STATUS: Mapping[str, int] = {
     "CANCELLED": 409,
     "RATE_LIMIT_EXCEEDED": 429,
     "INTERNAL_ERROR": 500,
-    "LEONARDO_API_ERROR": 502,
     "SERVICE_UNAVAILABLE": 503,
     "INSUFFICIENT_VRAM": 503,
 }
-"""The one table: error code to status."""
+"""The one table: error code to status. A cloud service's code is its own and stands for `UPSTREAM`."""
+
+UPSTREAM = 502
 
 _OF_STATUS = {
     401: "AUTHENTICATION_ERROR",
@@ -51,23 +52,29 @@ _KIND_OF_STATUS: Mapping[int, type[errors.VisionCraftError]] = {
 }
 
 
+def status_of(error: errors.VisionCraftError) -> int:
+    """The HTTP status that an error leaves with; 500 for a code that the table does not know."""
+    return UPSTREAM if isinstance(error, errors.UpstreamError) else STATUS.get(error.code, 500)
+
+
 def envelope(error: errors.VisionCraftError) -> dict[str, Any]:
     """The contract's error document; what went wrong on this side is told without this machine's folders."""
-    body: dict[str, Any] = {"code": error.code if error.code in STATUS else "INTERNAL_ERROR", "message": error.message}
+    known = error.code in STATUS or isinstance(error, errors.UpstreamError)
+    body: dict[str, Any] = {"code": error.code if known else "INTERNAL_ERROR", "message": error.message}
     if isinstance(error, errors.ModelNotAvailable):
         body["available_models"] = error.available_models
     if isinstance(error, errors.InsufficientVRAM):
         body |= {"vram_available": error.vram_available, "vram_required": error.vram_required}
     if error.details:
         body["details"] = error.details
-    if STATUS.get(body["code"], 500) >= 500:
+    if status_of(error) >= 500:
         body["message"] = without_folders(body["message"])
     return {"error": body}
 
 
 def error_response(error: errors.VisionCraftError) -> Response:
     """The envelope with its status and headers."""
-    return _respond(STATUS.get(error.code, 500), envelope(error), error_headers(error))
+    return _respond(status_of(error), envelope(error), error_headers(error))
 
 
 def error_headers(error: errors.VisionCraftError) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from visioncraft import errors
-from visioncraft.api.errors import STATUS, envelope
+from visioncraft.api.errors import envelope, status_of
 from visioncraft.api.schemas.errors import ErrorAnswer
 from visioncraft.runtime.runtime import Runtime
 
@@ -83,7 +83,7 @@ def binary(media_type: str) -> dict[int | str, dict[str, Any]]:
 
 
 def customise(app: FastAPI, runtime: Runtime) -> None:
-    """Have `/openapi.json` say what is true here: which model a request without one gets, and no 422."""
+    """Have `/openapi.json` say what is true here: the default model, the services that take keys, and no 422."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -93,6 +93,8 @@ def customise(app: FastAPI, runtime: Runtime) -> None:
                 operation["responses"].pop("422", None)
         for unused in ("HTTPValidationError", "ValidationError"):
             document["components"]["schemas"].pop(unused, None)
+        service = document["components"]["schemas"]["ApiKeyBody"]["properties"]["service"]
+        service["enum"] = sorted(runtime.keys.services)
         default = runtime.registry.default_model()
         if default is not None:
             document["components"]["schemas"]["GenerateBody"]["properties"]["model"]["default"] = default.id
@@ -108,7 +110,7 @@ def _response(status: int) -> dict[str, Any]:
     examples = {
         error.code: {"summary": type(error).__name__, "value": envelope(error)}
         for error in _EXAMPLES
-        if STATUS[error.code] == status
+        if status_of(error) == status
     }
     content = {"application/json": {"examples": examples}} if examples else {}
     return {"model": ErrorAnswer, "description": _TITLES[status], "content": content}

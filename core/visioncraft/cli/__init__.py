@@ -17,7 +17,7 @@ from visioncraft._version import __version__
 from visioncraft.cli import api_key, generate, jobs, models, plugins, serve, status
 from visioncraft.cli.group import PluginGroup
 from visioncraft.cli.state import State
-from visioncraft.environment import hide_secrets
+from visioncraft.environment import SECRETS
 from visioncraft.logs import configure_logging
 
 app = typer.Typer(
@@ -67,7 +67,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a terminal that is not UTF-8 shows a sign in place of an emoji
             stream.reconfigure(errors="replace")
-    hide_secrets()  # before any plugin's code or worker runs
+    SECRETS.hide()  # before any plugin's code or worker runs
     try:
         app()
     except Exception as error:

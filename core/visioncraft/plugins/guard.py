@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from visioncraft.api_keys import KeyService
 from visioncraft.errors import PluginError, VisionCraftError
 from visioncraft.plugins.contracts import Generator, ImageStore, KeyCheck
 from visioncraft.types.identity import Authenticator
@@ -41,6 +42,7 @@ _HANDED_OVER: Mapping[str, tuple[type, str | None]] = {
     "visioncraft_models": (ModelInfo, "id"),
     "visioncraft_stores": (ImageStore, "name"),
     "visioncraft_key_checks": (KeyCheck, "service"),
+    "visioncraft_key_services": (KeyService, "id"),
     "visioncraft_commands": (object, "name"),
     "visioncraft_authenticators": (Authenticator, None),
 }

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pluggy
 
+from visioncraft.api_keys import KeyService
 from visioncraft.plugins.contracts import Generator, ImageStore, KeyCheck
 from visioncraft.plugins.service import Dialect, Service
 from visioncraft.types.identity import Authenticator, Identity as Identity
@@ -87,6 +88,21 @@ def visioncraft_key_checks(settings: Settings) -> Sequence[KeyCheck]:  # type: i
     >>> @hookimpl
     ... def visioncraft_key_checks(settings):
     ...     return [KeyCheck("leonardo-api", ask)]
+    """
+
+
+@hookspec
+def visioncraft_key_services(settings: Settings) -> Sequence[KeyService]:  # type: ignore[empty-body]
+    """The cloud services whose keys this plugin needs: `visioncraft api-key` and `POST /api-key` then know them.
+
+    The variable that a service names is taken out of the server's environment as soon as the plugin is loaded. The
+    plugin reads the key with `ApiKeys(settings.keys_path, [service]).get(service.id)`, in a worker of its own too.
+
+    .. versionadded:: 1.1
+
+    >>> @hookimpl
+    ... def visioncraft_key_services(settings):
+    ...     return [KeyService("nimbus", "NIMBUS_API_KEY", "Nimbus")]
     """
 
 

@@ -25,6 +25,7 @@ from visioncraft.errors import ConfigurationError, PluginError
 from visioncraft.plugins import hookspecs
 from visioncraft.plugins.distributions import CORE, OURS, incompatibility
 from visioncraft.plugins.guard import HookError, Overdue, call_with_timeout, one_line, validate_hook_result
+from visioncraft.plugins.key_services import HOOK as KEY_SERVICES, KeyServices
 from visioncraft.plugins.service import NoService, Service
 from visioncraft.settings import Settings
 
@@ -122,6 +123,7 @@ class PluginManager:
         self.service: Service | NoService = NoService()
         self._pluggy = pluggy.PluginManager(hookspecs.PROJECT)
         self._pluggy.add_hookspecs(hookspecs)
+        self.key_services = KeyServices(self)
 
     def discover(
         self,
@@ -229,7 +231,7 @@ class PluginManager:
                 self.fail(info, error.message, error)
                 continue
             info.distribution, info.version = plugin.distribution, plugin.version
-            self._register(plugin, info)
+            self._admit(plugin, info)
 
     def _admitted(self, points: Iterable[EntryPoint]) -> Iterator[tuple[EntryPoint, PluginInfo]]:
         """The entry points to load; the others are listed with what keeps them from it.
@@ -270,8 +272,14 @@ class PluginManager:
         except Exception as error:
             self.fail(info, f"import raised {one_line(error)}", error)
         else:
-            self._register(plugin, info)
+            self._admit(plugin, info)
         return info.status == "active"
+
+    def _admit(self, plugin: object, info: PluginInfo) -> None:
+        """Register a plugin that was found, and take the keys it declares out of the environment before the next."""
+        self._register(plugin, info)
+        if KEY_SERVICES in info.hooks:
+            self.key_services.declare()
 
     def _register(self, plugin: object, info: PluginInfo) -> None:
         try:

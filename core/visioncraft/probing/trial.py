@@ -12,6 +12,7 @@ import time
 from contextlib import suppress
 from importlib.metadata import EntryPoint
 
+from visioncraft.environment import SECRETS
 from visioncraft.plugins.manager import PluginInfo
 from visioncraft.settings import Settings
 from visioncraft.workers.launch import obituary
@@ -55,6 +56,7 @@ class Trial:
                 self._process = subprocess.Popen(  # noqa: S603 - this interpreter
                     [sys.executable, "-P", "-m", "visioncraft.probing", str(theirs), str(os.getpid())],
                     stdin=order,
+                    env=SECRETS.environment_for_trial(),
                     stdout=self._said,
                     stderr=subprocess.STDOUT,
                     pass_fds=(theirs,),

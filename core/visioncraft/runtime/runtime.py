@@ -10,14 +10,12 @@ from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 
 from visioncraft._version import __version__
-from visioncraft.api_keys import ApiKeys, check_shape
+from visioncraft.api_keys import ApiKeys
 from visioncraft.decoding import Decoders
 from visioncraft.errors import AuthenticationError
 from visioncraft.gallery import plugin as builtin
 from visioncraft.jobs.ledger.sqlite import Ledger
 from visioncraft.jobs.service import JobService
-from visioncraft.plugins.claims import Claims, every
-from visioncraft.plugins.contracts import KeyCheck
 from visioncraft.plugins.guard import Aside
 from visioncraft.plugins.manager import PluginManager
 from visioncraft.plugins.registry import Registry
@@ -57,7 +55,7 @@ class Runtime(AbstractAsyncContextManager["Runtime"]):
         self.settings = settings
         self.plugins = manager or discovered(settings)
         self.registry = Registry(settings, self.plugins)
-        self.keys = ApiKeys(settings.keys_path)
+        self.keys = ApiKeys(settings.keys_path, self.plugins.key_services.known())
         self.decoders = Decoders(settings.pictures)
         self.thumbnails = ThreadPoolExecutor(_THUMBNAILS, "thumbnails")
         self.pool = pool(self.registry) if pool else LocalPool(_homes(self.registry), settings)
@@ -89,14 +87,13 @@ async def keep_key(plugins: PluginManager, keys: ApiKeys, service: str, key: str
 
     Raises `AuthenticationError` for a refused key and `InvalidRequest` for what cannot be one; then nothing changes.
     """
-    check_shape(service, key)
+    keys.check(service, key)
     accepted = await _accepted(plugins, service, key)
     return await asyncio.to_thread(keys.set, service, key), accepted
 
 
 async def _accepted(plugins: PluginManager, service: str, key: str) -> bool:
-    offered = every(await Aside().ask(service, lambda: plugins.collect("visioncraft_key_checks")))
-    asked = Claims[KeyCheck]("key check", lambda check: check.service).settle(offered).get(service)
+    asked = await Aside().ask(service, lambda: plugins.key_services.check_of(service))
     if asked is None:
         return False
     info, check = asked

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from visioncraft.api_keys import KeyService
+from visioncraft.environment import SECRETS
 from visioncraft.errors import PluginError, VisionCraftError, from_plain
 from visioncraft.plugins.contracts import Generator, Progress
 from visioncraft.plugins.hookspecs import hookimpl
@@ -50,6 +52,11 @@ class IsolatedPlugin:
     def visioncraft_models(self) -> Sequence[ModelInfo]:
         """The models it lists for other plugins' engines."""
         return self.refreshed().models
+
+    @hookimpl
+    def visioncraft_key_services(self) -> Sequence[KeyService]:
+        """The cloud services whose keys it needs."""
+        return self.hello.services
 
     def refreshed(self) -> Hello:
         """The description, asked for again when it is old; the last one where that fails."""
@@ -106,7 +113,7 @@ def describe(python: Path, plugin: str, settings: Settings) -> Hello | Failed:
     ours, theirs = socket.socketpair()
     with ours:
         with theirs:
-            start = launch(python, theirs)
+            start = launch(python, theirs, SECRETS.environment_for_trial())
             process = subprocess.Popen(start.command, stdin=subprocess.DEVNULL, **start.options)  # noqa: S603
         try:
             ours.settimeout(settings.plugins.hook_timeout_s)

@@ -7,12 +7,12 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from visioncraft.engines.openmp import with_patient_threads
-from visioncraft.environment import SECRETS
 from visioncraft.settings import Settings
 from visioncraft.workers.messages import PROTOCOL, Setup
 
@@ -33,12 +33,13 @@ class Launch:
     options: dict[str, Any]
 
 
-def launch(python: Path | None, theirs: socket.socket) -> Launch:
+def launch(python: Path | None, theirs: socket.socket, environment: Mapping[str, str]) -> Launch:
     """How to start a worker that speaks over `theirs`, which stays open in it and in nothing else it starts.
 
-    Parameters
-    ----------
-    python: The interpreter; None for the server's own.
+    Args:
+        python: The interpreter; None for the server's own.
+        theirs: The worker's end of a socket pair.
+        environment: What it may see of the server's environment.
 
     A socket pair has no address, so nobody else can speak to a worker. The worker leaves the server's process group:
     Ctrl-C in a terminal is the server's to handle.
@@ -54,9 +55,9 @@ def launch(python: Path | None, theirs: socket.socket) -> Launch:
         str(descriptor),
         str(os.getpid()),
     ]
-    unwanted = SECRETS | _OWN if python else SECRETS
-    environment = {name: value for name, value in os.environ.items() if name not in unwanted}
-    options = {"pass_fds": (descriptor,), "start_new_session": True, "env": with_patient_threads(environment)}
+    unwanted = _OWN if python else frozenset[str]()
+    wanted = {name: value for name, value in environment.items() if name not in unwanted}
+    options = {"pass_fds": (descriptor,), "start_new_session": True, "env": with_patient_threads(wanted)}
     return Launch(command, options)
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from visioncraft.api_keys import KeyService
 from visioncraft.errors import ProtocolError
 from visioncraft.types.generation import GeneratedImage, GenerationRequest
 from visioncraft.types.models import ModelInfo
@@ -98,6 +99,7 @@ class Hello(msgspec.Struct, tag=True, frozen=True):
     hooks: Sequence[str]
     offers: Sequence[Offer]
     models: Sequence[ModelInfo]
+    services: Sequence[KeyService] = ()
 
 
 class Step(msgspec.Struct, tag=True, frozen=True):

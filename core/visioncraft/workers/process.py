@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 
+from visioncraft.environment import SECRETS
 from visioncraft.errors import JobCancelled, PluginError, ProtocolError, VisionCraftError, WorkerLost, from_plain
 from visioncraft.plugins.contracts import Progress
 from visioncraft.settings import Settings, WorkersSettings
@@ -69,7 +70,7 @@ class WorkerProcess:
         """Start a process for a plugin's generator. Raises what keeps the plugin from loading there, `WorkerLost`."""
         ours, theirs = socket.socketpair()
         with theirs:
-            begin = launch(settings.interpreter(plugin), theirs)
+            begin = launch(settings.interpreter(plugin), theirs, SECRETS.environment_for(plugin))
             try:
                 process = await create_subprocess_exec(*begin.command, stdin=DEVNULL, **begin.options)
             except OSError as error:

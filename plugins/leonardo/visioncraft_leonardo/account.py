@@ -15,11 +15,10 @@ from visioncraft_leonardo.client import Client
 from visioncraft_leonardo.errors import KEY_HELP
 from visioncraft_leonardo.ledger import Ledger, ledger_at
 from visioncraft_leonardo.pace import Pace
-from visioncraft_leonardo.settings import LeonardoSettings
+from visioncraft_leonardo.settings import SERVICE, LeonardoSettings
 
 log = logging.getLogger(__name__)
 
-SERVICE = "leonardo-api"
 ACCOUNT_AGE_S = 60.0
 MODELS_AGE_S = 86400.0
 _PATIENCE_S = 1.5  # within plugins.status_timeout_s
@@ -32,7 +31,7 @@ def ledger_of(settings: Settings) -> Ledger:
 
 def key_of(settings: Settings, explicit: SecretStr | None = None) -> SecretStr | None:
     """The key to use: one given here before the environment's before the file's."""
-    key = ApiKeys(settings.keys_path).get(SERVICE, explicit.get_secret_value() if explicit else None)
+    key = ApiKeys(settings.keys_path, [SERVICE]).get(SERVICE.id, explicit.get_secret_value() if explicit else None)
     return SecretStr(key) if key else None
 
 

@@ -24,7 +24,7 @@ from visioncraft import (
 )
 
 from visioncraft_leonardo.catalogue import MODELS, CloudModel, catalogue, find_model
-from visioncraft_leonardo.settings import LeonardoSettings
+from visioncraft_leonardo.settings import SERVICE, LeonardoSettings
 
 if TYPE_CHECKING:
     from visioncraft_leonardo.client import Client
@@ -75,7 +75,7 @@ class LeonardoGenerator(Generator):
     def _needed(self) -> str:
         """What has to be done before it draws; empty where there is a key."""
         try:
-            key = self._key or ApiKeys(self._settings.keys_path).get("leonardo-api")
+            key = self._key or ApiKeys(self._settings.keys_path, [SERVICE]).get(SERVICE.id)
         except ConfigurationError as damaged:
             return damaged.message
         return "" if key else "an API key, by: visioncraft api-key leonardo-api"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
 
-from visioncraft import BackendStatus, Generator, KeyCheck, Settings, hookimpl
+from visioncraft import BackendStatus, Generator, KeyCheck, KeyService, Settings, hookimpl
 
 from visioncraft_leonardo.generator import LeonardoGenerator
-from visioncraft_leonardo.settings import LeonardoSettings
+from visioncraft_leonardo.settings import SERVICE, LeonardoSettings
 
 NAME = "leonardo"
 
@@ -27,6 +27,12 @@ def visioncraft_status(settings: Settings) -> Awaitable[BackendStatus]:
 
 
 @hookimpl
+def visioncraft_key_services() -> Sequence[KeyService]:
+    """Leonardo.ai's key."""
+    return [SERVICE]
+
+
+@hookimpl
 def visioncraft_key_checks(settings: Settings) -> Sequence[KeyCheck]:
     """`GET /me`."""
     table = settings.plugin(NAME, LeonardoSettings)
@@ -36,4 +42,4 @@ def visioncraft_key_checks(settings: Settings) -> Sequence[KeyCheck]:
 
         await check_key(table, key)
 
-    return [KeyCheck("leonardo-api", ask)]
+    return [KeyCheck(SERVICE.id, ask)]

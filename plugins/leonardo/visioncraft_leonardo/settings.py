@@ -6,7 +6,9 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
-from visioncraft import PluginSettings
+from visioncraft import KeyService, PluginSettings
+
+SERVICE = KeyService("leonardo-api", "LEONARDO_API_KEY", "Leonardo.ai")
 
 
 class LeonardoSettings(PluginSettings):

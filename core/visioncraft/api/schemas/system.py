@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from visioncraft.api.schemas.fields import Asked, Text
-from visioncraft.api_keys import KEY_PATTERN, SERVICES
+from visioncraft.api_keys import KEY_PATTERN
 
 
 class ApiKeyBody(Asked):
@@ -15,9 +15,8 @@ class ApiKeyBody(Asked):
 
     service: Text = Field(
         max_length=64,
-        description='Service name (currently "leonardo-api")',
+        description="Service name: one that a plugin needs a key of",
         examples=["leonardo-api"],
-        json_schema_extra={"enum": [*SERVICES]},
     )
     api_key: Text = Field(
         description="API key for the service: 8 to 512 visible ASCII characters without spaces",

@@ -11,7 +11,7 @@ import orjson
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 
-from visioncraft.api.errors import STATUS, envelope, error_headers
+from visioncraft.api.errors import envelope, error_headers, status_of
 from visioncraft.api.headers import SAFE_HEADERS
 from visioncraft.api.serving.connections import Connections
 from visioncraft.api.serving.stalls import Stall, reset
@@ -136,7 +136,7 @@ class HTTPConnection(H11Protocol):
         self.transport.close()
 
     def _answer(self, error: VisionCraftError) -> bytes:
-        content, status = orjson.dumps(envelope(error)), STATUS[error.code]
+        content, status = orjson.dumps(envelope(error)), status_of(error)
         headers = [
             *self.server_state.default_headers,
             *SAFE_HEADERS,

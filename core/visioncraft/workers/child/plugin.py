@@ -11,7 +11,6 @@ from visioncraft.plugins.contracts import Generator
 from visioncraft.plugins.guard import one_line
 from visioncraft.plugins.manager import PluginInfo, PluginManager
 from visioncraft.settings import INTERPRETER, Settings
-from visioncraft.types.models import ModelInfo
 from visioncraft.workers.messages import PROTOCOL, Hello, Offer, Setup
 
 
@@ -31,7 +30,7 @@ def load(setup: Setup) -> tuple[Mapping[str, Generator], Hello]:
     offered = {generator.name: generator for generator in _collected(manager, "visioncraft_generators")}
     if info is None or info.status != "active":
         raise PluginError(f"plugin '{setup.plugin}' cannot be loaded: {info.error if info else 'it is not installed'}")
-    return offered, _hello(info, offered, _collected(manager, "visioncraft_models"))
+    return offered, _hello(manager, info, offered)
 
 
 def _settings(setup: Setup) -> Settings:
@@ -48,9 +47,10 @@ def _collected(manager: PluginManager, hook: str) -> list[Any]:
     return [entry for _, entries in manager.collect(hook) for entry in entries]
 
 
-def _hello(info: PluginInfo, offered: Mapping[str, Generator], models: list[ModelInfo]) -> Hello:
+def _hello(manager: PluginManager, info: PluginInfo, offered: Mapping[str, Generator]) -> Hello:
     offers = [_offer(generator) for generator in offered.values()]
-    return Hello(PROTOCOL, info.distribution, info.version, info.hooks, offers, models)
+    models, services = (_collected(manager, hook) for hook in ("visioncraft_models", "visioncraft_key_services"))
+    return Hello(PROTOCOL, info.distribution, info.version, info.hooks, offers, models, services)
 
 
 def _offer(generator: Generator) -> Offer:

@@ -14,7 +14,7 @@ from filelock import FileLock
 from visioncraft import Progress, ServiceUnavailable, StorageError, with_patient_threads
 
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
-_SECRETS = re.compile(r"VISIONCRAFT_|LEONARDO_API_KEY|HF_TOKEN|HUGGING_FACE_HUB_TOKEN")
+_SECRETS = re.compile(r"VISIONCRAFT_|\w+_(KEY|TOKEN|SECRET)$")
 
 
 class Environment:
