@@ -3,35 +3,66 @@
 from __future__ import annotations
 
 import re
+import shutil
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from disks import Disk, small_disk
-from harness import House, Server, error_of, free_port, served
+from harness import House, Server, error_of, fake_house, free_port, served
 from httpx_sse import connect_sse
 
 LARGE = {"width": 512, "height": 512}
 
 
-@pytest.fixture
-def disk(house: House) -> Iterator[Disk]:
-    """Holds the house's data."""
+@contextmanager
+def on_a_small_disk(house: House) -> Iterator[Disk]:
+    """A disk that holds the house's data."""
     house.tables["plugins.config.gallery_fs"] = {"min_free_mb": 0}
     with small_disk(house.gallery.parent, "8m") as mounted:
         house.prefix = mounted.prefix
         yield mounted
 
 
-def draw_two(house: House, kill: bool = False) -> dict[str, bytes]:
-    """Two pictures by their ids, drawn by a server that has ended."""
+@pytest.fixture
+def disk(house: House) -> Iterator[Disk]:
+    """Holds the house's data."""
+    with on_a_small_disk(house) as mounted:
+        yield mounted
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What servers left that drew two pictures.
+
+    Parameters
+    ----------
+    ended: The data folder of one that ended in order.
+    killed: The same as one that was killed before left it.
+    pictures: By their ids.
+    """
+
+    ended: Path
+    killed: Path
+    pictures: dict[str, bytes]
+
+
+@pytest.fixture(scope="module")
+def left(tmp_path_factory: pytest.TempPathFactory) -> Left:
+    """Drawn once, on a disk with room; the tests copy it to theirs."""
+    house = fake_house(tmp_path_factory.mktemp("earlier"))
     with served(house) as server:
         ids = [server.draw("noise", **LARGE).headers["x-image-id"] for _ in range(2)]
         pictures = {each: server.get(f"/images/{each}").content for each in ids}
-        if kill:
-            server.process.kill()
-            server.process.wait()
-    return pictures
+        server.process.kill()
+        server.process.wait()
+    killed = shutil.copytree(house.gallery.parent, house.folder / "killed")
+    with served(house) as server:
+        assert server.pictures() == 2
+    return Left(house.gallery.parent, killed, pictures)
 
 
 def shown(server: Server, pictures: dict[str, bytes]) -> None:
@@ -51,31 +82,39 @@ def refused(server: Server, because: str) -> None:
 
 def looked_at(disk: Disk, house: House, pictures: dict[str, bytes]) -> None:
     """The commands that only look do so."""
-    done = disk.run(house, "gallery", "list")
-    assert done.returncode == 0 and all(each in done.stdout for each in pictures), done.stderr
     target = house.folder / "all.zip"
-    done = disk.run(house, "gallery", "export", "--to", str(target))
-    assert done.returncode == 0, done.stderr
+    listing, exporting, checking, path = done = disk.run(
+        house,
+        ("gallery", "list"),
+        ("gallery", "export", "--to", str(target)),
+        ("gallery", "check"),
+        ("gallery", "path"),
+    )
+    assert [each.returncode for each in done] == [0] * 4, [each.stderr for each in done]
+    assert all(each in listing.stdout for each in pictures)
     with zipfile.ZipFile(target) as exported:
         assert sorted(map(exported.read, exported.namelist())) == sorted(pictures.values())
-    done = disk.run(house, "gallery", "check")
-    assert (done.returncode, done.stdout) == (0, f"{len(pictures)} pictures are whole; 0 problems\n"), done.stderr
-    assert disk.run(house, "gallery", "path").stdout.strip() == str(house.gallery)
+    target.unlink()
+    assert checking.stdout == f"{len(pictures)} pictures are whole; 0 problems\n", checking.stderr
+    assert path.stdout.strip() == str(house.gallery), exporting.stdout
 
 
-@pytest.mark.parametrize("left", ["nothing", "a log", "a log alone"])
-def test_a_server_starts_on_a_full_disk_and_draws_again_when_there_is_room(left: str, disk: Disk, house: House) -> None:
+@pytest.mark.parametrize("log", ["nothing", "a log", "a log alone"])
+def test_a_server_starts_on_a_full_disk_and_draws_again_when_there_is_room(
+    log: str, left: Left, disk: Disk, house: House
+) -> None:
     """What a killed server left in its index's log is shown too."""
-    pictures = draw_two(house, kill=left != "nothing")
-    assert (disk.inside / "gallery/index.sqlite3-wal").exists() == (left != "nothing")
-    if left == "a log alone":
+    pictures = dict(left.pictures)
+    shutil.copytree(left.ended if log == "nothing" else left.killed, disk.inside, dirs_exist_ok=True)
+    assert (disk.inside / "gallery/index.sqlite3-wal").exists() == (log != "nothing")
+    if log == "a log alone":
         (disk.inside / "gallery/index.sqlite3-shm").unlink()
     disk.fill()
     looked_at(disk, house, pictures)
     with served(house) as server:
         shown(server, pictures)
         refused(server, "disk is full")
-        if left == "nothing":
+        if log == "nothing":
             looked_at(disk, house, pictures)
         gone = next(iter(pictures))
         assert server.delete(f"/images/{gone}").status_code == 204
@@ -84,19 +123,14 @@ def test_a_server_starts_on_a_full_disk_and_draws_again_when_there_is_room(left:
         disk.empty()
         answer = server.draw("noise", **LARGE)
         assert answer.status_code == 200, answer.text
-        shown(
-            server,
-            {
-                **pictures,
-                answer.headers["x-image-id"]: answer.content
-                and server.get(f"/images/{answer.headers['x-image-id']}").content,
-            },
-        )
+        drawn = answer.headers["x-image-id"]
+        shown(server, {**pictures, drawn: server.get(f"/images/{drawn}").content})
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["whole", "without an index"])
-def test_a_server_starts_on_a_disk_that_is_for_reading_alone(lost: bool, disk: Disk, house: House) -> None:
-    pictures = draw_two(house)
+def test_a_server_starts_on_a_disk_that_is_for_reading_alone(lost: bool, left: Left, disk: Disk, house: House) -> None:
+    pictures = left.pictures
+    shutil.copytree(left.ended, disk.inside, dirs_exist_ok=True)
     if lost:
         (disk.inside / "gallery/index.sqlite3").unlink()
     disk.remount("ro")
@@ -115,32 +149,42 @@ def test_a_server_starts_on_a_disk_that_is_for_reading_alone(lost: bool, disk: D
         assert server.pictures() == 2
 
 
-@pytest.mark.parametrize("what", ["full", "for reading alone", "moved away"])
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Disk]]:
+    """A server on a small disk, whose troubles pass."""
+    house = fake_house(tmp_path_factory.mktemp("standing"))
+    with on_a_small_disk(house) as disk, served(house) as server:
+        yield server, disk
+
+
+@pytest.mark.parametrize("what", ["full", "frozen", "moved"])
 def test_jobs_that_were_accepted_before_the_disk_took_nothing_are_all_drawn_when_it_is_back(
-    what: str, disk: Disk, house: House
+    what: str, standing: tuple[Server, Disk]
 ) -> None:
-    aside = house.gallery.with_name("aside")
+    server, disk = standing
+    gallery = server.house.gallery
+    aside = gallery.with_name("aside")
     begin, end, said = {
         "full": (disk.fill, disk.empty, "full|No space left"),
-        "for reading alone": (lambda: disk.freeze(house.gallery), lambda: disk.thaw(house.gallery), "read-?only"),
-        "moved away": (lambda: disk.rename(house.gallery, aside), lambda: disk.rename(aside, house.gallery), "is away"),
+        "frozen": (lambda: disk.freeze(gallery), lambda: disk.thaw(gallery), "read-?only"),
+        "moved": (lambda: disk.rename(gallery, aside), lambda: disk.rename(aside, gallery), "is away"),
     }[what]
-    with served(house) as server:
-        first, *others = [server.submit(prompt, **LARGE) for prompt in ("gated a", *"bcd")]
-        server.until(first, "running")
-        begin()
-        server.permit("a", 20)
-        assert re.search(said, trouble_of(server, first), re.IGNORECASE)
-        queue, status = server.get("/queue").json(), server.get("/status").json()["system_info"]
-        assert (queue["paused"], queue["queued"]) == (True, len(others))
-        assert re.search(said, status["queue_trouble"], re.IGNORECASE)
-        assert server.delete(f"/jobs/{others.pop()}").json()["status"] == "cancelled"
-        assert [server.get(f"/jobs/{job}").json()["status"] for job in others] == ["queued"] * len(others)
-        end()
-        for job in (first, *others):
-            assert server.ended(job)["status"] == "succeeded"
-        assert server.get("/queue").json() == {**queue, "paused": False, "trouble": None, "queued": 0, "running": 0}
-        assert server.pictures() == 3
+    before = server.pictures()
+    first, *others = [server.submit(prompt, **LARGE) for prompt in (f"gated {what}", *"bcd")]
+    server.until(first, "running")
+    begin()
+    server.permit(what, 20)
+    assert re.search(said, trouble_of(server, first), re.IGNORECASE)
+    queue, status = server.get("/queue").json(), server.get("/status").json()["system_info"]
+    assert (queue["paused"], queue["queued"]) == (True, len(others))
+    assert re.search(said, status["queue_trouble"], re.IGNORECASE)
+    assert server.delete(f"/jobs/{others.pop()}").json()["status"] == "cancelled"
+    assert [server.get(f"/jobs/{job}").json()["status"] for job in others] == ["queued"] * len(others)
+    end()
+    for job in (first, *others):
+        assert server.ended(job)["status"] == "succeeded"
+    assert server.get("/queue").json() == {**queue, "paused": False, "trouble": None, "queued": 0, "running": 0}
+    assert server.pictures() == before + 3
 
 
 def trouble_of(server: Server, job: str) -> str:
@@ -155,5 +199,5 @@ def trouble_of(server: Server, job: str) -> str:
 def test_a_disk_for_reading_alone_without_a_picture_stops_the_start(disk: Disk, house: House) -> None:
     disk.remount("ro")
     house.tables["server"] = {"port": free_port()}
-    done = disk.run(house, "serve")
+    (done,) = disk.run(house, ("serve",))
     assert done.returncode == 1 and str(house.gallery) in done.stderr + done.stdout
