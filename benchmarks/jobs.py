@@ -17,8 +17,8 @@ from visioncraft.jobs.progress import NoProgress
 from visioncraft.settings import Settings
 from visioncraft.types.generation import GenerationRequest
 from visioncraft.workers.in_process_pool import InProcessPool
-from visioncraft.workers.pool import WorkerPool
-from visioncraft.workers.process_pool import Home, ProcessPool
+from visioncraft.workers.pool import HostedGenerator, WorkerPool
+from visioncraft.workers.process_pool import ProcessPool
 
 from benchmarks.engine import NAME, BenchEngine, install
 from benchmarks.serving import server
@@ -78,7 +78,7 @@ def _border(environment: dict[str, str]) -> tuple[float, float]:
     engine = BenchEngine()
 
     async def measure() -> tuple[float, float]:
-        here, apart = InProcessPool({NAME: engine}), ProcessPool({NAME: Home(NAME, engine)}, Settings())
+        here, apart = InProcessPool({NAME: engine}), ProcessPool({NAME: HostedGenerator(NAME, engine)}, Settings())
         pools: tuple[WorkerPool, WorkerPool] = (here, apart)
         for pool in pools:
             await _one(pool)

@@ -44,6 +44,7 @@ from .errors import (
     StorageUnavailable as StorageUnavailable,
     UpstreamError as UpstreamError,
     VisionCraftError as VisionCraftError,
+    WorkerLost as WorkerLost,
 )
 from .files import (
     FoundFile as FoundFile,
@@ -156,4 +157,9 @@ from .types.parameters import (
 from .types.status import (
     BackendStatus as BackendStatus,
     DeviceInfo as DeviceInfo,
+)
+from .workers.pool import (
+    HostedGenerator as HostedGenerator,
+    PoolFactory as PoolFactory,
+    WorkerPool as WorkerPool,
 )

@@ -73,6 +73,7 @@ class JobsSettings(PluginSettings):
 class WorkersSettings(PluginSettings):
     """`[workers]`: the processes that compute."""
 
+    pool: str = "local"
     heartbeat_s: float = Field(1.0, gt=0)
     silent_limit_s: float = Field(60.0, gt=0)
     stall_limit_s: float = Field(600.0, gt=0)

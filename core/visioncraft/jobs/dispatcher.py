@@ -23,7 +23,7 @@ from visioncraft.types.generation import GenerationRequest
 from visioncraft.types.ids import new_image_id
 from visioncraft.types.jobs import JobEvent
 from visioncraft.types.models import ModelInfo
-from visioncraft.workers.pool import WorkerPool
+from visioncraft.workers.pool import WorkerPool, capacity_of
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,10 @@ class Dispatcher:
     def lane_of(self, model: ModelInfo) -> GeneratorQueue:
         """The queue of the generator that draws a model. Raises `ModelNotAvailable`."""
         generator = self._registry.generator_for(model)
-        return self._lanes.setdefault(generator.name, GeneratorQueue(generator.name, generator.concurrency))
+        places = capacity_of(self._pool, generator)
+        lane = self._lanes.setdefault(generator.name, GeneratorQueue(generator.name, places))
+        lane.concurrency = places
+        return lane
 
     def enqueue(self, lane: GeneratorQueue, job: Job) -> None:
         """Let an accepted job wait its turn."""
@@ -185,6 +188,7 @@ class Dispatcher:
         return ""
 
     def _pump(self, lane: GeneratorQueue) -> None:
+        lane.concurrency = capacity_of(self._pool, self._registry.generators[lane.generator])
         while lane.waiting and lane.free and not self.stands and not self.closing:
             job = lane.next()
             job.start()

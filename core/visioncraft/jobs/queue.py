@@ -24,7 +24,7 @@ class GeneratorQueue:
     Parameters
     ----------
     generator: Its name.
-    concurrency: How many it draws at once.
+    concurrency: How many the pool draws at once; the dispatcher asks it again whenever a job may start.
     """
 
     generator: str

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from starlette.routing import Mount
 
     from visioncraft.settings import Settings
+    from visioncraft.workers.pool import PoolFactory
 
 PROJECT = "visioncraft"
 """pluggy's project name, and the entry-point group plugins are found under."""
@@ -116,6 +117,22 @@ def visioncraft_stores(settings: Settings) -> Sequence[ImageStore]:  # type: ign
     >>> @hookimpl
     ... def visioncraft_stores(settings):
     ...     return [MemoryStore(capacity=10)]
+    """
+
+
+@hookspec
+def visioncraft_pools(settings: Settings) -> Sequence[PoolFactory]:  # type: ignore[empty-body]
+    """The pools this plugin brings, in which generators may run; `workers.pool` selects one by its name.
+
+    .. versionadded:: 1.1
+
+    >>> from visioncraft import PoolFactory
+    >>> class FarPool:
+    ...     def __init__(self, hosted):
+    ...         self.hosted = hosted
+    >>> @hookimpl
+    ... def visioncraft_pools(settings):
+    ...     return [PoolFactory("far", FarPool)]
     """
 
 

@@ -19,13 +19,13 @@ from visioncraft.jobs.service import JobService
 from visioncraft.plugins.guard import Aside
 from visioncraft.plugins.manager import PluginManager
 from visioncraft.plugins.registry import Registry
+from visioncraft.plugins.selection import make_selected, select
 from visioncraft.probing import Probe
 from visioncraft.runtime.service import RuntimeService
 from visioncraft.settings import Settings
 from visioncraft.workers.isolated import IsolatedPlugin
 from visioncraft.workers.local_pool import LocalPool
-from visioncraft.workers.pool import WorkerPool
-from visioncraft.workers.process_pool import Home
+from visioncraft.workers.pool import HostedGenerator, PoolFactory, WorkerPool
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Runtime(AbstractAsyncContextManager["Runtime"]):
     ----------
     settings: Validated settings.
     manager: A manager that has its plugins already, for tests; by default installed plugins are discovered.
-    pool: Runs the generators; by default worker processes and this event loop.
+    pool: Runs the generators, for tests; by default the pool that `workers.pool` selects.
     durable: Whether jobs outlive this process, in the data folder, which then serves one process at a time.
 
     Raises `ConfigurationError` when settings select something that is missing, failed or cannot start.
@@ -58,7 +58,7 @@ class Runtime(AbstractAsyncContextManager["Runtime"]):
         self.keys = ApiKeys(settings.keys_path, self.plugins.key_services.known())
         self.decoders = Decoders(settings.pictures)
         self.thumbnails = ThreadPoolExecutor(_THUMBNAILS, "thumbnails")
-        self.pool = pool(self.registry) if pool else LocalPool(_homes(self.registry), settings)
+        self.pool = pool(self.registry) if pool else _selected_pool(self.plugins, self.registry)
         ledger = Ledger(settings.data_path / "jobs.sqlite3" if durable else None)
         self.jobs = JobService(self.registry, self.pool, ledger, settings.jobs)
         self.service = self.plugins.service = RuntimeService(self)
@@ -78,8 +78,14 @@ class Runtime(AbstractAsyncContextManager["Runtime"]):
         self.registry.store.close()
 
 
-def _homes(registry: Registry) -> dict[str, Home]:
-    return {name: Home(registry.owner(name), generator) for name, generator in registry.generators.items()}
+def _selected_pool(plugins: PluginManager, registry: Registry) -> WorkerPool:
+    """The pool that settings select, made for the generators. Raises `ConfigurationError` where it cannot be."""
+    settings = plugins.settings
+    local = PoolFactory("local", lambda hosted: LocalPool(hosted, settings))
+    chosen = select(plugins, "visioncraft_pools", "workers.pool", settings.workers.pool, local)
+    found = registry.generators.items()
+    hosted = {name: HostedGenerator(registry.owner(name), generator) for name, generator in found}
+    return make_selected("workers.pool", chosen.name, lambda: chosen.make(hosted))
 
 
 async def keep_key(plugins: PluginManager, keys: ApiKeys, service: str, key: str) -> tuple[str, bool]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from visioncraft.gallery.memory import MemoryStore
     from visioncraft.testing.contracts.base import overridden
     from visioncraft.testing.contracts.generator import GeneratorContract
+    from visioncraft.testing.contracts.pool import WorkerPoolContract
     from visioncraft.testing.contracts.store import ImageStoreContract, a_picture
     from visioncraft.testing.fakes import FakeGenerator, Recorder, one_colour
     from visioncraft.testing.server import PATIENCE_S, House, Server, free_port, listening, served
@@ -26,6 +27,7 @@ _HOME_OF = {
     "MemoryStore": "visioncraft.gallery.memory",
     "Recorder": "visioncraft.testing.fakes",
     "Server": "visioncraft.testing.server",
+    "WorkerPoolContract": "visioncraft.testing.contracts.pool",
     "a_picture": "visioncraft.testing.contracts.store",
     "free_port": "visioncraft.testing.server",
     "listening": "visioncraft.testing.server",
@@ -43,6 +45,7 @@ __all__ = [
     "MemoryStore",
     "Recorder",
     "Server",
+    "WorkerPoolContract",
     "a_picture",
     "free_port",
     "listening",

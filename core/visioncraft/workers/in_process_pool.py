@@ -31,6 +31,10 @@ class InProcessPool:
         self._threads: dict[str, ThreadPoolExecutor] = {}
         self._aside = Aside()
 
+    def capacity(self, generator: str) -> int:
+        """As many as the generator says."""
+        return self._generators[generator].concurrency
+
     async def run(self, generator: str, request: GenerationRequest, progress: Progress) -> GeneratedImage:
         """Draw one picture."""
         return checked(await self._call(generator, "run", request, progress), generator)

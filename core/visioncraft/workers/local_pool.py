@@ -11,8 +11,8 @@ from visioncraft.types.generation import GeneratedImage, GenerationRequest
 from visioncraft.types.models import ModelInfo
 from visioncraft.types.status import BackendStatus
 from visioncraft.workers.in_process_pool import InProcessPool
-from visioncraft.workers.pool import WorkerPool
-from visioncraft.workers.process_pool import Home, ProcessPool
+from visioncraft.workers.pool import HostedGenerator, WorkerPool
+from visioncraft.workers.process_pool import ProcessPool
 
 
 def computes(generator: Generator) -> bool:
@@ -23,17 +23,20 @@ def computes(generator: Generator) -> bool:
 class LocalPool:
     """Sends each generator's work where it belongs.
 
-    Parameters
-    ----------
-    homes: Of every generator by its name.
-    settings: For the worker processes.
+    Args:
+        hosted: Every generator by its name.
+        settings: For the worker processes.
     """
 
-    def __init__(self, homes: Mapping[str, Home], settings: Settings) -> None:
-        computing = {name: home for name, home in homes.items() if computes(home.generator)}
+    def __init__(self, hosted: Mapping[str, HostedGenerator], settings: Settings) -> None:
+        computing = {name: each for name, each in hosted.items() if computes(each.generator)}
         self._processes = ProcessPool(computing, settings)
-        self._here = InProcessPool({name: home.generator for name, home in homes.items()})
+        self._here = InProcessPool({name: each.generator for name, each in hosted.items()})
         self._computing = frozenset(computing)
+
+    def capacity(self, generator: str) -> int:
+        """As many as the generator says."""
+        return self._of(generator).capacity(generator)
 
     async def run(self, generator: str, request: GenerationRequest, progress: Progress) -> GeneratedImage:
         """Draw one picture."""

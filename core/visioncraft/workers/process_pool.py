@@ -4,50 +4,39 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import count
 
-from visioncraft.plugins.contracts import Generator, Progress
+from visioncraft.plugins.contracts import Progress
 from visioncraft.plugins.guard import Aside
 from visioncraft.settings import Settings
 from visioncraft.types.generation import GeneratedImage, GenerationRequest
 from visioncraft.types.models import ModelInfo
 from visioncraft.types.status import BackendStatus
 from visioncraft.workers.messages import Load, Run
+from visioncraft.workers.pool import HostedGenerator
 from visioncraft.workers.process import WorkerProcess
-
-
-@dataclass(frozen=True, slots=True)
-class Home:
-    """Where a generator comes from.
-
-    Parameters
-    ----------
-    plugin: The entry point that brings it.
-    generator: Its description in this process, which never draws.
-    """
-
-    plugin: str
-    generator: Generator
 
 
 class ProcessPool:
     """Runs generators in processes of their own.
 
-    Parameters
-    ----------
-    homes: Of every generator by its name.
-    settings: Handed to the workers; `[workers]` bounds them.
+    Args:
+        hosted: Every generator by its name.
+        settings: Handed to the workers; `[workers]` bounds them.
     """
 
-    def __init__(self, homes: Mapping[str, Home], settings: Settings) -> None:
-        self._homes = homes
+    def __init__(self, hosted: Mapping[str, HostedGenerator], settings: Settings) -> None:
+        self._hosted = hosted
         self._settings = settings
         self._workers: dict[str, WorkerProcess] = {}
-        self._starting = {name: asyncio.Lock() for name in homes}
+        self._starting = {name: asyncio.Lock() for name in hosted}
         self._calls = count(1)
         self._closed = False
         self._aside = Aside()
+
+    def capacity(self, generator: str) -> int:
+        """As many as the generator's one worker takes."""
+        return self._hosted[generator].generator.concurrency
 
     async def run(self, generator: str, request: GenerationRequest, progress: Progress) -> GeneratedImage:
         """Draw one picture in the generator's worker."""
@@ -65,7 +54,7 @@ class ProcessPool:
         worker = self._workers.get(generator)
         if worker is not None and worker.usable:
             return worker.status
-        return await self._aside.ask(generator, self._homes[generator].generator.status)
+        return await self._aside.ask(generator, self._hosted[generator].generator.status)
 
     async def close(self) -> None:
         """End every worker."""
@@ -78,7 +67,7 @@ class ProcessPool:
             if worker is None or not worker.usable:
                 if worker is not None:
                     await worker.end()  # its memory must be free before another one asks for as much
-                plugin = self._homes[generator].plugin
+                plugin = self._hosted[generator].plugin
                 worker = self._workers[generator] = await WorkerProcess.start(plugin, generator, self._settings)
             return worker
 
