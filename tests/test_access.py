@@ -29,7 +29,8 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> House:
 
 @pytest.fixture(scope="module")
 def behind(house: House) -> Iterator[Server]:
-    """A server behind a proxy on this machine, its token in a file."""
+    """A server behind a proxy on this machine, its token in a file, started by exec, which `/proc` tells of."""
+    house.prefix = ("env",)
     with served(house) as server:
         server.client.headers["Authorization"] = f"Bearer {TOKEN}"
         yield server

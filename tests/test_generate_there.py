@@ -10,6 +10,7 @@ from pathlib import Path
 from harness import Server
 from visioncraft import read_record
 from visioncraft.runtime.running import announced, server_of
+from visioncraft.testing.commands import PIPE
 
 
 def generate(server: Server, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -42,10 +43,7 @@ def test_a_refusal_of_the_server_names_the_option(fake: Server) -> None:
 
 
 def test_ctrl_c_cancels_the_servers_job(fake: Server) -> None:
-    command = [fake.house.cli, "generate", "gated interrupted-there", "--steps", "15"]
-    process = subprocess.Popen(
-        command, env=fake.house.environment(), cwd=fake.house.folder, stderr=subprocess.PIPE, text=True
-    )
+    process = fake.house.begin("generate", "gated interrupted-there", "--steps", "15", stderr=PIPE)
     fake.permit("interrupted-there", 1)
     fake.reached("interrupted-there", 1)
     process.send_signal(signal.SIGINT)

@@ -9,6 +9,7 @@ from itertools import count
 import pytest
 from harness import Server
 from visioncraft.testing import PATIENCE_S
+from visioncraft.testing.commands import PIPE
 
 _gates = count()
 
@@ -32,13 +33,7 @@ def test_jobs_are_listed_for_people_and_programs(fake: Server) -> None:
 
 def test_one_job_is_watched_until_its_picture(fake: Server, gate: str) -> None:
     job = fake.submit(f"gated {gate}", num_inference_steps=15)
-    watcher = subprocess.Popen(
-        [fake.house.cli, "jobs", "watch", job, "--server", fake.url],
-        env=fake.house.environment(),
-        cwd=fake.house.folder,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    watcher = fake.house.begin("jobs", "watch", job, "--server", fake.url, stdout=PIPE)
     fake.permit(gate, 15)
     out, _ = watcher.communicate(timeout=PATIENCE_S)
     image = fake.ended(job)["image"]["id"]

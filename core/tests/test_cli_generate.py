@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from contextlib import suppress
 
 import pytest
-from toy import COMMAND, House
+from toy import House
 from visioncraft import decode_png, read_record
 from visioncraft.testing import PATIENCE_S
+from visioncraft.testing.commands import PIPE
 
 
 def test_generate_writes_the_gallerys_own_bytes_and_says_what_drew_them(house: House) -> None:
@@ -89,14 +89,7 @@ def test_a_bug_in_a_generator_ends_in_one_line(house: House) -> None:
 
 def test_ctrl_c_cancels_a_picture_and_keeps_nothing(house: House) -> None:
     os.mkfifo(gate := house.folder / "gate")
-    drawing = subprocess.Popen(
-        [COMMAND, "generate", "endless", "-o", "apple.png"],
-        cwd=house.folder,
-        env=house.environment,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with drawing:
+    with house.begin("generate", "endless", "-o", "apple.png", stderr=PIPE) as drawing:
         assert drawing.stderr and drawing.stderr.readline() == "drawing\n"
         drawing.send_signal(signal.SIGINT)
         with suppress(BrokenPipeError), gate.open("w") as steps:

@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +15,8 @@ from typing import IO, NamedTuple
 
 import httpx
 import pytest
-from visioncraft.testing import PATIENCE_S
+from visioncraft.testing import PATIENCE_S, commands
+from visioncraft.testing.commands import PIPE, Process
 
 COMMAND = Path(sys.executable).with_name("visioncraft")
 
@@ -42,7 +42,7 @@ def visioncraft_generators():
 class Server(NamedTuple):
     """A server that has said it is ready."""
 
-    process: subprocess.Popen[str]
+    process: Process
     url: str
     greeting: str
 
@@ -50,7 +50,7 @@ class Server(NamedTuple):
         """Its exit code and what else it said."""
         self.process.send_signal(number)
         _, said = self.process.communicate(timeout=PATIENCE_S)
-        return self.process.returncode, said
+        return self.process.wait(), said
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
@@ -72,14 +72,8 @@ def install(folder: Path, name: str, source: str) -> None:
 @contextmanager
 def serving(folder: Path, *options: str, python: tuple[str, ...] = (), **more: str) -> Iterator[Server]:
     """A server on a free port, from the moment it greets."""
-    process = subprocess.Popen(
-        [sys.executable, *python, COMMAND, "serve", "--port", "0", *options],
-        cwd=folder,
-        env=environment(folder, **more),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with process:
+    command = [*python, str(COMMAND), "serve", "--port", "0", *options]
+    with commands.start(command, environment(folder, **more), folder, stderr=PIPE) as process:
         assert process.stderr is not None
         said = ""
         for line in process.stderr:
@@ -94,10 +88,7 @@ def serving(folder: Path, *options: str, python: tuple[str, ...] = (), **more: s
 
 def refused(folder: Path, *options: str, **more: str) -> str:
     """The line a server that does not start ends with."""
-    command = [str(COMMAND), "serve", *options]
-    done = subprocess.run(
-        command, cwd=folder, env=environment(folder, **more), capture_output=True, text=True, timeout=PATIENCE_S
-    )
+    done = commands.run([COMMAND, "serve", *options], environment(folder, **more), folder, PATIENCE_S)
     assert done.returncode == 1 and "Traceback" not in done.stderr, done
     return done.stderr.splitlines()[-1]
 
@@ -137,7 +128,7 @@ def test_a_server_answers_where_it_says_and_ends_cleanly(tmp_path: Path, number:
 
 
 def test_a_server_is_ready_without_torch(tmp_path: Path) -> None:
-    with serving(tmp_path, python=("-X", "importtime")) as server:
+    with serving(tmp_path, python=(sys.executable, "-X", "importtime")) as server:
         imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in server.greeting.splitlines()}
         assert "uvicorn" in imported and not imported & {"torch", "diffusers", "transformers"}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 from visioncraft.testing import House, served
+from visioncraft.testing.commands import PIPE, STDOUT, Process
 
 FINE = """
 import sys
@@ -144,18 +144,10 @@ IN_STATUS = WAITS + FINE.replace("    def run", "    def status(self):\n        
 
 
 @contextmanager
-def begun(house: House, *words: str) -> Iterator[subprocess.Popen[str]]:
+def begun(house: House, *words: str) -> Iterator[Process]:
     """A command that has come to a plugin's code, which waits there for good whatever is raised in it."""
     os.mkfifo(house.folder / "ready")
-    process = subprocess.Popen(
-        [house.cli, *words],
-        env=house.environment(),
-        cwd=house.folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    with process:
+    with house.begin(*words, stdout=PIPE, stderr=STDOUT) as process:
         try:
             with (house.folder / "ready").open() as ready:
                 assert ready.read(4) == "here"

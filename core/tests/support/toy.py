@@ -7,7 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from visioncraft.testing import PATIENCE_S
+from visioncraft.testing import PATIENCE_S, commands
+from visioncraft.testing.commands import Process, Stream
 
 COMMAND = Path(sys.executable).with_name("visioncraft")
 
@@ -108,16 +109,12 @@ class House:
         (metadata / "entry_points.txt").write_text(f"[visioncraft]\n{name} = vc_{name}\n")
         (self.folder / "site" / f"vc_{name}.py").write_text(source)
 
+    def begin(self, *arguments: str, stdout: Stream = None, stderr: Stream = None) -> Process:
+        """Start a command, whose pipes hold text."""
+        return commands.start([COMMAND, *arguments], self.environment, self.folder, stdout=stdout, stderr=stderr)
+
     def run(self, *arguments: str, text: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [COMMAND, *arguments],
-            cwd=self.folder,
-            env=self.environment | environment,
-            input=text,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_S,
-        )
+        return commands.run([COMMAND, *arguments], self.environment | environment, self.folder, PATIENCE_S, text)
 
     def refusal(self, *arguments: str) -> str:
         """The one line that a command ends with instead of a traceback."""

@@ -22,7 +22,21 @@ _MEANT_FOR_CHILDREN = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 pytest.register_assert_rewrite(*(f"visioncraft.testing.{name}" for name in ("generators", "stores", "serving")))
 
 
-def pytest_configure() -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """A setting of this project's own suite, which starts commands by the hundred."""
+    parser.addini("visioncraft_fork", "Fork commands from a process that has imported these modules.", "args")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Fork commands where settings say so, and have them handle signals."""
+    if modules := config.getini("visioncraft_fork"):
+        from visioncraft.testing import commands
+
+        commands.imported_ahead = tuple(modules)
+    _let_children_handle_signals()
+
+
+def _let_children_handle_signals() -> None:
     """Let the processes that tests start have the system's own handling of the signals that tests send them.
 
     Under `nohup`, in the background of a script and on many CI runners signals are ignored, and a process inherits that

@@ -17,6 +17,9 @@ from typing import Any
 import httpx
 from httpx_sse import connect_sse
 
+from visioncraft.testing import commands
+from visioncraft.testing.commands import Process, Stream
+
 PATIENCE_S = 600.0
 """How long tests wait for what surely comes, in seconds: machines may be slow and busy. Nothing is measured by it."""
 
@@ -100,15 +103,17 @@ class House:
         ----------
         text: What it reads from stdin.
         """
-        return subprocess.run(  # noqa: S603 - the command of this interpreter
-            [self.cli, *arguments],
-            env=self.environment(),
-            cwd=self.folder,
-            input=text,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_S,
-        )
+        return commands.run([self.cli, *arguments], self.environment(), self.folder, PATIENCE_S, text)
+
+    def begin(self, *arguments: str, stdout: Stream = None, stderr: Stream = None) -> Process:
+        """Start `visioncraft <arguments>`, behind the prefix.
+
+        Parameters
+        ----------
+        stdout, stderr: As `subprocess.Popen` takes them; pipes hold text.
+        """
+        command = [*self.prefix, self.cli, *arguments]
+        return commands.start(command, self.environment(), self.folder, stdout=stdout, stderr=stderr)
 
 
 @dataclass(slots=True)
@@ -117,7 +122,7 @@ class Server:
 
     house: House
     port: int
-    process: subprocess.Popen[bytes]
+    process: Process
     log: Path
     client: httpx.Client
 
@@ -190,13 +195,7 @@ def served(house: House, port: int | None = None) -> Iterator[Server]:
     house.tables["server"] = {**house.tables.get("server", {}), "port": port}
     log = house.folder / "server.log"
     with log.open("wb") as output:
-        process = subprocess.Popen(  # noqa: S603 - the command of this interpreter
-            [*house.prefix, house.cli, "serve"],
-            env=house.environment(),
-            cwd=house.folder,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
+        process = house.begin("serve", stdout=output, stderr=subprocess.STDOUT)
     headers = {"Authorization": f"Bearer {token}"} if (token := house.env.get("VISIONCRAFT_TOKEN")) else {}
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_S, headers=headers) as client:
         try:
