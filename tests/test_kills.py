@@ -21,7 +21,7 @@ from harness import House, Server, fake_house, served
 from visioncraft import read_record_file
 from visioncraft.testing import PATIENCE_S
 
-KILLS = int(os.environ.get("VISIONCRAFT_KILLS", "6"))
+KILLS = int(os.environ.get("VISIONCRAFT_KILLS", "4"))
 LONGEST_S = 0.4  # until a kill
 
 
