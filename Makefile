@@ -67,7 +67,7 @@ check: $(DEV)  ## Lint, formatting and types
 	run ruff check $(SOURCES) examples; \
 	run ruff format --check $(SOURCES) examples; \
 	run lint-imports --no-cache; \
-	for part in $(PACKAGES) "$(wildcard tests benchmarks)"; do run mypy $$part; done; \
+	for part in $(PACKAGES) "$(wildcard tests benchmarks)" $(wildcard examples/visioncraft-*); do run mypy $$part; done; \
 	test -z "$$failed"
 
 bench: $(DEV)  ## Measure, and write docs/benchmarks.md

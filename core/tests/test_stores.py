@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
-from visioncraft import ImageStore, NotFound
+from visioncraft import ImageStore, NotFound, hookimpl
 from visioncraft.testing import ImageStoreContract, MemoryStore, a_picture, overridden
 
 
@@ -52,3 +53,31 @@ def test_threads_may_save_list_and_delete_at_once() -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(8)))
     assert store.count() == store.list(1000).total <= 50
+
+
+class Cloud(MemoryStore):
+    """A store whose images clients fetch elsewhere."""
+
+    name = "cloud"
+    preferred = 1
+
+    def url(self, image_id: str) -> str | None:
+        return f"https://images.example/{self.get(image_id).filename}?signature=1"
+
+
+def test_a_store_may_send_clients_elsewhere_and_is_taken_before_the_one_in_memory(
+    visioncraft_client: Callable[..., Any],
+) -> None:
+    store = Cloud()
+
+    class Plugin:
+        @hookimpl
+        def visioncraft_stores(self) -> list[ImageStore]:
+            return [store]
+
+    client = visioncraft_client(Plugin())
+    kept = store.save(*a_picture())
+    answer = client.get(f"/images/{kept.id}", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (307, store.url(kept.id))
+    assert client.get(f"/images/{kept.id[:-1]}x", follow_redirects=False).status_code == 404
+    assert client.get("/status").json()["system_info"]["storage"] == "cloud"

@@ -186,6 +186,14 @@ class ImageStore(ABC):
     def open(self, image_id: str) -> bytes:
         """The PNG's bytes, as they were saved. Raises `NotFound` or `StorageError`."""
 
+    def url(self, image_id: str) -> str | None:
+        """Where a client may fetch the PNG itself, as a signed address of limited life; None where that is here.
+
+        Called before `reader`, so that a store in a cloud need not send every byte through the server (since 1.1).
+        Raises as `open` does.
+        """
+        return None
+
     def reader(self, image_id: str) -> BinaryIO:
         """The same bytes to read from front to end, by somebody who closes them; `read(n)` gives less only at the end.
 

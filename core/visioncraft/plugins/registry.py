@@ -223,6 +223,8 @@ class Registry:
             info, store = stores[name]
             return store.preferred < 0, not info.ours, -store.preferred, name
 
+        if not stores:
+            raise ConfigurationError("no plugin offers a gallery, not even the core's own; see `visioncraft plugins`")
         _, store = stores[min(stores, key=rank)]
         if store.preferred < 0:
             log.warning(

@@ -22,7 +22,9 @@ log = logging.getLogger(__name__)
 async def system_status(runtime: Runtime) -> dict[str, Any]:
     """The contract's status document."""
     own, others = await asyncio.gather(_generators(runtime), _plugins(runtime))
-    device = next((status.device for status in own if status.device is not None), None) or probe_device()
+    # Generators that draw on the same devices each tell of them: the one that has most tells of all.
+    devices = max((status.all_devices for status in own), key=len, default=()) or (probe_device(),)
+    device = devices[0]
     loaded = [model for status in own for model in status.loaded_models]
     available = runtime.registry.available()
     kinds = {model.id: "api" if model.kind == "cloud" else "local" for model in available}
@@ -45,6 +47,7 @@ async def system_status(runtime: Runtime) -> dict[str, Any]:
             "python_version": platform.python_version(),
             "cuda_available": device.device == "cuda",
             "cuda_version": device.cuda_version if device.device == "cuda" else None,
+            "devices": [_device_fields(each) for each in devices],
             "jobs_queued": runtime.jobs.queued,
             "jobs_running": runtime.jobs.running,
             "queue_paused": runtime.jobs.paused,

@@ -27,7 +27,8 @@ class BackendStatus:
     ----------
     name: The backend's id.
     loaded_models: Ids of the models in memory, the most recently used one first.
-    device: The device it draws on, where it has one.
+    device: The device it draws on, where it has one; of several the first.
+    devices: All devices it draws on, where there are several (since plugin API 1.1).
     facts: Whatever else is worth showing, free of secrets.
     """
 
@@ -35,3 +36,9 @@ class BackendStatus:
     loaded_models: Sequence[str] = ()
     device: DeviceInfo | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    devices: tuple[DeviceInfo, ...] = ()
+
+    @property
+    def all_devices(self) -> tuple[DeviceInfo, ...]:
+        """The devices it draws on, however it names them."""
+        return self.devices or ((self.device,) if self.device is not None else ())

@@ -10,6 +10,7 @@ from io import BytesIO
 from typing import Annotated, BinaryIO
 
 from fastapi import APIRouter, Header, Request, Response
+from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
 
 from visioncraft.api.answers import entry, job_answer
@@ -38,6 +39,8 @@ _IMMUTABLE = "private, max-age=31536000, immutable"  # only somebody who edits i
 async def image(image_id: str, runtime: RuntimeDep, if_none_match: Annotated[str | None, Header()] = None) -> Response:
     """The PNG itself, with its parameters inside: the same bytes as the file and as `/generate` answered."""
     store = runtime.registry.store
+    if (elsewhere := await asyncio.to_thread(store.url, _checked(image_id))) is not None:
+        return RedirectResponse(elsewhere, headers={"Cache-Control": "no-store"})  # the address dies soon
     return await _picture(store, "open", store.reader, image_id, "image/png", if_none_match)
 
 
