@@ -1,7 +1,7 @@
 """The OpenAPI document, fuzzed by Schemathesis: no server error, and no answer off its own schema.
 
-`make test` tries a few hundred drawn ones; VISIONCRAFT_FUZZ_CASES=2000 (`make soak`) tries that many, and every bound of
-every field.
+`make test` tries a few hundred drawn ones; VISIONCRAFT_FUZZ_CASES=2000 (`make soak`) tries that many, and every bound
+of every field.
 """
 
 from __future__ import annotations
