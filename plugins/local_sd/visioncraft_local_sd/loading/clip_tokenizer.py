@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-_MERGES = Path(__file__).parent / "data" / "clip_merges.txt.gz"
+_MERGES = Path(__file__).parents[1] / "data" / "clip_merges.txt.gz"
 _START, _END = "<|startoftext|>", "<|endoftext|>"
 
 

@@ -21,7 +21,7 @@ Prediction = Literal["auto", "epsilon", "v_prediction"]
 INPAINTING_CHANNELS = 9
 """What a denoiser for inpainting reads: noisy latents, the mask, and what the mask leaves of the picture."""
 
-_DATA = Path(__file__).parent / "data"
+_DATA = Path(__file__).parents[1] / "data"
 _V2_PROBE = "model.diffusion_model.input_blocks.2.1.transformer_blocks.0.attn2.to_k.weight"
 _FIRST = "model.diffusion_model.input_blocks.0.0.weight"
 _XL_PROBE = "conditioner.embedders.1.model.ln_final.weight"
