@@ -118,6 +118,7 @@ from .types.gallery import (
 from .types.generation import (
     GeneratedImage as GeneratedImage,
     GenerationRequest as GenerationRequest,
+    steps_taken as steps_taken,
 )
 from .types.identity import (
     Authenticator as Authenticator,

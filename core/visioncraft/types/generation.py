@@ -14,6 +14,21 @@ WARNINGS = "warnings"
 """The fact of a picture that lists what was told of its making: `GeneratedImage.warnings`."""
 
 
+def steps_taken(steps: int, strength: float) -> int:
+    """Counts the steps that an image is drawn over in: `strength` of those asked for, and one at least.
+
+    Args:
+        steps: Denoising steps asked for.
+        strength: How much of the noise comes back, past 0 to 1.
+
+    Returns:
+        How many are taken, the last ones; those before them are left out.
+
+    .. versionadded:: 1.1
+    """
+    return max(1, int(steps * strength))
+
+
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
     """One picture to draw, already validated against its model's limits.
@@ -82,8 +97,8 @@ class GenerationRequest:
     def steps_drawn(self) -> int:
         """Denoising steps of all passes: a picture that is drawn over is drawn for `strength` of the steps."""
         steps = self.num_inference_steps
-        drawn = max(1, int(steps * self.strength)) if self.init_image is not None else steps
-        second = max(1, int((self.hires.steps or steps) * self.hires.strength)) if self.hires is not None else 0
+        drawn = steps_taken(steps, self.strength) if self.init_image is not None else steps
+        second = steps_taken(self.hires.steps or steps, self.hires.strength) if self.hires is not None else 0
         return drawn + second
 
     def parameters(self) -> dict[str, Any]:

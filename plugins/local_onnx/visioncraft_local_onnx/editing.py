@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from visioncraft import GenerationRequest, InvalidRequest, decode_png
+from visioncraft import GenerationRequest, InvalidRequest, decode_png, steps_taken
 
 from visioncraft_local_onnx.arrays import Floats
 from visioncraft_local_onnx.folder import OnnxFolder
@@ -68,7 +68,7 @@ def start_of(request: GenerationRequest, encode: Map, scale: Map, noise: Noise) 
     latents = scale(_sampled(encode(2 * np.moveaxis(pixels, -1, 0)[None] - 1), noise))
     mask = None if request.mask is None else _shrunk(decode_png(request.mask.png)[..., 0] >= 128, latents.shape[-2:])
     steps = request.num_inference_steps
-    first = steps - max(1, int(steps * request.strength))
+    first = steps - steps_taken(steps, request.strength)
     return Start(latents, mask, first, noise_only=mask is not None and request.strength == 1)
 
 

@@ -8,6 +8,7 @@ from inspect import signature
 from typing import Any
 
 import torch
+from visioncraft import steps_taken
 
 from visioncraft_local_sd.denoising.denoiser import Denoiser, DenoiserCall
 from visioncraft_local_sd.text.encoder import Conditioning
@@ -116,7 +117,7 @@ class DenoisingRun:
     def _begun(self, start: Start) -> torch.Tensor:
         """The picture with as much noise as the first step that is taken expects; steps before it are left out."""
         order = getattr(self.scheduler, "order", 1)
-        left_out = max(self.steps - max(1, int(self.steps * start.strength)), 0)
+        left_out = self.steps - steps_taken(self.steps, start.strength)
         self.timesteps = self.timesteps[left_out * order :]
         self.steps -= left_out
         self._begin_at(left_out * order)
