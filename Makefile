@@ -14,8 +14,8 @@ BIN := $(VENV)/bin
 # Run and dev share one .venv; a stamp says what it holds.
 RUN := $(VENV)/.installed-run
 DEV := $(VENV)/.installed-dev
-PROJECTS := $(wildcard core/pyproject.toml plugins/*/pyproject.toml)
-PACKAGES := core $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
+PROJECTS := $(wildcard core/pyproject.toml libs/*/pyproject.toml plugins/*/pyproject.toml)
+PACKAGES := $(patsubst %/pyproject.toml,%,$(PROJECTS))
 SOURCES := $(PACKAGES) $(wildcard tests benchmarks)
 empty :=
 space := $(empty) $(empty)
@@ -31,7 +31,7 @@ WORKERS ?= 3
 SLOW := %/test_pools.py %/test_cli.py %/test_cli_generate.py %/test_cli_plugins.py %/test_cli_serve.py %/test_plugins_apart.py \
 	%/test_testing.py %/test_decoding.py %/test_gallery_cli.py %/test_gallery_durability.py %/test_gallery_export.py \
 	%/test_gallery_proofs.py %/test_kill.py %/test_standin.py
-FAST := $(filter-out $(SLOW),$(wildcard core/tests/test_*.py plugins/gallery_fs/tests/test_*.py \
+FAST := $(filter-out $(SLOW),$(wildcard core/tests/test_*.py libs/*/tests/test_*.py plugins/gallery_fs/tests/test_*.py \
 	plugins/leonardo/tests/test_*.py))
 # The tests that have a long form.
 SOAKED := plugins/gallery_fs/tests/test_gallery_proofs.py plugins/local_sd/tests/test_leaks.py \
@@ -97,7 +97,7 @@ constraints: $(DEV)  ## Write down the versions that .venv holds
 
 clean:  ## Remove .venv and everything that was built
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
-	find core plugins tests benchmarks -name __pycache__ -prune -exec rm -rf {} + -o -name '*.egg-info' -prune -exec rm -rf {} +
+	find core libs plugins tests benchmarks -name __pycache__ -prune -exec rm -rf {} + -o -name '*.egg-info' -prune -exec rm -rf {} +
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; exit 1; }

@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 from visioncraft.plugins.distributions import OURS
 
 CORE = ROOT / "core" / "visioncraft"
+LIBRARIES = sorted(path.parent for path in ROOT.glob("libs/*/pyproject.toml"))
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 HEAVY = {"torch", "diffusers", "transformers", "accelerate", "scipy", "onnxruntime"}
 WEB = {"fastapi", "starlette", "fastapi_offline"}
@@ -69,9 +70,9 @@ def test_every_room_imports_downward_only() -> None:
     assert outcome.returncode == 0, outcome.stdout
 
 
-def test_every_plugin_is_among_those_whose_imports_are_held() -> None:
+def test_every_library_and_plugin_is_among_those_whose_imports_are_held() -> None:
     held = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["root_packages"]
-    assert set(held) == {"visioncraft", *(f"visioncraft_{folder.name}" for folder in PLUGINS)}
+    assert set(held) == {"visioncraft", *(f"visioncraft_{folder.name}" for folder in (*LIBRARIES, *PLUGINS))}
 
 
 def test_only_the_api_and_the_test_client_know_the_web_framework_and_only_settings_knows_dynaconf() -> None:
@@ -81,18 +82,36 @@ def test_only_the_api_and_the_test_client_know_the_web_framework_and_only_settin
     assert {each.file for each in all_imports(CORE) if each.top == "dynaconf"} == {CORE / "settings.py"}
 
 
-@pytest.mark.parametrize("plugin", PLUGINS, ids=lambda path: path.name)
-def test_a_plugin_takes_only_public_names_and_knows_no_other_plugin(plugin: Path) -> None:
-    own = f"visioncraft_{plugin.name}"
+@pytest.mark.parametrize("part", [*LIBRARIES, *PLUGINS], ids=lambda path: path.name)
+def test_plugins_and_libraries_take_only_public_names_and_a_plugin_may_import_what_lies_in_libs(part: Path) -> None:
+    own = f"visioncraft_{part.name}"
+    known = {own, *(f"visioncraft_{library.name}" for library in LIBRARIES)}
     wrong = []
-    for each in all_imports(plugin / own):
+    for each in all_imports(part / own):
         if each.top == "visioncraft":
             public = each.module == "visioncraft"
             if not (public and each.name in visioncraft.__all__):
                 wrong.append(str(each))
-        elif each.top.startswith("visioncraft_") and each.top != own:
+        elif each.top.startswith("visioncraft_") and each.top not in known:
             wrong.append(str(each))
     assert wrong == [], wrong
+
+
+@pytest.mark.parametrize("part", [*LIBRARIES, *PLUGINS], ids=lambda path: path.name)
+def test_what_a_distribution_imports_of_ours_it_depends_on(part: Path) -> None:
+    own = f"visioncraft_{part.name}"
+    project = tomllib.loads((part / "pyproject.toml").read_text("utf-8"))["project"]
+    stated = {Requirement(each).name.replace("-", "_") for each in project["dependencies"]}
+    imported = {each.top for each in all_imports(part / own) if each.top.startswith("visioncraft")} - {own}
+    assert imported <= stated
+
+
+@pytest.mark.parametrize("library", LIBRARIES, ids=lambda path: path.name)
+def test_a_library_is_named_alike_everywhere_and_is_no_plugin(library: Path) -> None:
+    project = tomllib.loads((library / "pyproject.toml").read_text("utf-8"))["project"]
+    assert project["name"] == f"visioncraft-{library.name.replace('_', '-')}"
+    assert "entry-points" not in project
+    assert not (HEAVY | {"numpy"}) & {each.top for each in all_imports(library / f"visioncraft_{library.name}")}
 
 
 @pytest.mark.parametrize("plugin", PLUGINS, ids=lambda path: path.name)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from harness import ROOT, served
-from packaging_kit import EXAMPLES, PROJECTS, Wheelhouse, house_of
+from packaging_kit import EXAMPLES, PLUGINS, PROJECTS, Wheelhouse, house_of
 
 OURS = [tomllib.loads((path / "pyproject.toml").read_text("utf-8"))["project"]["name"] for path in PROJECTS]
 LATER = "visioncraft-wrong-api"
@@ -67,7 +67,7 @@ def test_a_wheel_and_its_sdist_hold_every_file_of_the_package(project: Path, whe
 
 
 def test_an_environment_of_wheels_alone_serves_and_draws(clean: Path, tmp_path: Path) -> None:
-    names = [path.name for path in PROJECTS[1:]]
+    names = [path.name for path in PLUGINS]
     with served(house_of(tmp_path, clean, names)) as server:
         states = {name: server.plugin(name)["status"] for name in names}
         assert set(states.values()) == {"active"}, states

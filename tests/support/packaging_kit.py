@@ -15,9 +15,11 @@ from pathlib import Path
 
 from harness import ROOT, House
 
-PROJECTS = [ROOT / "core", *sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))]
+LIBRARIES = sorted(path.parent for path in ROOT.glob("libs/*/pyproject.toml"))
+PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
+PROJECTS = [ROOT / "core", *LIBRARIES, *PLUGINS]
 EXAMPLES = sorted(path.parent for path in ROOT.glob("examples/**/pyproject.toml"))
-LIGHT = ("core", "plugins/gallery_fs", "plugins/local_onnx", "plugins/mini")
+LIGHT = ("core", "libs/diffusion", "plugins/gallery_fs", "plugins/local_onnx", "plugins/mini")
 """The folders of the install without torch."""
 
 OFFLINE = {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_BUILD_ISOLATION": "false"}
@@ -68,8 +70,11 @@ class Wheelhouse:
     def install(
         self, python: Path, *names: str, options: Sequence[str] = (), env: Mapping[str, str] = OFFLINE
     ) -> subprocess.CompletedProcess[str]:
-        """Install these distributions' wheels, as an author's users do: what a wheel does not state is missed."""
-        wheels = [str(self.wheel(name)) for name in names]
+        """Install these distributions' wheels, as an author's users do: what a wheel does not state is missed.
+
+        The libraries of ours that they state come from the wheelhouse too.
+        """
+        wheels = ["--find-links", str(self.folder), *(str(self.wheel(name)) for name in names)]
         pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", *options, *wheels]
         return subprocess.run(pip, capture_output=True, text=True, env={**os.environ, **env})
 
