@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from visioncraft import check_regular, is_bystander, read_json_object
-
-Family = Literal["sd1", "sd2", "sdxl"]
+from visioncraft import check_regular, is_bystander
+from visioncraft_diffusion import json_files
+from visioncraft_diffusion.errors import ModelRefused
+from visioncraft_diffusion.families import Family, family_of
 
 _PLACES: Mapping[str, tuple[str, ...]] = {
     "text_encoder": ("text_encoder/model.onnx",),
@@ -29,13 +30,8 @@ _OPTIONAL = frozenset({"vae_encoder"})
 NOTE = "export.json"
 """What `visioncraft models export` notes of an export: the model it was made of, and its precision."""
 
-_MAX_JSON = 2**20
 _WIDTHS = "block_out_channels"
 _MAX_SCANNED = 64 * 2**20  # bytes of a graph that are looked through for the names of its weights
-
-
-class ModelRefused(Exception):
-    """A folder that cannot be drawn with. Its text names the file and says what to do about it."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +114,7 @@ def _read(path: Path) -> OnnxFolder:
     return OnnxFolder(
         path=path,
         graphs={part: graph for part, graph in found.items() if graph is not None},
-        family="sdxl" if xl else "sd2" if unet.get("cross_attention_dim") == 1024 else "sd1",
+        family=family_of(xl, unet.get("cross_attention_dim")),
         scheduler=read_json(path / "scheduler" / "scheduler_config.json"),
         unet=unet,
         vae=_config(path, "vae_decoder") or _config(path, "vae"),
@@ -127,15 +123,7 @@ def _read(path: Path) -> OnnxFolder:
 
 def read_json(path: Path) -> dict[str, Any]:
     """A small JSON object. Raises `ModelRefused`."""
-    shown = f"{path.parent.name}/{path.name}"
-    try:
-        return read_json_object(path, _MAX_JSON)
-    except FileNotFoundError:
-        raise ModelRefused(f"{shown} is missing; export the model again") from None
-    except OSError as error:
-        raise ModelRefused(f"{shown} cannot be read: {error.strerror}; export the model again") from error
-    except ValueError as error:
-        raise ModelRefused(f"{shown} is not a readable JSON object; export the model again") from error
+    return json_files.read_json(path, advice="export the model again")
 
 
 def files_of(graph: Path) -> list[Path]:

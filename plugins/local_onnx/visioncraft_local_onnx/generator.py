@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from visioncraft import (
-    BackendStatus,
+    DeviceInfo,
     ExportedModel,
     GeneratedImage,
     GenerationRequest,
-    Generator,
     InsufficientVRAM,
-    ModelCache,
     ModelInfo,
-    ModelNotAvailable,
     Progress,
     free_memory_gb,
     probe_device,
 )
+from visioncraft_diffusion.generator import NOT_ENOUGH, CachedGenerator, main_memory_budget_gb
 
 from visioncraft_local_onnx.editing import check_abilities
-from visioncraft_local_onnx.folder import ModelRefused, OnnxFolder
+from visioncraft_local_onnx.folder import OnnxFolder
 from visioncraft_local_onnx.library import ENGINE, Library
 from visioncraft_local_onnx.sampling.names import check_sampler
 from visioncraft_local_onnx.settings import LocalOnnxSettings
@@ -34,11 +31,10 @@ if TYPE_CHECKING:
     from visioncraft_local_onnx.pipeline import OnnxModel
 
 _log = logging.getLogger("visioncraft.local_onnx")
-_NOT_ENOUGH = "Not enough memory for requested resolution"
 _ON_A_GPU = frozenset({"tensorrt", "cuda", "directml"})
 
 
-class LocalOnnx(Generator):
+class LocalOnnx(CachedGenerator["OnnxModel"]):
     """Draws with ONNX Runtime. Safe to call from several threads.
 
     Parameters
@@ -54,42 +50,19 @@ class LocalOnnx(Generator):
     """What `visioncraft models export --to` calls what `export` makes."""
 
     def __init__(self, settings: LocalOnnxSettings, data_path: Path) -> None:
+        super().__init__()
         self.concurrency = settings.concurrency
         self._settings = settings
         self._library = Library(settings, data_path)
-        self.configured = frozenset(name for name, entry in settings.models.items() if entry.path is None)
+        self.configured = self._library.configured
         self._environment = data_path / "environments" / "onnx-export"
         self._optimised = data_path / "onnx-optimised" if settings.keep_optimised else None
-        self._shelf: ModelCache[OnnxModel] = ModelCache()
         self._provider: str | None = None
         self._threads = 0
 
     def models(self) -> Sequence[ModelInfo]:
         """The models in the folder of models, and those that settings name."""
         return self._library.models()
-
-    def load(self, model: ModelInfo, progress: Progress) -> None:
-        """Bring a model into memory. Raises `ModelNotAvailable`, `InsufficientVRAM` or `ServiceUnavailable`."""
-        with self._held(model, progress):
-            pass
-
-    def unload(self, model: ModelInfo) -> None:
-        """Give a model's memory back: now, or when the pictures it is drawing are done."""
-        self._shelf.drop(model.id)
-
-    def close(self) -> None:
-        """Give everything back."""
-        self._shelf.clear()
-
-    def status(self) -> BackendStatus:
-        """The models in memory, the device and the execution provider; imports no ONNX Runtime."""
-        facts = {"memory_used_by_models": round(self._shelf.resident_gb(), 2)}
-        return BackendStatus(
-            name=self.name,
-            loaded_models=self._shelf.ids(),
-            device=probe_device(cpu_only=self._provider not in _ON_A_GPU),
-            facts=facts | ({"provider": self._provider, "threads": self._threads} if self._provider else {}),
-        )
 
     def export(self, model: ModelInfo, precision: str, progress: Progress) -> ExportedModel:
         """Export a diffusers model with Optimum, in an environment of its own that is made first.
@@ -123,14 +96,10 @@ class LocalOnnx(Generator):
             request = replace(request, sampler=check_sampler(request.sampler))
         with self._held(request.model, progress) as loaded:
             check_abilities(request, loaded.folder)
-            self._make_room(loaded.folder, request.width, request.height)
-            try:
-                return self._draw(loaded, request, progress)
-            except Exception as error:
-                if not _is_out_of_memory(error):
-                    raise
-        self._shelf.evict_until(lambda: False)
-        raise InsufficientVRAM(free_memory_gb(), loaded.folder.working_gb(request.width, request.height), _NOT_ENOUGH)
+            self._make_room_for_work(loaded.folder, request.width, request.height)
+            return self._guarded(
+                lambda: self._draw(loaded, request, progress), lambda: self._ran_out(loaded.folder, request)
+            )
 
     def _draw(self, loaded: OnnxModel, request: GenerationRequest, progress: Progress) -> GeneratedImage:
         from visioncraft import encode_png
@@ -149,20 +118,26 @@ class LocalOnnx(Generator):
             encode_png(pixels), width, height, request.seed, facts=facts, warnings=loaded.untold(request)
         )
 
-    def _held(self, model: ModelInfo, progress: Progress) -> AbstractContextManager[OnnxModel]:
-        return self._shelf.hold(model.id, lambda: self._load(model, progress), self._library.state(model))
+    def _device(self) -> DeviceInfo:
+        return probe_device(cpu_only=self._provider not in _ON_A_GPU)
 
-    def _load(self, model: ModelInfo, progress: Progress) -> OnnxModel:
+    def _facts(self) -> Mapping[str, Any]:
+        return {"provider": self._provider, "threads": self._threads} if self._provider else {}
+
+    def _version(self, model: ModelInfo) -> Hashable:
+        return self._library.state(model)
+
+    def _is_out_of_memory(self, error: Exception) -> bool:
+        """ONNX Runtime has no error of its own for it."""
+        return isinstance(error, MemoryError) or "allocate memory" in str(error) or "bad allocation" in str(error)
+
+    def _open(self, model: ModelInfo, progress: Progress) -> OnnxModel:
         progress.stage("loading")
-        try:
-            folder = self._library.folder(model)
-            self._make_room_for_weights(folder)
-            return self._open(folder, model)
-        except ModelRefused as refused:
-            available = [info.id for info in self.models() if info.available]
-            raise ModelNotAvailable(model.id, available, str(refused)) from refused
+        folder = self._library.folder(model)
+        self._make_room_for_weights(folder)
+        return self._read(folder, model)
 
-    def _open(self, folder: OnnxFolder, model: ModelInfo) -> OnnxModel:
+    def _read(self, folder: OnnxFolder, model: ModelInfo) -> OnnxModel:
         from visioncraft_local_onnx.pipeline import OnnxModel
         from visioncraft_local_onnx.sessions import Runtime, choose_providers
 
@@ -179,25 +154,21 @@ class LocalOnnx(Generator):
     def _make_room_for_weights(self, folder: OnnxFolder) -> None:
         """Let idle models leave until the weights fit budget and memory. Raises `InsufficientVRAM`."""
         needed = folder.weights_gb
-        self._shelf.evict_until(lambda: needed <= self._room())
-        if needed > self._room():
+        if not self._make_room(lambda: needed <= self._room()):
             raise InsufficientVRAM(self._room(), needed, f"Not enough memory for {folder.path.name}")
 
-    def _make_room(self, folder: OnnxFolder, width: int, height: int) -> None:
-        """The same for a picture's work."""
+    def _make_room_for_work(self, folder: OnnxFolder, width: int, height: int) -> None:
+        """The same for an image's work."""
         needed = folder.working_gb(width, height)
-        self._shelf.evict_until(lambda: needed <= free_memory_gb())
-        if needed > free_memory_gb():
-            raise InsufficientVRAM(free_memory_gb(), needed, _NOT_ENOUGH)
+        if not self._make_room(lambda: needed <= free_memory_gb()):
+            raise InsufficientVRAM(free_memory_gb(), needed, NOT_ENOUGH)
+
+    def _ran_out(self, folder: OnnxFolder, request: GenerationRequest) -> InsufficientVRAM:
+        """What to say after memory ran out while a model drew. It leaves: ONNX Runtime keeps what it once took."""
+        self.unload(request.model)
+        return InsufficientVRAM(free_memory_gb(), folder.working_gb(request.width, request.height), NOT_ENOUGH)
 
     def _room(self) -> float:
         """GB that another model's weights may take."""
-        import psutil
-
-        budget = self._settings.memory_budget_gb or psutil.virtual_memory().total / 2**30 * 0.7
-        return min(free_memory_gb(), budget - self._shelf.resident_gb())
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """ONNX Runtime has no error of its own for it."""
-    return isinstance(error, MemoryError) or "allocate memory" in str(error) or "bad allocation" in str(error)
+        budget = main_memory_budget_gb(self._settings.memory_budget_gb)
+        return min(free_memory_gb(), budget - self._cache.resident_gb())

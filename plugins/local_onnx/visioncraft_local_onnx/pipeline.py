@@ -9,11 +9,12 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 from visioncraft import GenerationFailed, GenerationRequest, JobCancelled, Progress
+from visioncraft_diffusion.errors import ModelRefused
 
 from visioncraft_local_onnx.arrays import Floats
 from visioncraft_local_onnx.conditioning import DTYPES, Conditioning, PromptEncoder
 from visioncraft_local_onnx.editing import start_of
-from visioncraft_local_onnx.folder import ModelRefused, OnnxFolder
+from visioncraft_local_onnx.folder import OnnxFolder
 from visioncraft_local_onnx.noise import Noise
 from visioncraft_local_onnx.preview import Previewer
 from visioncraft_local_onnx.sampling.base import Sampler

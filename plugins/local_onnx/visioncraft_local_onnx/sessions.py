@@ -19,8 +19,9 @@ from typing import Any
 
 import onnxruntime
 from visioncraft import ServiceUnavailable, has_bf16, probe_device, state_of
+from visioncraft_diffusion.errors import ModelRefused
 
-from visioncraft_local_onnx.folder import ModelRefused, files_of
+from visioncraft_local_onnx.folder import files_of
 from visioncraft_local_onnx.settings import OpenVINOPrecision, ProviderName
 
 _log = logging.getLogger("visioncraft.local_onnx")

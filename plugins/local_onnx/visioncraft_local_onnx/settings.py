@@ -3,47 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 from visioncraft import PluginSettings
+from visioncraft_diffusion.library import ModelEntry
 
 ProviderName = Literal["tensorrt", "cuda", "directml", "coreml", "openvino", "cpu"]
 OpenVINOPrecision = Literal["auto", "bf16", "fp32"]
-
-
-MOST_STEPS, MOST_GUIDANCE = 1000, 100.0
-"""What settings may say of a model at most: schedulers have 1000 timesteps."""
-
-
-class ModelEntry(PluginSettings):
-    """`[plugins.config.local_onnx.models.<id>]`: a model that lies outside `models_dir`, or that needs a word more.
-
-    Parameters
-    ----------
-    path: A folder as Optimum or the Hub exports it; None for a model that is found without it.
-    name: What people read; the id where empty.
-    description: One sentence.
-    steps: Fewest and most denoising steps that a request may ask for; None for what this engine draws in.
-    guidance_scale: Lowest and highest guidance scale, likewise.
-    """
-
-    path: Path | None = None
-    name: str = ""
-    description: str = ""
-    steps: tuple[int, int] | None = None
-    guidance_scale: tuple[float, float] | None = None
-
-    @model_validator(mode="after")
-    def _from_low_to_high(self) -> ModelEntry:
-        low, high = self.steps or (1, 1)
-        if not 1 <= low <= high <= MOST_STEPS:
-            raise ValueError(f"steps are [fewest, most], within 1 to {MOST_STEPS}, as [1, 8]")
-        least, most = self.guidance_scale or (0, 0)
-        if not 0 <= least <= most <= MOST_GUIDANCE:
-            raise ValueError(f"guidance_scale is [lowest, highest], within 0 to {MOST_GUIDANCE:g}, as [0.0, 2.0]")
-        return self
 
 
 class LocalOnnxSettings(PluginSettings):
@@ -65,7 +32,7 @@ class LocalOnnxSettings(PluginSettings):
     models_dir: Folder of exported models; `auto` is `models-onnx` in the data folder.
     export_python: The interpreter of an environment that has Optimum, for `visioncraft models export`; `auto` makes one
         in `environments` in the data folder when it is first needed.
-    models: Further models by id.
+    models: Further models by id: folders as Optimum or the Hub exports them, or a word more on others.
     """
 
     providers: tuple[ProviderName, ...] = Field(("cuda", "directml", "coreml", "openvino", "cpu"), min_length=1)

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from visioncraft_diffusion.errors import ModelRefused
 
-from visioncraft_local_onnx.folder import ModelRefused, read_json
+from visioncraft_local_onnx.folder import read_json
 
 _START, _END = "<|startoftext|>", "<|endoftext|>"
 # CLIP's own way to part words (https://github.com/openai/CLIP/blob/main/clip/simple_tokenizer.py).

@@ -89,7 +89,7 @@ def models_of(studio: LocalSD) -> Path:
 def loaded(studio: LocalSD, model: ModelInfo, recorder: Any) -> Any:
     """The pipeline in memory."""
     studio.load(model, recorder())
-    return studio._shelf._entries[canonical_id(model.id)].item.pipe
+    return studio._cache._entries[canonical_id(model.id)].item.pipe
 
 
 def digest(pipe: Any) -> str:

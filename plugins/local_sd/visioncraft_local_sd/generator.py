@@ -5,25 +5,23 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable, Hashable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from visioncraft import (
-    BackendStatus,
+    DeviceInfo,
     GeneratedImage,
     GenerationRequest,
-    Generator,
-    ModelCache,
+    InsufficientVRAM,
     ModelInfo,
-    ModelNotAvailable,
-    NotFound,
     Progress,
     StoredModel,
 )
+from visioncraft_diffusion.families import FAMILIES
+from visioncraft_diffusion.generator import CachedGenerator
 
 from visioncraft_local_sd.batching.engine import Engine
 from visioncraft_local_sd.denoising.schedulers import check_sampler
@@ -47,18 +45,15 @@ from visioncraft_local_sd.settings import LocalSDSettings
 from visioncraft_local_sd.weights.checkpoints import Checkpoint
 from visioncraft_local_sd.weights.files import Collection
 from visioncraft_local_sd.weights.models import ENGINE, Library
-from visioncraft_local_sd.weights.safety import CheckpointRefused
 
 if TYPE_CHECKING:
     from visioncraft_local_sd.loaded_model import LoadedModel
 
 _log = logging.getLogger("visioncraft.local_sd")
 _BYTES = {"fp16": 2, "bf16": 2, "fp32": 4}
-_NATIVE = {"sd1": 512, "sd2": 768, "sdxl": 1024}  # the side a family was trained at, for which a mode is chosen
-T = TypeVar("T")
 
 
-class LocalSD(Generator):
+class LocalSD(CachedGenerator["LoadedModel"]):
     """Draws with diffusers. Safe to call from several threads.
 
     Parameters
@@ -72,42 +67,24 @@ class LocalSD(Generator):
     engines: ClassVar[frozenset[str]] = frozenset({ENGINE})
 
     def __init__(self, settings: LocalSDSettings, data_path: Path) -> None:
+        super().__init__()
         self.concurrency = settings.concurrency
         self._settings = settings
         self._library = Library(settings, data_path)
-        self.configured = self._library.tables
+        self.configured = self._library.configured
         self._collection = Collection(self._library)
         self._engine = Engine(settings.threads)
         self._measured, self._compiled = data_path / "precision.json", data_path / "compiled"
-        self._shelf: ModelCache[LoadedModel] = ModelCache()
-        self._device: str | None = None
+        self._chosen_device: str | None = None
 
     def models(self) -> Sequence[ModelInfo]:
         """Stable Diffusion 1.5, the models in the folder of models, and those settings name."""
         return self._library.models()
 
-    def load(self, model: ModelInfo, progress: Progress) -> None:
-        """Bring a model into memory. Raises `ModelNotAvailable` or `InsufficientVRAM`."""
-        with self._held(model, progress):
-            pass
-
-    def unload(self, model: ModelInfo) -> None:
-        """Give a model's memory back: now, or when the pictures it is drawing are done."""
-        self._shelf.drop(model.id)
-
     def close(self) -> None:
         """Give everything back."""
-        self._shelf.clear()
+        super().close()
         self._engine.close()
-
-    def status(self) -> BackendStatus:
-        """The models in memory and the device; imports no torch."""
-        return BackendStatus(
-            name=self.name,
-            loaded_models=self._shelf.ids(),
-            device=describe_device(self._settings.device, self._device),
-            facts={"memory_used_by_models": round(self._shelf.resident_gb(), 2)} | self._engine.threads_in_use(),
-        )
 
     def pull(self, model_id: str, progress: Progress) -> ModelInfo | StoredModel:
         """Download a model or part of the Hugging Face hub; see `download.pull`."""
@@ -141,7 +118,9 @@ class LocalSD(Generator):
             request = replace(request, sampler=check_sampler(request.sampler))
         with self._held(request.model, progress) as loaded:
             self._make_fit(loaded, request)
-            return self._guarded(lambda: self._draw(loaded, request, progress), loaded.footprint, request, loaded)
+            return self._guarded(
+                lambda: self._draw(loaded, request, progress), lambda: self._ran_out(loaded, request.hires_size)
+            )
 
     def _draw(self, loaded: LoadedModel, request: GenerationRequest, progress: Progress) -> GeneratedImage:
         from visioncraft import encode_png
@@ -164,22 +143,21 @@ class LocalSD(Generator):
             warnings=(*((EMULATED,) if self._lacks_bf16(loaded.device) else ()), *loaded.untold(request)),
         )
 
-    def _held(self, model: ModelInfo, progress: Progress) -> AbstractContextManager[LoadedModel]:
-        return self._shelf.hold(model.id, lambda: self._load(model, progress), self._version(model))
+    def _device(self) -> DeviceInfo:
+        return describe_device(self._settings.device, self._chosen_device)
+
+    def _facts(self) -> Mapping[str, Any]:
+        return self._engine.threads_in_use()
+
+    def _is_out_of_memory(self, error: Exception) -> bool:
+        return is_out_of_memory(error)
 
     def _version(self, model: ModelInfo) -> Hashable:
         """Tells the files that a model draws with from others that are put in their place."""
         vae = self._library.vae(model)
         return self._library.state(model), vae and self._collection.state("vae")
 
-    def _load(self, model: ModelInfo, progress: Progress) -> LoadedModel:
-        try:
-            return self._loaded(model, progress)
-        except (CheckpointRefused, NotFound) as refused:
-            available = [info.id for info in self.models() if info.available]
-            raise ModelNotAvailable(model.id, available, model.suggestion or str(refused)) from refused
-
-    def _loaded(self, model: ModelInfo, progress: Progress) -> LoadedModel:
+    def _open(self, model: ModelInfo, progress: Progress) -> LoadedModel:
         began, checkpoint = time.perf_counter(), self._library.checkpoint(model)
         if vae := self._library.vae(model):
             checkpoint = replace(checkpoint, vae=Path(self._collection.part("vae", vae).path))
@@ -188,24 +166,25 @@ class LocalSD(Generator):
             progress.stage("starting torch")
             import_module("visioncraft_local_sd.loading.load")
         progress.stage("loading")
-        device = self._device = choose_device(self._settings.device)
+        device = self._chosen_device = choose_device(self._settings.device)
         self._engine.lingers = device == "cuda"
         dtype = self._dtype(device)
         estimate = self._footprint(checkpoint, device, dtype)
-        mode = self._choose_mode(estimate, _NATIVE[checkpoint.family])
-        loaded = self._guarded(lambda: self._open(checkpoint, device, dtype, mode, estimate), estimate)
+        mode = self._choose_mode(estimate, FAMILIES[checkpoint.family].side)
+        loaded = self._guarded(
+            lambda: self._read(checkpoint, dtype, mode, estimate), lambda: self._insufficient(estimate, (512, 512))
+        )
         seconds = time.perf_counter() - began
         _log.info("loaded %s in %.1f s: on %s in %s, memory mode %s", model.id, seconds, device, loaded.precision, mode)
         return loaded
 
-    def _open(
-        self, checkpoint: Checkpoint, device: str, dtype: str, mode: MemoryMode, estimate: Footprint
-    ) -> LoadedModel:
+    def _read(self, checkpoint: Checkpoint, dtype: str, mode: MemoryMode, estimate: Footprint) -> LoadedModel:
         from visioncraft_local_sd.compiling.network import CompileChoice
         from visioncraft_local_sd.images.preview import PreviewChoice
         from visioncraft_local_sd.loading.load import load_pipeline
         from visioncraft_local_sd.weights.add_ons import AddOns
 
+        device = estimate.device
         choices = Measurements(self._measured, checkpoint, device)
         preview = PreviewChoice(self._settings.preview, self._settings.preview_every, self._library.models_dir)
         parts = AddOns(self._collection)
@@ -238,15 +217,15 @@ class LocalSD(Generator):
         budget = budget_gb(device, self._settings.memory_budget_gb)
 
         def fits(mode: MemoryMode) -> bool:
-            room = budget - self._shelf.resident_gb()
+            room = budget - self._cache.resident_gb()
             return estimate.resident_gb(mode) <= room and estimate.required_gb(side, side, mode) <= free_gb(device)
 
         modes = self._modes(device)
-        self._shelf.evict_until(lambda: fits(modes[0]))
+        self._make_room(lambda: fits(modes[0]))
         for mode in modes:
             if fits(mode):
                 return mode
-        available = min(free_gb(device), budget - self._shelf.resident_gb())
+        available = min(free_gb(device), budget - self._cache.resident_gb())
         raise insufficient(available, estimate.required_gb(side, side, modes[-1]), device)
 
     def _modes(self, device: str) -> Sequence[MemoryMode]:
@@ -262,37 +241,28 @@ class LocalSD(Generator):
         def working() -> float:
             return estimate.working_gb(*request.hires_size, loaded.mode)
 
-        if working() <= free_gb(device):
+        def fits() -> bool:
+            return working() <= free_gb(device)
+
+        if fits():
             return
         loaded.spare()
-        self._shelf.evict_until(lambda: working() <= free_gb(device))
-        if working() > free_gb(device) and "slicing" in self._modes(device):
+        if not self._make_room(fits) and "slicing" in self._modes(device):
             loaded.use_slices()
-        if working() > free_gb(device):
+        if not fits():
             resident = loaded.resident_gb
             raise insufficient(free_gb(device) + resident, working() + resident, device)
 
-    def _guarded(
-        self,
-        work: Callable[[], T],
-        estimate: Footprint,
-        request: GenerationRequest | None = None,
-        loaded: LoadedModel | None = None,
-    ) -> T:
-        """Do the work; where the device's memory runs out in it, free what can be freed and say so."""
-        try:
-            return work()
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-        # Out here the error is gone, and with it the frames that held its tensors.
-        self._shelf.evict_until(lambda: False)
-        if loaded is not None:
-            loaded.spare()
-            if "slicing" in self._modes(estimate.device):
-                loaded.use_slices()
-        give_back(estimate.device)
-        mode: MemoryMode = loaded.mode if loaded is not None else "full"
-        width, height = request.hires_size if request is not None else (512, 512)
-        available = free_gb(estimate.device) + (loaded.resident_gb if loaded is not None else 0.0)
-        raise insufficient(available, estimate.required_gb(width, height, mode), estimate.device)
+    def _ran_out(self, loaded: LoadedModel, size: tuple[int, int]) -> InsufficientVRAM:
+        """What to say after memory ran out while a model drew; frees what it can do without."""
+        loaded.spare()
+        if "slicing" in self._modes(loaded.device):
+            loaded.use_slices()
+        return self._insufficient(loaded.footprint, size, loaded.mode, loaded.resident_gb)
+
+    def _insufficient(
+        self, estimate: Footprint, size: tuple[int, int], mode: MemoryMode = "full", resident_gb: float = 0.0
+    ) -> InsufficientVRAM:
+        device = estimate.device
+        give_back(device)
+        return insufficient(free_gb(device) + resident_gb, estimate.required_gb(*size, mode), device)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, model_validator
 from visioncraft import PluginSettings
+from visioncraft_diffusion import library as models
 
 DeviceSetting = Literal["auto", "cuda", "cpu"]
 DtypeSetting = Literal["auto", "fp16", "bf16", "fp32"]
@@ -17,42 +17,18 @@ CompileSetting = Literal["auto", "on", "off"]
 PreviewSetting = Literal["linear", "taesd", "off"]
 
 
-MOST_STEPS, MOST_GUIDANCE = 1000, 100.0
-"""What settings may say of a model at most: schedulers have 1000 timesteps."""
-
-
-class ModelEntry(PluginSettings):
-    """`[plugins.config.local_sd.models.<id>]`: a model that lies outside `models_dir`, or that needs a word more.
+class ModelEntry(models.ModelEntry):
+    """`[plugins.config.local_sd.models.<id>]`: a diffusers folder or a single `.safetensors` file, or a word more.
 
     Parameters
     ----------
-    path: A diffusers folder or a single `.safetensors` file; None for a model that is found without it.
-    name: What people read; the id where empty.
-    description: One sentence.
     prediction_type: What the denoiser predicts. A single file of SD 2.x does not say it, and is taken for
         `v_prediction` as diffusers does.
     vae: A VAE in the folder of models, by its name, in place of the model's own.
-    steps: Fewest and most denoising steps that a request may ask for; None for what this engine draws in.
-    guidance_scale: Lowest and highest guidance scale, likewise.
     """
 
-    path: Path | None = None
-    name: str = ""
-    description: str = ""
     prediction_type: Literal["auto", "epsilon", "v_prediction"] = "auto"
     vae: str = ""
-    steps: tuple[int, int] | None = None
-    guidance_scale: tuple[float, float] | None = None
-
-    @model_validator(mode="after")
-    def _from_low_to_high(self) -> ModelEntry:
-        low, high = self.steps or (1, 1)
-        if not 1 <= low <= high <= MOST_STEPS:
-            raise ValueError(f"steps are [fewest, most], within 1 to {MOST_STEPS}, as [1, 8]")
-        least, most = self.guidance_scale or (0, 0)
-        if not 0 <= least <= most <= MOST_GUIDANCE:
-            raise ValueError(f"guidance_scale is [lowest, highest], within 0 to {MOST_GUIDANCE:g}, as [0.0, 2.0]")
-        return self
 
 
 class LocalSDSettings(PluginSettings):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from typing import Any
 
-from visioncraft import InvalidRequest
+from visioncraft_diffusion import samplers
 
 from visioncraft_local_onnx.sampling.base import Sampler
 from visioncraft_local_onnx.sampling.samplers import DDIM, DPM2M, LCM, PNDM, Euler, EulerAncestral
@@ -25,15 +23,6 @@ _SAMPLERS: Mapping[str, Build] = {
     "lcm": LCM,
     "pndm": PNDM,
 }
-_ALSO: Mapping[str, str] = {"euler_ancestral": "euler_a", "plms": "pndm", "dpm++": "dpm++_2m"}
-_CLASSES: Mapping[str, str] = {
-    "DDIMScheduler": "ddim",
-    "DPMSolverMultistepScheduler": "dpm++_2m",
-    "EulerDiscreteScheduler": "euler",
-    "EulerAncestralDiscreteScheduler": "euler_a",
-    "LCMScheduler": "lcm",
-    "PNDMScheduler": "pndm",
-}
 
 
 def sampler_names() -> list[str]:
@@ -46,23 +35,18 @@ def check_sampler(name: str) -> str:
 
     Raises `InvalidRequest` for a name that is not here, with the nearest one that is.
     """
-    words = re.sub(r"[\s-]+", "_", name.strip().lower()).removeprefix("k_").replace("dpmpp", "dpm++")
-    found = _ALSO.get(words, words)
-    if found in _SAMPLERS:
-        return found
-    near = get_close_matches(found[:60], _SAMPLERS, n=1)
-    hint = f"did you mean '{near[0]}'?" if near else f"ONNX Runtime draws with {', '.join(sampler_names())}"
-    raise InvalidRequest(f"Unknown sampler '{name[:60]}'", field="sampler", issue=f"unknown sampler; {hint}")
+    return samplers.check_sampler(name, _SAMPLERS, f"ONNX Runtime draws with {', '.join(sampler_names())}")
 
 
 def is_known(config: Mapping[str, Any]) -> bool:
     """Whether the sampler of a model's `scheduler_config.json` is here."""
-    return str(config.get("_class_name")) in _CLASSES
+    return samplers.sampler_of(str(config.get("_class_name"))) in _SAMPLERS
 
 
 def own_sampler(config: Mapping[str, Any]) -> str:
     """The sampler of a model's `scheduler_config.json`; `dpm++_2m` stands in for one that is not here."""
-    name = _CLASSES.get(str(config.get("_class_name")), "dpm++_2m")
+    named = samplers.sampler_of(str(config.get("_class_name")))
+    name = named if named is not None and named in _SAMPLERS else "dpm++_2m"
     spaced = f"{name}_karras"
     return spaced if config.get("use_karras_sigmas") and spaced in _SAMPLERS else name
 

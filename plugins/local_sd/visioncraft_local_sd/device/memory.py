@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from visioncraft import InsufficientVRAM, free_memory_gb
+from visioncraft_diffusion.generator import NOT_ENOUGH, main_memory_budget_gb
 
 from visioncraft_local_sd.weights.checkpoints import Checkpoint
 
@@ -108,7 +109,7 @@ def insufficient(available: float, required: float, device: str) -> Insufficient
     """The error for a device that has not as many GB as are required."""
     if device == "cuda":
         return InsufficientVRAM(available, required)
-    return InsufficientVRAM(available, required, "Not enough memory for requested resolution")
+    return InsufficientVRAM(available, required, NOT_ENOUGH)
 
 
 def reset_peak(device: str) -> None:
@@ -130,15 +131,11 @@ def peak_gb(device: str) -> float:
 
 def budget_gb(device: str, setting: float) -> float:
     """GB that loaded models may take together; see `LocalSDSettings.memory_budget_gb`."""
-    if setting > 0:
-        return setting
-    if device == "cuda":
-        import torch
+    if device == "cpu" or setting > 0:
+        return main_memory_budget_gb(setting)
+    import torch
 
-        return float(torch.cuda.mem_get_info()[1] / GB * 0.9)
-    import psutil
-
-    return float(psutil.virtual_memory().total / GB * 0.7)
+    return float(torch.cuda.mem_get_info()[1] / GB * 0.9)
 
 
 def give_back(device: str) -> None:

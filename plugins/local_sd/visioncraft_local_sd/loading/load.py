@@ -14,6 +14,7 @@ import diffusers
 import safetensors.torch
 import torch
 import transformers
+from visioncraft_diffusion.families import FAMILIES
 
 from visioncraft_local_sd.batching.engine import Engine
 from visioncraft_local_sd.compiling.network import CompileChoice
@@ -125,10 +126,9 @@ def _check_whole(pipe: Any, checkpoint: Checkpoint) -> None:
 
 
 def _not_whole(checkpoint: Checkpoint, reason: str) -> CheckpointRefused:
-    known = {"sd1": "Stable Diffusion 1.x", "sd2": "Stable Diffusion 2.x", "sdxl": "Stable Diffusion XL"}
+    title = FAMILIES[checkpoint.family].title
     return CheckpointRefused(
-        f"{checkpoint.path.name} is no whole {known[checkpoint.family]} model, but a distilled, pruned or damaged one: "
-        f"{reason}"
+        f"{checkpoint.path.name} is no whole {title} model, but a distilled, pruned or damaged one: {reason}"
     )
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from visioncraft import state_of
+from visioncraft_diffusion.families import Family, family_of
 
 from visioncraft_local_sd.weights.components import Found, component_files
 from visioncraft_local_sd.weights.headers import Shapes, read_header, side
 from visioncraft_local_sd.weights.safety import CheckpointRefused, check_index, check_single_file, read_json, refused
 
-Family = Literal["sd1", "sd2", "sdxl"]
 Prediction = Literal["auto", "epsilon", "v_prediction"]
 
 INPAINTING_CHANNELS = 9
@@ -117,7 +117,7 @@ def _read_folder(folder: Path, prediction: Prediction) -> Checkpoint:
     variants = sorted({each.variant for each in found.values() if each.variant})
     return Checkpoint(
         path=folder,
-        family="sdxl" if xl else "sd2" if context == 1024 else "sd1",
+        family=family_of(xl, context),
         config_folder=folder,
         variant=variants[0] if variants else None,
         parameters={part: found[part].parameters for part in ("unet", "vae", *encoders)},
@@ -170,4 +170,4 @@ def _family(name: str, shapes: Shapes) -> Family:
         return "sdxl"
     if any(key.startswith("conditioner.embedders.0.model.") for key in shapes):
         raise CheckpointRefused(f"{name} is an SDXL refiner, which only finishes another model's pictures")
-    return "sd2" if _V2_PROBE in shapes and side(shapes, _V2_PROBE, -1, name) == 1024 else "sd1"
+    return family_of(False, side(shapes, _V2_PROBE, -1, name) if _V2_PROBE in shapes else None)

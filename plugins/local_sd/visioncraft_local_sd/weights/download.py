@@ -22,9 +22,10 @@ from visioncraft import (
     StoredModel,
     VisionCraftError,
 )
+from visioncraft_diffusion.families import SD15
 
 from visioncraft_local_sd.weights.files import Collection
-from visioncraft_local_sd.weights.models import SD15, SD15_REPOSITORIES, Library
+from visioncraft_local_sd.weights.models import SD15_REPOSITORIES, Library
 from visioncraft_local_sd.weights.safety import NOT_LOADED, CheckpointRefused
 
 _MB = 10**6

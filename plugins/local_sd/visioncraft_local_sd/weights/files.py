@@ -30,8 +30,9 @@ from visioncraft import (
     named_files,
     state_of,
 )
+from visioncraft_diffusion.families import SD15
 
-from visioncraft_local_sd.weights.models import SD15, SD15_REPOSITORIES, Library
+from visioncraft_local_sd.weights.models import SD15_REPOSITORIES, Library
 from visioncraft_local_sd.weights.recognise import FOLDERS, Kind, Recognised, recognise
 from visioncraft_local_sd.weights.safety import PICKLES, CheckpointRefused
 

@@ -5,24 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import get_args
 
-from visioncraft import (
-    Ability,
-    ByName,
-    FoundFile,
-    Limits,
-    ModelInfo,
-    canonical_id,
-    find_below,
-    named_files,
-    read_bounded,
-    state_of,
-)
+from visioncraft import Ability, FoundFile, ModelInfo, find_below, read_bounded, state_of
+from visioncraft_diffusion.families import FAMILIES, SD15, limits_of
+from visioncraft_diffusion.library import ModelsFolder, models_path
 
 from visioncraft_local_sd.settings import LocalSDSettings, ModelEntry
 from visioncraft_local_sd.weights.checkpoints import Checkpoint, read_checkpoint
@@ -31,21 +21,12 @@ from visioncraft_local_sd.weights.safety import PICKLES, CheckpointRefused
 ENGINE = "diffusers"
 """The engine this plugin runs."""
 
-SD15 = "stable-diffusion-1.5"
-"""The id of Stable Diffusion 1.5, which is always listed."""
-
 SD15_REPOSITORIES = ("stable-diffusion-v1-5/stable-diffusion-v1-5", "runwayml/stable-diffusion-v1-5")
-"""Where its weights live on the Hugging Face hub, now and once."""
+"""Where the weights of Stable Diffusion 1.5, which is always listed, live on the Hugging Face hub, now and once."""
 
 ABILITIES: frozenset[Ability] = frozenset(get_args(Ability))
 """What every model that this engine runs is able to."""
 
-_FACTS = {  # what people read of a family: vram_required, max_resolution
-    "sd1": ("4-6GB", (1024, 1024), "A Stable Diffusion 1.x model"),
-    "sd2": ("5-7GB", (1024, 1024), "A Stable Diffusion 2.x model"),
-    "sdxl": ("8-12GB", (2048, 2048), "A Stable Diffusion XL model"),
-}
-_OWN_STEPS, _OWN_GUIDANCE = (1, 150), (0.0, 30.0)  # distilled models draw in 1 to 8 steps, with little guidance or none
 _NO_MODELS = frozenset({"loras", "controlnets", "embeddings", "vaes", "upscalers", "taesd", "taesdxl"})
 _MARKS = ("model_index.json", "config.json", "unet/config.json")  # of a folder that is one model, or meant to be one
 _log = logging.getLogger("visioncraft.local_sd")
@@ -61,21 +42,12 @@ class Library:
     """
 
     def __init__(self, settings: LocalSDSettings, data_path: Path) -> None:
-        self._settings = settings
-        named = settings.models_dir
-        self.models_dir = data_path / "models" if named == "auto" else data_path / Path(named).expanduser()
+        self.models_dir = models_path(settings.models_dir, data_path, "models")
+        self._folder = ModelsFolder(
+            ENGINE, self.models_dir, settings.models, "plugins.config.local_sd.models", _models_below, _log
+        )
+        self.named, self.configured = self._folder.named, self._folder.configured
         self._hf_cache = None if settings.hf_cache == "auto" else Path(settings.hf_cache).expanduser()
-        self._warned: set[str] = set()
-
-    @cached_property
-    def named(self) -> frozenset[str]:
-        """Ids of the models that settings say the place of."""
-        return frozenset(model_id for model_id, entry in self._settings.models.items() if entry.path is not None)
-
-    @cached_property
-    def tables(self) -> frozenset[str]:
-        """Names of the models that settings say something else of, whoever lists them."""
-        return frozenset(self._settings.models) - self.named
 
     @property
     def hf_cache(self) -> Path:
@@ -89,7 +61,7 @@ class Library:
     def models(self) -> list[ModelInfo]:
         """Every model, also those that cannot draw; a model that settings name hides others of its name."""
         found = self._found()
-        entries = self._entries(found)
+        entries = self._folder.entries_of(found)
         return [self._described(info, entries.get(info.id, ModelEntry())) for info in found]
 
     def checkpoint(self, model: ModelInfo) -> Checkpoint:
@@ -106,9 +78,9 @@ class Library:
 
     def entry(self, model: ModelInfo) -> ModelEntry:
         """What settings say of a model, this plugin's or another's, under whatever name of its own."""
-        if not self._settings.models:
+        if not self._folder.entries:
             return ModelEntry()
-        return self._entries([*self._found(), model]).get(model.id, ModelEntry())
+        return self._folder.entries_of([*self._found(), model]).get(model.id, ModelEntry())
 
     def vae(self, model: ModelInfo) -> str:
         """The name of the VAE that settings have a model draw with; empty for its own."""
@@ -132,7 +104,7 @@ class Library:
             name="Stable Diffusion 1.5",
             engine=ENGINE,
             quality="Excellent",
-            vram_required="4-6GB",
+            vram_required=FAMILIES["sd1"].memory,
             description="High-quality general purpose model",
             source=SD15_REPOSITORIES[0],
             abilities=ABILITIES,
@@ -145,24 +117,7 @@ class Library:
 
     def _found(self) -> list[ModelInfo]:
         """Every model by its names and place, nothing of it looked at."""
-        named, files = list(self._named()), list(self._in_folder())
-        known = ByName(files)
-        hidden = {id(known.get(info.id)) for info in named}
-        found: dict[str, ModelInfo] = {}
-        for info in (*named, *(info for info in files if id(info) not in hidden), self._sd15()):
-            found.setdefault(canonical_id(info.id), info)
-        return list(found.values())
-
-    def _entries(self, models: list[ModelInfo]) -> Mapping[str, ModelEntry]:
-        """What settings say of these models, by id."""
-        known = ByName(models)
-        names: dict[str, str] = {}
-        for name in self._settings.models:
-            info = known.get(name)
-            if info is not None and names.setdefault(info.id, name) != name:
-                table = f"plugins.config.local_sd.models.{name}"
-                self._warn_once(table, f"{table} counts for nothing: that of {names[info.id]} is for the same model")
-        return {model_id: self._settings.models[name] for model_id, name in names.items()}
+        return [replace(info, abilities=ABILITIES) for info in self._folder.models(self._sd15())]
 
     def _place(self, model: ModelInfo) -> Path | None:
         if model.source is None:
@@ -170,61 +125,38 @@ class Library:
         path = Path(model.source).expanduser()
         return path if path.exists() else self.cached(model.source) or path
 
-    def _named(self) -> Iterator[ModelInfo]:
-        for model_id, entry in self._settings.models.items():
-            if entry.path is not None:
-                yield _info(model_id, model_id, str(entry.path.expanduser()))
-
-    def _in_folder(self) -> Iterator[ModelInfo]:
-        found = [each for each in find_below(self.models_dir, _is_model, _NO_MODELS) if not _has_safe_twin(each)]
-        for each in named_files(found):
-            info = _info(each.id, each.aliases[0], str(each.file.path))
-            if each.file.trouble:  # its place may be no text, which nothing could be sent with
-                trouble = f"{each.file.name} {each.file.trouble}"
-                self._warn_once(trouble, f"model '{each.id}' is not available: {trouble}")
-                info = replace(info, source=None, available=False, suggestion=trouble)
-            yield replace(info, aliases=each.aliases)
-
     def _described(self, info: ModelInfo, entry: ModelEntry) -> ModelInfo:
         """A model as people read of it, after a look at what it is."""
         known = info.description  # of Stable Diffusion 1.5 everything is known, wherever it lies
-        info = replace(info, name=entry.name or info.name, description=entry.description or known)
-        if known or info.source is None:
-            return replace(info, limits=_limits(info.id, entry, Limits()))
+        if not known and info.source is not None:
+            info = self._looked_at(info, Path(info.source), entry)
+        return entry.describe(info)
+
+    def _looked_at(self, info: ModelInfo, path: Path, entry: ModelEntry) -> ModelInfo:
         try:
-            checkpoint = read_checkpoint(Path(info.source), entry.prediction_type)
+            checkpoint = read_checkpoint(path, entry.prediction_type)
         except CheckpointRefused as refused:
-            self._warn_once(f"{info.id} {refused}", f"model '{info.id}' is not available: {refused}")
-            return replace(info, available=False, suggestion=str(refused))
-        vram, resolution, description = _FACTS[checkpoint.family]
-        if checkpoint.title:
-            description += f", which its maker calls {checkpoint.title}"
-        limits = _limits(info.id, entry, Limits(_OWN_STEPS, _OWN_GUIDANCE, max_resolution=resolution))
-        return replace(info, vram_required=vram, description=entry.description or description, limits=limits)
+            return self._folder.refused(info, str(refused))
+        facts = FAMILIES[checkpoint.family]
+        maker = f", which its maker calls {checkpoint.title}" if checkpoint.title else ""
+        return replace(
+            info,
+            vram_required=facts.memory,
+            description=f"A {facts.title} model{maker}",
+            limits=limits_of(info.id, checkpoint.family),
+        )
 
     def _readable(self, snapshot: Path) -> bool:
         try:
             read_checkpoint(snapshot)
         except CheckpointRefused as refused:
-            self._warn_once(str(snapshot), f"{SD15} in the Hugging Face cache is not usable: {refused}")
+            self._folder.warn_once(f"{SD15} in the Hugging Face cache is not usable: {refused}")
             return False
         return True
 
-    def _warn_once(self, key: str, message: str) -> None:
-        if key not in self._warned:
-            self._warned.add(key)
-            _log.warning(message)
 
-
-def _info(model_id: str, name: str, source: str) -> ModelInfo:
-    return ModelInfo(id=model_id, name=name, engine=ENGINE, source=source, abilities=ABILITIES)
-
-
-def _limits(model_id: str, entry: ModelEntry, own: Limits) -> Limits:
-    """What a model takes: what settings say, else the contract's for the contract's model, else its own."""
-    usual = Limits() if canonical_id(model_id) == canonical_id(SD15) else own
-    steps, guidance = entry.steps or usual.steps, entry.guidance_scale or usual.guidance_scale
-    return replace(usual, steps=steps, guidance_scale=guidance)
+def _models_below(folder: Path) -> list[FoundFile]:
+    return [each for each in find_below(folder, _is_model, _NO_MODELS) if not _has_safe_twin(each)]
 
 
 def _is_model(path: Path, folder: bool) -> bool:

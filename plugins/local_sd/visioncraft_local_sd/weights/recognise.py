@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from visioncraft import is_bystander
+from visioncraft_diffusion.families import family_of_context, family_of_word
 
 from visioncraft_local_sd.weights.adapters import is_adapter, way_of
 from visioncraft_local_sd.weights.checkpoints import Checkpoint, read_checkpoint
@@ -32,8 +33,6 @@ FOLDERS: Mapping[Kind, str] = {
 }
 """Where each kind lies in the folder of models."""
 
-_FAMILY_OF_CONTEXT = {768: "sd1", 1024: "sd2", 2048: "sdxl"}  # width of the text that cross-attention reads
-_FAMILY_OF_WORD = {768: "sd1", 1024: "sd2", 1280: "sdxl"}  # width of one word's vector
 _LORA_INPUTS = (".lora_down.weight", ".lora_A.weight", ".lora.down.weight", ".hada_w1_b")
 _CONTROL_MARKS = ("control_model.input_hint_block.0.weight", "controlnet_cond_embedding.conv_in.weight")
 _UPSCALER_MARKS = ("conv_first.weight", "model.0.weight", "body.0.weight", "initial.weight", "upsampler.0.weight")
@@ -91,8 +90,7 @@ def _folder(path: Path) -> Recognised:
     if kind is None or not weights:
         raise CheckpointRefused(f"{path.name} is no diffusers folder of a model, a ControlNet or a VAE in safetensors")
     component_files(path, DIFFUSERS_STEM)
-    context = config.get("cross_attention_dim")
-    return Recognised(kind, _FAMILY_OF_CONTEXT.get(context, "") if isinstance(context, int) else "")
+    return Recognised(kind, family_of_context(config.get("cross_attention_dim")))
 
 
 def _whole(checkpoint: Checkpoint) -> Recognised:
@@ -112,14 +110,14 @@ def _lora(path: Path, shapes: Shapes) -> Recognised | None:
         for key, shape in shapes.items()
         if key.endswith(_LORA_INPUTS) and "attn2" in key and "to_k" in key and len(shape) > 1
     )
-    return Recognised("lora", _FAMILY_OF_CONTEXT.get(next(inputs, 0), ""), detail)
+    return Recognised("lora", family_of_context(next(inputs, 0)), detail)
 
 
 def _controlnet(shapes: Shapes) -> Recognised | None:
     if not any(mark in shapes for mark in _CONTROL_MARKS):
         return None
     contexts = (shape[-1] for key, shape in shapes.items() if shape and key.endswith("attn2.to_k.weight"))
-    return Recognised("controlnet", _FAMILY_OF_CONTEXT.get(next(contexts, 0), ""))
+    return Recognised("controlnet", family_of_context(next(contexts, 0)))
 
 
 def _embedding(shapes: Shapes) -> Recognised | None:
@@ -129,7 +127,7 @@ def _embedding(shapes: Shapes) -> Recognised | None:
     words = shapes.get("emb_params") or (next(iter(shapes.values())) if len(shapes) == 1 else None)
     if words is None or len(words) not in (1, 2):
         return None
-    return Recognised("embedding", _FAMILY_OF_WORD.get(words[-1], ""))
+    return Recognised("embedding", family_of_word(words[-1]))
 
 
 def _vae(shapes: Shapes) -> Recognised | None:

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from visioncraft import read_json_object
+from visioncraft_diffusion import json_files
+from visioncraft_diffusion.errors import ModelRefused
 
 PICKLES = frozenset({".ckpt", ".bin", ".pt", ".pth", ".pkl", ".pickle"})
 """Suffixes of formats whose loading can run code."""
@@ -34,10 +35,9 @@ _CLASSES: Mapping[str, re.Pattern[str]] = {
     "tokenizer_2": re.compile(r"transformers\.CLIPTokenizer(Fast)?"),
     "scheduler": re.compile(r"diffusers\.[A-Za-z0-9]+Scheduler"),
 }
-_MAX_JSON = 64 * 2**20
 
 
-class CheckpointRefused(Exception):
+class CheckpointRefused(ModelRefused):
     """A checkpoint that is not loaded. Its text says which file and what to do about it."""
 
 
@@ -77,15 +77,7 @@ def check_index(folder: Path) -> dict[str, Any]:
 
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object. Raises `CheckpointRefused` where it is missing, damaged, no object or no regular file."""
-    shown = f"{path.parent.name}/{path.name}"
-    try:
-        return read_json_object(path, _MAX_JSON)
-    except FileNotFoundError:
-        raise CheckpointRefused(f"{shown} is missing") from None
-    except OSError as error:
-        raise CheckpointRefused(f"{shown} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise CheckpointRefused(f"{shown} is not a readable JSON object") from error
+    return json_files.read_json(path, CheckpointRefused)
 
 
 def check_config(file: Path) -> None:

@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from visioncraft_diffusion.samplers import from_comfyui
+
 from visioncraft_gallery_fs.transfer.foreign.metadata import ForeignMetadata, check_whole, model_name, seed_of, settings
 
 _TEXTS = ("text", "text_g", "clip_l", "t5xxl", "string", "value", "prompt")
@@ -78,10 +80,7 @@ def _ingredients(graph: Graph, sampler: str) -> list[str]:
 
 def _sampler_name(graph: Graph, sampler: str) -> object:
     name, schedule = (_nearest(graph, sampler, (key,)) for key in ("sampler_name", "scheduler"))
-    if not isinstance(name, str):
-        return name
-    name = name.removesuffix("_gpu")  # the same sampler, with its noise from the GPU
-    return name + (f"_{schedule}" if schedule in ("karras", "exponential", "beta", "sgm_uniform") else "")
+    return from_comfyui(name, schedule) if isinstance(name, str) else name
 
 
 def _number(graph: Graph, sampler: str, names: tuple[str, ...]) -> object:

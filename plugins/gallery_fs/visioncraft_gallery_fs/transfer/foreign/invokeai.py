@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from visioncraft_diffusion.samplers import from_invokeai
+
 from visioncraft_gallery_fs.transfer.foreign.metadata import ForeignMetadata, check_whole, model_name, seed_of, settings
 
 _INGREDIENTS = (
@@ -30,7 +32,8 @@ def read(texts: Mapping[str, str]) -> ForeignMetadata | None:
 
 
 def _read_newer(said: dict[str, Any]) -> ForeignMetadata:
-    model = said.get("model")
+    model, scheduler = said.get("model"), said.get("scheduler")
+    sampler = from_invokeai(scheduler) if isinstance(scheduler, str) else None
     for name in ("seed", "steps"):
         check_whole(name, said.get(name))
     seed, unusual = seed_of(said.get("seed"))
@@ -41,7 +44,7 @@ def _read_newer(said: dict[str, Any]) -> ForeignMetadata:
         _text(said.get("negative_prompt")),
         model_name(named),
         seed,
-        settings(said.get("steps"), said.get("cfg_scale"), _sampler(said.get("scheduler"))),
+        settings(said.get("steps"), said.get("cfg_scale"), sampler),
         {name: said[name] for name in ("app_version", "generation_mode") if isinstance(said.get(name), str)} | unusual,
         [name for name in _INGREDIENTS if said.get(name)],
     )
@@ -64,14 +67,6 @@ def _read_older(said: dict[str, Any], image: dict[str, Any]) -> ForeignMetadata:
         settings(image.get("steps"), image.get("cfg_scale"), image.get("sampler")),
         unusual,
     )
-
-
-def _sampler(name: object) -> object:
-    """InvokeAI's own spelling as others spell it: `dpmpp_2m_k` has a schedule by Karras, `kdpm_2` is DPM2."""
-    if not isinstance(name, str):
-        return None
-    karras = name.endswith("_k")
-    return name.removesuffix("_k").replace("kdpm", "dpm") + ("_karras" if karras else "")
 
 
 def _object(text: str | None) -> dict[str, Any]:
