@@ -19,7 +19,7 @@ from visioncraft.gallery import plugin as builtin
 from visioncraft.plugins.contracts import KeyCheck
 from visioncraft.plugins.manager import PluginManager
 from visioncraft.plugins.registry import Registry
-from visioncraft.runtime.runtime import keep_key
+from visioncraft.runtime.keeping import keep_key
 from visioncraft.settings import Settings, StorageSettings
 from visioncraft.testing import FakeGenerator, MemoryStore
 

@@ -14,7 +14,7 @@ from visioncraft.errors import AuthenticationError, ConfigurationError, InvalidR
 from visioncraft.plugins.contracts import KeyCheck
 from visioncraft.plugins.hookspecs import hookimpl
 from visioncraft.plugins.manager import PluginManager
-from visioncraft.runtime.runtime import keep_key
+from visioncraft.runtime.keeping import keep_key
 from visioncraft.settings import Settings
 
 KEY = "abcdefgh-1234-9721"

@@ -21,7 +21,8 @@ def api_key(
     import asyncio
 
     from visioncraft.api_keys import ApiKeys
-    from visioncraft.runtime.runtime import discovered, keep_key
+    from visioncraft.runtime.discovery import discovered
+    from visioncraft.runtime.keeping import keep_key
 
     state: State = ctx.obj
     settings = state.settings()

@@ -67,7 +67,7 @@ class PluginGroup(TyperGroup):
 @cache
 def _manager(state: State) -> PluginManager:
     """The plugins, found once for one call of the command line: looking at a slow one takes its time."""
-    from visioncraft.runtime.runtime import discovered
+    from visioncraft.runtime.discovery import discovered
 
     return discovered(state.settings())
 

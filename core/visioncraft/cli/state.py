@@ -38,7 +38,7 @@ class State:
     def registry(self) -> Registry:
         """What the plugins offer, without starting the gallery. Raises `ConfigurationError`."""
         from visioncraft.plugins.registry import Registry
-        from visioncraft.runtime.runtime import discovered
+        from visioncraft.runtime.discovery import discovered
 
         settings = self.settings()
         return Registry(settings, discovered(settings))

@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 
-from visioncraft._version import __version__
 from visioncraft.api_keys import ApiKeys
 from visioncraft.decoding import Decoders
-from visioncraft.errors import AuthenticationError
-from visioncraft.gallery import plugin as builtin
 from visioncraft.jobs.ledger.sqlite import Ledger
 from visioncraft.jobs.service import JobService
-from visioncraft.plugins.guard import Aside
 from visioncraft.plugins.manager import PluginManager
 from visioncraft.plugins.registry import Registry
 from visioncraft.plugins.selection import make_selected, select
-from visioncraft.probing import Probe
+from visioncraft.runtime.discovery import discovered
 from visioncraft.runtime.service import RuntimeService
 from visioncraft.settings import Settings
-from visioncraft.workers.isolated import IsolatedPlugin
 from visioncraft.workers.local_pool import LocalPool
 from visioncraft.workers.pool import HostedGenerator, PoolFactory, WorkerPool
-
-log = logging.getLogger(__name__)
 
 _THUMBNAILS = 4  # made or read at once: a gallery full of large pictures keeps no other request waiting
 
@@ -86,42 +77,3 @@ def _selected_pool(plugins: PluginManager, registry: Registry) -> WorkerPool:
     found = registry.generators.items()
     hosted = {name: HostedGenerator(registry.owner(name), generator) for name, generator in found}
     return make_selected("workers.pool", chosen.name, lambda: chosen.make(hosted))
-
-
-async def keep_key(plugins: PluginManager, keys: ApiKeys, service: str, key: str) -> tuple[str, bool]:
-    """Keep a key unless its service refuses it; answers its preview, and whether the service was there to be asked.
-
-    Raises `AuthenticationError` for a refused key and `InvalidRequest` for what cannot be one; then nothing changes.
-    """
-    keys.check(service, key)
-    accepted = await _accepted(plugins, service, key)
-    return await asyncio.to_thread(keys.set, service, key), accepted
-
-
-async def _accepted(plugins: PluginManager, service: str, key: str) -> bool:
-    asked = await Aside().ask(service, lambda: plugins.key_services.check_of(service))
-    if asked is None:
-        return False
-    info, check = asked
-    try:
-        await asyncio.wait_for(check.ask(key), plugins.settings.plugins.hook_timeout_s)
-    except AuthenticationError:
-        raise
-    except Exception as error:  # what went wrong stays unsaid: only its kind is sure to hold no secret
-        log.warning("%s could not be asked whether the key is good; it is kept, and the first picture tells", service)
-        log.debug("%s raised %s", info.origin, type(error).__name__)
-        return False
-    return True
-
-
-def discovered(settings: Settings, tell: Callable[[str], None] = log.warning) -> PluginManager:
-    """A manager with the core's own plugin and all installed ones.
-
-    Args:
-        settings: Say which plugins may load.
-        tell: Says which plugin is waited for, where one takes long.
-    """
-    manager = PluginManager(settings)
-    manager.register(builtin, "memory", version=__version__)
-    manager.discover(probe=Probe(settings, tell), isolate=IsolatedPlugin)
-    return manager

@@ -21,7 +21,7 @@ from visioncraft.api.schemas.system import (
     StatusAnswer,
 )
 from visioncraft.printing import without_folders
-from visioncraft.runtime.runtime import keep_key
+from visioncraft.runtime.keeping import keep_key
 from visioncraft.runtime.status import system_status
 from visioncraft.types.models import ModelInfo
 

@@ -37,7 +37,7 @@ def quietly_discovered(state: State) -> PluginManager:
     """The plugins of these settings; the log is silent unless it was asked for, since what is printed says it all."""
     import logging
 
-    from visioncraft.runtime.runtime import discovered
+    from visioncraft.runtime.discovery import discovered
 
     settings = state.settings()
     if not state.verbose:
