@@ -63,7 +63,7 @@ def visioncraft_generators():
 
 def test_names_of_files_neither_forge_lines_nor_steer_the_terminal(house: House) -> None:
     house.install("odd", ODD)
-    house.settings("[plugins]\nenabled = ['toy', 'odd']")
+    house.settings("[plugins]\nenabled = ['toy', 'odd']\ntrusted = ['toy', 'odd']")
     table = house.run("models").stdout
     assert not any(sign in table for sign in "\x1b\x07\x9b\u202e"), repr(table)
     assert r"a\nb | yes\x1b[2J\u202e" in table
@@ -77,7 +77,7 @@ def test_names_of_files_neither_forge_lines_nor_steer_the_terminal(house: House)
 
 def test_a_model_that_needs_a_key_says_so(house: House) -> None:
     house.install("odd", ODD)
-    house.settings("[plugins]\nenabled = ['toy', 'odd']")
+    house.settings("[plugins]\nenabled = ['toy', 'odd']\ntrusted = ['toy', 'odd']")
     table = house.run("models").stdout
     (row,) = [line for line in table.splitlines() if "cloud" in line and "odd" in line]
     assert "not yet" in row and "cloud draws once it has what it needs: a key" in table
@@ -118,7 +118,7 @@ def test_plugins_finds_one_that_fails_only_when_asked(house: House) -> None:
 
 
 def test_plugins_are_listed_even_where_the_settings_cannot_be_served(house: House) -> None:
-    house.settings("[plugins]\nenabled = ['toy']\n[storage]\nbackend = 'absent'\n")
+    house.settings("[plugins]\nenabled = ['toy']\ntrusted = ['toy']\n[storage]\nbackend = 'absent'\n")
     done = house.run("plugins")
     assert done.returncode == 1 and "toy" in done.stdout
     assert "storage.backend selects 'absent'" in done.stderr
@@ -178,12 +178,11 @@ def test_api_key_refuses_an_unknown_service_and_an_impossible_key(house: House) 
     assert not (house.folder / "api_keys.json").exists()
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
-def test_a_terminal_that_is_not_utf_8_shows_a_sign_in_place_of_what_it_cannot(house: House, encoding: str) -> None:
+def test_a_terminal_that_is_not_utf_8_shows_a_sign_in_place_of_what_it_cannot(house: House) -> None:
     (house.folder / "site" / "vc_toy.py").write_text(TOY.replace('name="Toy"', 'name="Toy \U0001f34e"'))
-    listed = house.run("models", PYTHONIOENCODING=encoding)
+    listed = house.run("models", PYTHONIOENCODING="ascii")
     assert listed.returncode == 0 and "Toy ?" in listed.stdout, listed
-    told = json.loads(house.run("models", "--json", PYTHONIOENCODING=encoding).stdout)
+    told = json.loads(house.run("models", "--json", PYTHONIOENCODING="latin-1").stdout)
     assert told[0]["name"] == "Toy \U0001f34e"
 
 

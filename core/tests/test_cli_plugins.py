@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from visioncraft.testing import PATIENCE_S, House
+from visioncraft.testing import PATIENCE_S, House, commands
 
 CORE = Path(__file__).parents[1]
 TOY = """
@@ -43,7 +43,7 @@ disabled = ["mini"]  # for now
 
 @pytest.fixture
 def house(tmp_path: Path) -> House:
-    made = House(tmp_path, {"plugins": {"enabled": ["toy"]}})
+    made = House(tmp_path, {"plugins": {"enabled": ["toy"], "trusted": ["toy"]}})
     made.install("visioncraft-toy", "toy", TOY)
     return made
 
@@ -130,9 +130,7 @@ def test_without_a_settings_file_nothing_is_written(house: House, tmp_path: Path
     }
     empty = tmp_path / "empty"
     empty.mkdir()
-    done = subprocess.run(
-        [house.cli, "plugins", "disable", "toy"], env=house.environment(), cwd=empty, capture_output=True, text=True
-    )
+    done = commands.run([house.cli, "plugins", "disable", "toy"], house.environment(), empty, PATIENCE_S)
     assert done.returncode == 1 and "there is no settings file to change" in done.stderr
     assert list(empty.iterdir()) == []
 

@@ -54,6 +54,7 @@ class Toy(Generator):
 
 class Kept(MemoryStore):
     name = "toy"
+    preferred = 0
     def save(self, record, png):
         Path("kept.png").write_bytes(png)
         return super().save(record, png)
@@ -93,7 +94,7 @@ class House:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.settings("[plugins]\nenabled = ['toy', 'broken']")
+        self.settings("[plugins]\nenabled = ['toy', 'broken']\ntrusted = ['toy']")  # no trial of what is known
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("VISIONCRAFT_")}
         self.environment |= {"PYTHONPATH": str(folder / "site"), "XDG_DATA_HOME": str(folder), "COLUMNS": "200"}
 
