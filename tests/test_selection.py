@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness import House, error_of, refused, served
+from harness import House, Server, error_of, fake_house, refused, served
 
 BROKEN = "import a_module_that_nobody_has\n"
 TELLTALE = "from pathlib import Path\nPath(__file__).with_suffix('.imported').touch()\n"
@@ -48,7 +49,7 @@ def allow(house: House, *names: str) -> None:
 def test_without_the_gallery_the_server_serves_from_memory_and_says_so(house: House) -> None:
     house.tables["plugins"] = {"enabled": ["fake_engine", "gallery_fs"], "disabled": ["gallery_fs"]}
     with served(house) as server:
-        assert server.draw().status_code == 200
+        assert server.draw(width=64, height=64).status_code == 200
         assert server.pictures() == 1
         plugins = {plugin["name"]: plugin for plugin in server.get("/plugins").json()}
         assert (plugins["gallery_fs"]["status"], plugins["gallery_fs"]["error"]) == (
@@ -60,55 +61,83 @@ def test_without_the_gallery_the_server_serves_from_memory_and_says_so(house: Ho
     assert not house.gallery.exists()
 
 
-@pytest.mark.parametrize(
-    ("source", "reason"),
-    [
-        (BROKEN, "ModuleNotFoundError: No module named 'a_module_that_nobody_has'"),
-        ("raise SystemExit('out of here')\n", "SystemExit: out of here"),
-        ("this is no Python\n", "SyntaxError"),
-        (RAISING_HOOK, "OSError: the model list is on fire"),
-    ],
-    ids=["import", "exit", "syntax", "hook"],
-)
-def test_a_broken_plugin_is_named_and_the_rest_is_served(house: House, source: str, reason: str) -> None:
-    house.install("visioncraft-broken", "broken", source)
-    allow(house, "broken")
-    with served(house) as server:
-        assert server.draw().status_code == 200
-        plugins = {plugin["name"]: plugin for plugin in server.get("/plugins").json()}
-        assert (plugins["broken"]["status"], plugins["broken"]["distribution"]) == ("failed", "visioncraft-broken")
-        assert reason in plugins["broken"]["error"] and "Traceback" not in plugins["broken"]["error"]
-        assert plugins["gallery_fs"]["status"] == plugins["fake_engine"]["status"] == "active"
-        assert "visioncraft-broken" in server.log.read_text("utf-8")
+BROKEN_ONES = {
+    "broken_import": (BROKEN, "ModuleNotFoundError: No module named 'a_module_that_nobody_has'"),
+    "broken_exit": ("raise SystemExit('out of here')\n", "SystemExit: out of here"),
+    "broken_syntax": ("this is no Python\n", "SyntaxError"),
+    "broken_hook": (RAISING_HOOK, "OSError: the model list is on fire"),
+}
+"""Plugins, and why each is not served."""
 
 
-def test_the_command_line_lists_the_broken_plugin_too(house: House) -> None:
-    house.install("visioncraft-broken", "broken", BROKEN)
-    allow(house, "broken")
-    listed = house.command("plugins")
-    assert listed.returncode == 0, listed.stderr
-    for name in ("broken", "failed", "a_module_that_nobody_has", "gallery_fs", "fake_engine", "active"):
-        assert name in listed.stdout
-
-
-def test_a_plugin_with_hooks_that_nobody_calls_is_named(house: House) -> None:
+@pytest.fixture(scope="module")
+def among(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server among plugins each of which is odd in another way."""
+    house = fake_house(tmp_path_factory.mktemp("among"))
+    for name, (source, _) in BROKEN_ONES.items():
+        house.install(f"visioncraft-{name.replace('_', '-')}", name, source)
     house.install("visioncraft-strange", "strange", STRANGE_HOOK)
-    allow(house, "strange")
-    listed = house.command("plugins")
+    house.install("visioncraft-telltale", "telltale", TELLTALE, requires="visioncraft>=2,<3")
+    house.install("visioncraft-twin", "twin", TWIN)
+    house.install("visioncraft-zwilling", "fake_engine", TWIN)
+    allow(house, *BROKEN_ONES, "strange", "telltale", "twin")
+    with served(house) as server:
+        yield server
+
+
+def test_whatever_is_odd_beside_them_the_good_ones_are_served(among: Server) -> None:
+    assert among.draw(model="fake", width=64, height=64).status_code == 200
+    active = [plugin["distribution"] for plugin in among.get("/plugins").json() if plugin["status"] == "active"]
+    assert {"visioncraft-fake-engine", "visioncraft-gallery-fs"} <= set(active)
+
+
+@pytest.mark.parametrize("name", BROKEN_ONES)
+def test_a_broken_plugin_is_named_and_the_rest_is_served(among: Server, name: str) -> None:
+    told = among.plugin(name)
+    assert (told["status"], told["distribution"]) == ("failed", f"visioncraft-{name.replace('_', '-')}")
+    assert BROKEN_ONES[name][1] in told["error"] and "Traceback" not in told["error"]
+    assert told["distribution"] in among.log.read_text("utf-8")
+
+
+def test_the_command_line_lists_broken_plugins_and_hooks_that_nobody_calls_too(among: Server) -> None:
+    listed = among.house.command("plugins")
     assert listed.returncode == 0, listed.stderr
+    for name in ("broken_import", "failed", "a_module_that_nobody_has", "gallery_fs", "fake_engine", "active"):
+        assert name in listed.stdout
     assert "visioncraft_teapots" in listed.stdout.replace("\n", "")
 
 
-@pytest.mark.parametrize("how", ["disabled", "not enabled"])
-def test_the_code_of_a_blocked_plugin_is_never_imported(house: House, how: str) -> None:
+def test_a_plugin_made_for_another_api_is_listed_as_incompatible_and_not_imported(among: Server) -> None:
+    told = among.plugin("telltale")
+    assert told["status"] == "incompatible" and "visioncraft plugins install --upgrade" in told["error"]
+    assert not (among.house.site / "visioncraft_telltale_module.imported").exists()
+
+
+def test_two_distributions_with_one_generators_name_are_both_named(among: Server) -> None:
+    log = among.log.read_text("utf-8")
+    assert "generator 'fake_engine' is offered by" in log
+    assert "visioncraft-twin 1.2.3" in log and "visioncraft-fake-engine 1.2.3" in log
+    assert "fake_engine" in among.plugin("twin")["error"]
+    error_of(among.draw(model="twin"), 404, "MODEL_NOT_AVAILABLE")
+
+
+def test_two_distributions_with_one_entry_points_name_are_both_named(among: Server) -> None:
+    namesakes = [plugin for plugin in among.get("/plugins").json() if plugin["name"] == "fake_engine"]
+    (failed,) = (plugin for plugin in namesakes if plugin["status"] == "failed")
+    assert failed["distribution"] == "visioncraft-zwilling" and "visioncraft-fake-engine" in failed["error"]
+
+
+def test_the_code_of_a_blocked_plugin_is_never_imported(house: House) -> None:
     house.install("visioncraft-telltale", "telltale", TELLTALE)
     mark = house.site / "visioncraft_telltale_module.imported"
-    if how == "disabled":
-        allow(house, "telltale")
-        house.tables["plugins"] = {**house.tables["plugins"], "disabled": ["telltale"]}
     assert house.command("plugins").returncode == 0
-    assert not mark.exists()
-    house.tables["plugins"] = {"enabled": ["fake_engine", "gallery_fs", "telltale"]}
+    assert not mark.exists(), "it is not enabled"
+    allow(house, "telltale")
+    allowed = house.tables["plugins"]
+    house.tables["plugins"] = {**allowed, "disabled": ["telltale"]}
+    assert house.command("plugins").returncode == 0
+    assert not mark.exists(), "it is disabled"
+    house.tables["plugins"] = allowed
     assert house.command("plugins").returncode == 0
     assert mark.exists(), "an allowed plugin is imported, so this test can tell"
 
@@ -125,38 +154,6 @@ def test_safe_mode_serves_without_what_is_not_visioncrafts_own(house: House) -> 
         assert server.get("/gallery").status_code == 200
         error_of(server.draw(), 404, "MODEL_NOT_AVAILABLE")
     assert not (house.site / "visioncraft_telltale_module.imported").exists()
-
-
-def test_a_plugin_made_for_another_api_is_listed_as_incompatible_and_the_rest_is_served(house: House) -> None:
-    house.install("visioncraft-telltale", "telltale", TELLTALE, requires="visioncraft>=2,<3")
-    allow(house, "telltale")
-    with served(house) as server:
-        assert server.draw().status_code == 200
-        told = server.plugin("telltale")
-        assert told["status"] == "incompatible" and "visioncraft plugins install --upgrade" in told["error"]
-    assert not (house.site / "visioncraft_telltale_module.imported").exists()
-
-
-def test_two_distributions_with_one_generators_name_are_both_named(house: House) -> None:
-    house.install("visioncraft-twin", "twin", TWIN)
-    allow(house, "twin")
-    with served(house) as server:
-        assert server.draw(model="fake").status_code == 200
-        log = server.log.read_text("utf-8")
-        assert "generator 'fake_engine' is offered by" in log
-        assert "visioncraft-twin 1.2.3" in log and "visioncraft-fake-engine 1.2.3" in log
-        twin = next(plugin for plugin in server.get("/plugins").json() if plugin["name"] == "twin")
-        assert "fake_engine" in twin["error"]
-        error_of(server.draw(model="twin"), 404, "MODEL_NOT_AVAILABLE")
-
-
-def test_two_distributions_with_one_entry_points_name_are_both_named(house: House) -> None:
-    house.install("visioncraft-zwilling", "fake_engine", TWIN)
-    with served(house) as server:
-        assert server.draw(model="fake").status_code == 200
-        failed = [plugin for plugin in server.get("/plugins").json() if plugin["status"] == "failed"]
-        assert [plugin["distribution"] for plugin in failed] == ["visioncraft-zwilling"]
-        assert "visioncraft-fake-engine" in failed[0]["error"]
 
 
 def one_line(said: str) -> str:
