@@ -129,7 +129,8 @@ def test_every_hook_is_documented_with_its_real_signature_and_version() -> None:
 
 
 @pytest.mark.parametrize(
-    "contract", [contracts.Generator, contracts.ImageStore, visioncraft.Service, visioncraft.WorkerPool]
+    "contract",
+    [contracts.Generator, contracts.ImageStore, visioncraft.Service, visioncraft.WorkerPool, visioncraft.Ledger],
 )
 def test_every_method_of_a_contract_is_documented_with_its_real_signature(contract: type) -> None:
     assert definitions(inspect.getsource(contract)) in [definitions(block) for block in PYTHON[2:]]

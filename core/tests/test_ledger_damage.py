@@ -13,7 +13,7 @@ import pytest
 from stepping import Coroutine, play, running, submit
 from visioncraft.errors import ConfigurationError, NotFound
 from visioncraft.jobs.job import JobState
-from visioncraft.jobs.ledger.sqlite import Ledger
+from visioncraft.jobs.ledger.sqlite import SqliteLedger
 
 LEFT = 3
 
@@ -201,14 +201,14 @@ def test_a_database_that_is_not_this_versions_stops_the_start_untouched(sql: str
     change(tmp_path, sql)
     before = file.read_bytes()
     with pytest.raises(ConfigurationError, match=because):
-        Ledger(file)
+        SqliteLedger(file)
     assert file.read_bytes() == before
 
 
 def test_a_folder_in_the_ledgers_place_stops_the_start(tmp_path: Path) -> None:
     (tmp_path / "jobs.sqlite3").mkdir()
     with pytest.raises(ConfigurationError, match="is no ordinary file; move it away"):
-        Ledger(tmp_path / "jobs.sqlite3")
+        SqliteLedger(tmp_path / "jobs.sqlite3")
 
 
 def test_a_second_server_is_refused_though_somebody_removed_the_lock_file_or_the_ledger(tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ def test_a_second_server_is_refused_though_somebody_removed_the_lock_file_or_the
             for name in ("jobs.sqlite3.lock", "jobs.sqlite3"):
                 (tmp_path / name).unlink()
                 with pytest.raises(ConfigurationError, match="another server uses"):
-                    Ledger(tmp_path / "jobs.sqlite3")
+                    SqliteLedger(tmp_path / "jobs.sqlite3")
 
     play(scene)
     leave(tmp_path)
@@ -225,4 +225,4 @@ def test_a_second_server_is_refused_though_somebody_removed_the_lock_file_or_the
 
 def test_a_folder_that_takes_no_file_is_not_taken_for_another_servers() -> None:
     with pytest.raises(ConfigurationError, match=r"cannot be written: .*; choose another data_dir"):
-        Ledger(Path("/proc/1/jobs.sqlite3"))
+        SqliteLedger(Path("/proc/1/jobs.sqlite3"))

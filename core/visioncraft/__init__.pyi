@@ -77,6 +77,22 @@ from .images.png import (
     webp_thumbnail as webp_thumbnail,
     with_record as with_record,
 )
+from .jobs.job import (
+    Job as Job,
+)
+from .jobs.ledger.contract import (
+    KeyTaken as KeyTaken,
+    Lease as Lease,
+    LeaseLost as LeaseLost,
+    Ledger as Ledger,
+    LedgerFactory as LedgerFactory,
+    SetAside as SetAside,
+)
+from .jobs.ledger.rows import (
+    DamagedRow as DamagedRow,
+    job_of as job_of,
+    row_of as row_of,
+)
 from .plugins.contracts import (
     Generator as Generator,
     ImageStore as ImageStore,

@@ -68,6 +68,8 @@ class JobsSettings(PluginSettings):
     capacity: int = Field(32, ge=1)
     keep_ended_s: float = Field(86400.0, ge=0)
     max_reruns: int = Field(3, ge=0)
+    ledger: str = "sqlite"
+    lease_s: float = Field(30.0, gt=0)
 
 
 class WorkersSettings(PluginSettings):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
@@ -147,3 +147,10 @@ class Attempt:
     def _shown(self, number: int, job: Job, preview: bytes | None) -> None:
         """Of pictures that are drawn side by side only the first is shown: previews say not which they are of."""
         self._report(job, preview if number == min(self._draws, default=number) else None)
+
+
+def least_helped(jobs: Iterable[Job], attempts: Mapping[Job, Attempt]) -> Attempt | None:
+    """Of the jobs with images that nobody draws yet, the attempt of the one that has the fewest in hand."""
+    running = {job: attempts[job] for job in jobs if job in attempts}
+    wanting = [job for job, attempt in running.items() if job.active_images and attempt.wants_more]
+    return running[min(wanting, key=lambda job: job.active_images)] if wanting else None

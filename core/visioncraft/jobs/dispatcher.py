@@ -10,16 +10,15 @@ from functools import partial
 
 from visioncraft.errors import GenerationFailed, JobCancelled, StorageError, VisionCraftError, WorkerLost
 from visioncraft.jobs import journal
-from visioncraft.jobs.attempt import Attempt
+from visioncraft.jobs.attempt import Attempt, least_helped
 from visioncraft.jobs.events import EventHub, Outlook, event_of
 from visioncraft.jobs.job import Job, JobState
-from visioncraft.jobs.ledger.sqlite import Ledger
+from visioncraft.jobs.ledger.contract import LeaseLost, Ledger
 from visioncraft.jobs.queue import GeneratorQueue
 from visioncraft.jobs.standstill import Standstill
 from visioncraft.jobs.storing import ImageWriter
 from visioncraft.plugins.registry import Registry
 from visioncraft.types.gallery import ImageRecord
-from visioncraft.types.generation import GenerationRequest
 from visioncraft.types.ids import new_image_id
 from visioncraft.types.jobs import JobEvent
 from visioncraft.types.models import ModelInfo
@@ -33,13 +32,12 @@ _GRACE_S = 3.0  # for a running picture to stop at its next step when the server
 class Dispatcher:
     """Runs jobs that were accepted. All methods are called in one event loop.
 
-    Parameters
-    ----------
-    registry: Knows which generator draws a model.
-    pool: Runs the generators.
-    ledger: Is told where each job stands.
-    writer: Stores pictures.
-    max_reruns: How often a job runs again that lost its worker.
+    Args:
+        registry: Knows which generator draws a model.
+        pool: Runs the generators.
+        ledger: Is told where each job stands.
+        writer: Stores pictures.
+        max_reruns: How often a job runs again that lost its worker.
     """
 
     def __init__(
@@ -72,10 +70,6 @@ class Dispatcher:
         """Jobs that draw."""
         return sum(len(lane.running) for lane in self._lanes.values())
 
-    def lane(self, request: GenerationRequest) -> GeneratorQueue:
-        """The queue that a request belongs into. Raises `ModelNotAvailable`."""
-        return self.lane_of(request.model)
-
     def lane_of(self, model: ModelInfo) -> GeneratorQueue:
         """The queue of the generator that draws a model. Raises `ModelNotAvailable`."""
         generator = self._registry.generator_for(model)
@@ -98,7 +92,7 @@ class Dispatcher:
 
     async def stop(self, job: Job) -> None:
         """Cancel a queued job at once, a running one within one step."""
-        if job.state is JobState.QUEUED and job in (lane := self.lane(job.request)).waiting:
+        if job.state is JobState.QUEUED and job in (lane := self.lane_of(job.request.model)).waiting:
             lane.waiting.remove(job)
             await self.finish(job, JobCancelled())
             self._tell_waiting(lane)
@@ -107,6 +101,21 @@ class Dispatcher:
             self.standstill.release(job)
             if job in self._attempts:
                 self._attempts[job].stop()
+
+    def accepted(self) -> list[Job]:
+        """The jobs that the ledger has from this server: those that wait for their turn, and those that run."""
+        return [job for lane in self._lanes.values() for job in (*lane.waiting, *lane.running)]
+
+    def give_up(self, job: Job) -> None:
+        """Another server has a job now: stop it here, and write nothing more of it."""
+        if self.live.pop(job.id, None) is None:
+            return
+        log.warning("%s is another server's now: this one was silent for longer than jobs.lease_s", job.id)
+        for lane in self._lanes.values():
+            lane.drop(job)
+        if job in self._attempts:
+            self._attempts[job].stop()
+        job.announce()
 
     async def interrupt(self) -> None:
         """Stop what runs, without ending any job, close the pool, and tell everybody who waits or watches."""
@@ -119,7 +128,7 @@ class Dispatcher:
         await self._pool.close()  # which ends those too that are in the middle of a long step
         await asyncio.gather(*self._tasks.values(), *self._unwritten.values(), return_exceptions=True)
         for job in list(self._unwritten):  # the last chance: the next start would run it once more
-            with suppress(StorageError):
+            with suppress(StorageError, LeaseLost):
                 await self._ledger.put(job)
         for job in self.unfinished():
             job.announce()
@@ -161,13 +170,16 @@ class Dispatcher:
         job.announce()
         try:
             await put
+        except LeaseLost:
+            self.give_up(job)
         except StorageError:
             self._unwritten[job] = asyncio.create_task(self._end_written(job))
         else:
             self.live.pop(job.id, None)
 
     async def _end_written(self, job: Job) -> None:
-        await self.standstill.insist(partial(self._ledger.put, job))
+        with suppress(LeaseLost):
+            await self.standstill.insist(partial(self._ledger.put, job))
         self.live.pop(job.id, None)
         del self._unwritten[job]
 
@@ -197,14 +209,10 @@ class Dispatcher:
             self._tell(job, "running")
             self._tasks[job] = asyncio.create_task(self._work(lane, job), name=job.id)
             self._tell_waiting(lane)
-        while not lane.waiting and not self.stands and lane.has_spare_slots and (helped := self._helped(lane)):
-            helped.start_next()
-
-    def _helped(self, lane: GeneratorQueue) -> Attempt | None:
-        """Of the jobs with pictures that nobody draws yet, the one that has the fewest in hand."""
-        drawings = {job: self._attempts[job] for job in lane.running if job in self._attempts}
-        wanting = [job for job, drawing in drawings.items() if job.active_images and drawing.wants_more]
-        return drawings[min(wanting, key=lambda job: job.active_images)] if wanting else None
+        while not lane.waiting and not self.stands and lane.has_spare_slots:
+            if (attempt := least_helped(lane.running, self._attempts)) is None:
+                break
+            attempt.start_next()
 
     async def _work(self, lane: GeneratorQueue, job: Job) -> None:
         outcome: ImageRecord | VisionCraftError | None
@@ -214,6 +222,9 @@ class Dispatcher:
             outcome = error
         except asyncio.CancelledError:
             outcome = JobCancelled() if job.cancel_requested else None
+        except LeaseLost:
+            self.give_up(job)
+            outcome = None
         except Exception:
             log.exception("%s: generator '%s' failed", job.id, lane.generator)
             outcome = GenerationFailed(f"Generator '{lane.generator}' failed; the server's log has {job.id}")

@@ -103,6 +103,11 @@ class GeneratorQueue:
         """A job runs no longer."""
         self.running.pop(job, None)
 
+    def drop(self, job: Job) -> None:
+        """A job waits no longer."""
+        if job in self.waiting:
+            self.waiting.remove(job)
+
     def learn(self, job: Job) -> None:
         """Learn from a running job that has just drawn its picture."""
         rate = self.running[job].spent(time.monotonic()) / _work(job)

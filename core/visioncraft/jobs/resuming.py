@@ -26,7 +26,7 @@ async def resume(job: Job, registry: Registry, writer: ImageWriter, desk: Dispat
     try:
         model = registry.model(job.request.model.id)
         job.request = replace(job.request, model=model)
-        desk.enqueue(desk.lane(job.request), job)
+        desk.enqueue(desk.lane_of(model), job)
     except VisionCraftError as error:
         await desk.finish(job, error)
 

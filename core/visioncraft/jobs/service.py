@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -14,16 +13,16 @@ from visioncraft.errors import (
     NotFound,
     RateLimitExceeded,
     ServiceUnavailable,
-    StorageError,
 )
 from visioncraft.jobs import journal
 from visioncraft.jobs.dispatcher import Dispatcher
 from visioncraft.jobs.events import EventHub
 from visioncraft.jobs.job import Job, JobState, Order
-from visioncraft.jobs.ledger.sqlite import KeyTaken, Ledger, SetAside
+from visioncraft.jobs.ledger.contract import KeyTaken, Ledger, SetAside
 from visioncraft.jobs.queue import GeneratorQueue
 from visioncraft.jobs.resuming import resume
 from visioncraft.jobs.storing import ImageWriter
+from visioncraft.jobs.upkeep import Upkeep
 from visioncraft.plugins.registry import Registry
 from visioncraft.settings import JobsSettings
 from visioncraft.types.generation import GenerationRequest
@@ -34,7 +33,6 @@ from visioncraft.workers.pool import WorkerPool
 
 log = logging.getLogger(__name__)
 
-_CLEAN_EVERY_S = 600.0
 _NOBODY = Order()
 
 Complete = Callable[[], Awaitable[GenerationRequest]]
@@ -57,7 +55,7 @@ class JobService:
         self._writer = ImageWriter(registry.store)
         self._dispatcher = Dispatcher(registry, pool, ledger, self._writer, limits.max_reruns)
         self._admitted = 0  # on their way into the ledger
-        self._cleaner: asyncio.Task[None] | None = None
+        self._upkeep = Upkeep(ledger, self._dispatcher, limits, self._take_up)
 
     @property
     def events(self) -> EventHub:
@@ -76,15 +74,15 @@ class JobService:
 
     async def start(self) -> None:
         """Go on where an earlier server was: what it left queued or running is queued again. Once is enough."""
-        if self._cleaner is not None:
+        if self._upkeep.begun:
             return
         self._dispatcher.paused = await self._ledger.paused()
-        await self._forget()
-        self._cleaner = asyncio.create_task(self._clean())
-        left = await self._ledger.unfinished()
+        await self._upkeep.forget()
+        self._upkeep.begin()
+        left = await self._ledger.take_over()
         journal.resumed(left)
         for job in left:
-            await resume(job, self._registry, self._writer, self._dispatcher)
+            await self._take_up(job)
 
     async def submit(
         self,
@@ -105,7 +103,7 @@ class JobService:
         """
         if order.key is not None and (known := await self._under_key(order)):
             return self._held(known, wants_png)
-        lane = self._dispatcher.lane(request)
+        lane = self._dispatcher.lane_of(request.model)
         self._admit(lane)
         job_id = new_job_id()
         job = Job(job_id, replace(request, job_id=job_id), order)
@@ -249,8 +247,7 @@ class JobService:
         """Stop what runs. Every job that has not ended stays in the ledger, for the next start."""
         if self._dispatcher.closing:
             return
-        if self._cleaner is not None:
-            self._cleaner.cancel()
+        self._upkeep.end()
         await self._dispatcher.interrupt()
         await self._ledger.close()
 
@@ -290,11 +287,5 @@ class JobService:
             wait = max(1.0, round(lane.wait_s(), 1))
             raise RateLimitExceeded(f"The queue is full: {self.queued} jobs wait", retry_after=wait)
 
-    async def _clean(self) -> None:
-        while True:
-            await asyncio.sleep(_CLEAN_EVERY_S)
-            await self._forget()
-
-    async def _forget(self) -> None:
-        with suppress(StorageError):  # there is a next time
-            await self._ledger.forget(datetime.now(UTC) - timedelta(seconds=self._limits.keep_ended_s))
+    async def _take_up(self, job: Job) -> None:
+        await resume(job, self._registry, self._writer, self._dispatcher)

@@ -45,6 +45,7 @@ _HANDED_OVER: Mapping[str, tuple[type, str | None]] = {
     "visioncraft_key_services": (KeyService, "id"),
     "visioncraft_commands": (object, "name"),
     "visioncraft_pools": (object, "name"),
+    "visioncraft_ledgers": (object, "name"),
     "visioncraft_authenticators": (Authenticator, None),
 }
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fastapi import APIRouter
     from starlette.routing import Mount
 
+    from visioncraft.jobs.ledger.contract import LedgerFactory
     from visioncraft.settings import Settings
     from visioncraft.workers.pool import PoolFactory
 
@@ -133,6 +134,22 @@ def visioncraft_pools(settings: Settings) -> Sequence[PoolFactory]:  # type: ign
     >>> @hookimpl
     ... def visioncraft_pools(settings):
     ...     return [PoolFactory("far", FarPool)]
+    """
+
+
+@hookspec
+def visioncraft_ledgers(settings: Settings) -> Sequence[LedgerFactory]:  # type: ignore[empty-body]
+    """The ledgers this plugin brings, in which accepted jobs are kept; `jobs.ledger` selects one by its name.
+
+    .. versionadded:: 1.1
+
+    >>> from visioncraft import LedgerFactory
+    >>> class FarLedger:
+    ...     def __init__(self, lease):
+    ...         self.lease = lease
+    >>> @hookimpl
+    ... def visioncraft_ledgers(settings):
+    ...     return [LedgerFactory("far", FarLedger)]
     """
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
@@ -9,7 +12,8 @@ from types import TracebackType
 
 from visioncraft.api_keys import ApiKeys
 from visioncraft.decoding import Decoders
-from visioncraft.jobs.ledger.sqlite import Ledger
+from visioncraft.jobs.ledger.contract import Lease, Ledger, LedgerFactory
+from visioncraft.jobs.ledger.sqlite import SqliteLedger
 from visioncraft.jobs.service import JobService
 from visioncraft.plugins.manager import PluginManager
 from visioncraft.plugins.registry import Registry
@@ -31,7 +35,7 @@ class Runtime(AbstractAsyncContextManager["Runtime"]):
     settings: Validated settings.
     manager: A manager that has its plugins already, for tests; by default installed plugins are discovered.
     pool: Runs the generators, for tests; by default the pool that `workers.pool` selects.
-    durable: Whether jobs outlive this process, in the data folder, which then serves one process at a time.
+    durable: Whether jobs outlive this process, in the ledger that `jobs.ledger` selects.
 
     Raises `ConfigurationError` when settings select something that is missing, failed or cannot start.
     """
@@ -50,7 +54,7 @@ class Runtime(AbstractAsyncContextManager["Runtime"]):
         self.decoders = Decoders(settings.pictures)
         self.thumbnails = ThreadPoolExecutor(_THUMBNAILS, "thumbnails")
         self.pool = pool(self.registry) if pool else _selected_pool(self.plugins, self.registry)
-        ledger = Ledger(settings.data_path / "jobs.sqlite3" if durable else None)
+        ledger = _selected_ledger(self.plugins) if durable else SqliteLedger(None)
         self.jobs = JobService(self.registry, self.pool, ledger, settings.jobs)
         self.service = self.plugins.service = RuntimeService(self)
         self.registry.store.start()
@@ -77,3 +81,12 @@ def _selected_pool(plugins: PluginManager, registry: Registry) -> WorkerPool:
     found = registry.generators.items()
     hosted = {name: HostedGenerator(registry.owner(name), generator) for name, generator in found}
     return make_selected("workers.pool", chosen.name, lambda: chosen.make(hosted))
+
+
+def _selected_ledger(plugins: PluginManager) -> Ledger:
+    """The ledger that settings select, opened in a name that no other server has. Raises `ConfigurationError`."""
+    settings = plugins.settings
+    sqlite = LedgerFactory("sqlite", lambda _lease: SqliteLedger(settings.data_path / "jobs.sqlite3"))
+    chosen = select(plugins, "visioncraft_ledgers", "jobs.ledger", settings.jobs.ledger, sqlite)
+    lease = Lease(f"{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}", settings.jobs.lease_s)
+    return make_selected("jobs.ledger", chosen.name, lambda: chosen.open(lease))

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from visioncraft.gallery.memory import MemoryStore
     from visioncraft.testing.contracts.base import overridden
     from visioncraft.testing.contracts.generator import GeneratorContract
+    from visioncraft.testing.contracts.ledger import LedgerContract, SharedLedgerContract
     from visioncraft.testing.contracts.pool import WorkerPoolContract
     from visioncraft.testing.contracts.store import ImageStoreContract, a_picture
     from visioncraft.testing.fakes import FakeGenerator, Recorder, one_colour
@@ -24,9 +25,11 @@ _HOME_OF = {
     "GeneratorContract": "visioncraft.testing.contracts.generator",
     "House": "visioncraft.testing.server",
     "ImageStoreContract": "visioncraft.testing.contracts.store",
+    "LedgerContract": "visioncraft.testing.contracts.ledger",
     "MemoryStore": "visioncraft.gallery.memory",
     "Recorder": "visioncraft.testing.fakes",
     "Server": "visioncraft.testing.server",
+    "SharedLedgerContract": "visioncraft.testing.contracts.ledger",
     "WorkerPoolContract": "visioncraft.testing.contracts.pool",
     "a_picture": "visioncraft.testing.contracts.store",
     "free_port": "visioncraft.testing.server",
@@ -42,9 +45,11 @@ __all__ = [
     "GeneratorContract",
     "House",
     "ImageStoreContract",
+    "LedgerContract",
     "MemoryStore",
     "Recorder",
     "Server",
+    "SharedLedgerContract",
     "WorkerPoolContract",
     "a_picture",
     "free_port",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -35,6 +35,7 @@ from sqlalchemy.types import NullType
 
 from visioncraft.errors import StorageError, StorageUnavailable
 from visioncraft.jobs.job import FINAL, Job
+from visioncraft.jobs.ledger.contract import KeyTaken, SetAside
 from visioncraft.jobs.ledger.opening import opened, reason
 from visioncraft.jobs.ledger.roll import Roll
 from visioncraft.jobs.ledger.rows import DamagedRow, job_of, row_of
@@ -52,23 +53,6 @@ _AS_IT_IS: list[ColumnElement[Any]] = [
 _LOST = "it was accepted, and the ledger has lost it; send it again"
 
 
-class KeyTaken(Exception):
-    """Another job has this idempotency key."""
-
-
-@dataclass(frozen=True, slots=True)
-class SetAside:
-    """A job that the ledger cannot tell of any more.
-
-    Args:
-        id: As far as it can be read.
-        reason: What is wrong with it.
-    """
-
-    id: str
-    reason: str
-
-
 @dataclass(slots=True)
 class _Write:
     work: Callable[[Connection], Any]
@@ -77,21 +61,24 @@ class _Write:
     ended: tuple[str, ...] = ()
 
 
-class Ledger:
-    """Every accepted job until some time after its end.
+class SqliteLedger:
+    """A `Ledger` in one file, which one server has at a time: whatever is in it is that server's.
 
-    Parameters
-    ----------
-    file: The SQLite file, for one server at a time; None keeps the ledger in memory, for a command.
+    Args:
+        file: The SQLite file; None keeps the ledger in memory, for a command.
 
-    Raises `ConfigurationError` where another server has the file, or it cannot be opened. Where only the disk takes
-    nothing, no job is accepted, and whatever else a server does goes on.
+    Raises:
+        ConfigurationError: Another server has the file, or it cannot be opened. Where only the disk takes nothing, no
+            job is accepted, and whatever else a server does goes on.
 
     Writes that come while another is being committed are committed together: one fsync serves them all.
     """
 
+    shared = False
+
     def __init__(self, file: Path | None) -> None:
         self._file = file
+        self._held: set[str] = set()
         # One connection in one thread: nothing in here ever waits for a lock of SQLite's.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._pending: list[_Write] = []
@@ -107,6 +94,7 @@ class Ledger:
         """Accept a job: when this returns, it is on disk. Raises `KeyTaken`, or `StorageError` for a full disk."""
         row = row_of(job)
         await self._write(lambda connection: connection.execute(insert(jobs).values(row)), came=(job.id,))
+        self._held.add(job.id)
 
     async def put(self, job: Job) -> None:
         """Write down where a job stands. What it asks for stays as it was accepted, less its pictures at the end."""
@@ -115,6 +103,12 @@ class Ledger:
             del row["request"]
         change = update(jobs).where(jobs.c.id == job.id).values(row)
         await self._write(lambda connection: connection.execute(change), ended=(job.id,) if job.ended else ())
+        if job.ended:
+            self._held.discard(job.id)
+
+    async def heartbeat(self) -> Set[str]:
+        """The jobs that this server accepted or took over, and that have not ended: nobody else can have them."""
+        return frozenset(self._held)
 
     async def get(self, job_id: str) -> Job | None:
         """A job by its id."""
@@ -124,15 +118,18 @@ class Ledger:
         """The job that was accepted under an idempotency key."""
         return await self._one(jobs.c.key == key)
 
-    async def unfinished(self) -> list[Job]:
-        """Jobs that a server left queued or running, in the order of their coming; for a start.
+    async def take_over(self) -> list[Job]:
+        """The jobs that an earlier server left queued or running, in the order of their coming; for a start.
 
         What was accepted and is nowhere is told in the log, and in `set_aside`.
         """
+        if self._held:  # this is no start
+            return []
         found = await self._jobs(select(*_AS_IT_IS).where(jobs.c.state.not_in(FINAL)).order_by(_COMING))
         if self._roll is not None:
             await self._tell_missing(self._roll.open - {job.id for job in found})
             await self._in_thread(partial(self._roll.begin, [job.id for job in found]))
+        self._held = {job.id for job in found}
         return found
 
     async def latest(self, limit: int, state: str | None, live: Mapping[str, Job]) -> list[Job]:
