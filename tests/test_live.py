@@ -15,8 +15,8 @@ from harness import House, Server, error_of, served
 from websockets.sync.client import connect
 
 _gates = count()
-FLOOD = int(os.environ.get("VISIONCRAFT_FLOOD", "200"))
-HANG_UPS = int(os.environ.get("VISIONCRAFT_HANG_UPS", "8"))
+FLOOD = int(os.environ.get("VISIONCRAFT_FLOOD", "60"))
+HANG_UPS = int(os.environ.get("VISIONCRAFT_HANG_UPS", "4"))
 """How many requests at once, and how many clients that leave; `make soak` asks for more."""
 SIZE = {"width": 64, "height": 64}
 
