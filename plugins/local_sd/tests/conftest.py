@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import gc
 import os
 import shutil
 import sys
@@ -14,6 +14,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
+from tiny_models import save_sd1, save_sdxl
 from visioncraft import Ability, GenerationRequest, Limits, ModelInfo
 from visioncraft.testing import Recorder
 from visioncraft_local_sd.generator import LocalSD
@@ -35,94 +36,25 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def library(name: str) -> Any:
-    """diffusers or transformers, untyped: their constructors have no annotations."""
-    return importlib.import_module(name)
+@pytest.fixture(scope="session", autouse=True)
+def imported_for_good() -> None:
+    """The libraries' million objects are no garbage, and are not looked through whenever a model leaves memory."""
+    from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline  # noqa: F401
 
-
-def _unet(context: int, **more: Any) -> Any:
-    return library("diffusers").UNet2DConditionModel(
-        sample_size=64,
-        block_out_channels=(32, 64),
-        layers_per_block=1,
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        cross_attention_dim=context,
-        attention_head_dim=8,
-        **more,
-    )
-
-
-def _vae(scaling: float) -> Any:
-    return library("diffusers").AutoencoderKL(
-        block_out_channels=(8, 16, 16, 16),
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        layers_per_block=1,
-        norm_num_groups=8,
-        latent_channels=4,
-        scaling_factor=scaling,
-        sample_size=128,
-    )
-
-
-def _text(width: int, projection: bool = False) -> Any:
-    transformers = library("transformers")
-    config = transformers.CLIPTextConfig(
-        hidden_size=width, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, projection_dim=width
-    )
-    return (transformers.CLIPTextModelWithProjection if projection else transformers.CLIPTextModel)(config)
-
-
-def _scheduler(name: str) -> Any:
-    config = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
-    more = {"skip_prk_steps": True} if name == "PNDMScheduler" else {}
-    return getattr(library("diffusers"), name)(**config, **more)
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
 def sd1(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of a tiny Stable Diffusion 1.x."""
-    import torch
-    from visioncraft_local_sd.loading.clip_tokenizer import clip_tokenizer
-
-    torch.manual_seed(1)
-    pipe = library("diffusers").StableDiffusionPipeline(
-        vae=_vae(0.18215),
-        text_encoder=_text(32),
-        tokenizer=clip_tokenizer(),
-        unet=_unet(32),
-        scheduler=_scheduler("PNDMScheduler"),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
-    folder = tmp_path_factory.mktemp("models") / "tiny-sd1"
-    pipe.save_pretrained(folder, safe_serialization=True)
-    return folder
+    return save_sd1(tmp_path_factory.mktemp("models") / "tiny-sd1")
 
 
 @pytest.fixture(scope="session")
 def sdxl(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of a tiny Stable Diffusion XL with both text encoders."""
-    import torch
-    from visioncraft_local_sd.loading.clip_tokenizer import clip_tokenizer
-
-    torch.manual_seed(2)
-    added = {"addition_embed_type": "text_time", "addition_time_embed_dim": 8, "use_linear_projection": True}
-    pipe = library("diffusers").StableDiffusionXLPipeline(
-        vae=_vae(0.13025),
-        text_encoder=_text(32),
-        text_encoder_2=_text(64, projection=True),
-        tokenizer=clip_tokenizer(),
-        tokenizer_2=clip_tokenizer("!"),
-        unet=_unet(96, projection_class_embeddings_input_dim=64 + 6 * 8, **added),
-        scheduler=_scheduler("EulerDiscreteScheduler"),
-        add_watermarker=False,
-    )
-    folder = tmp_path_factory.mktemp("models") / "tiny-sdxl"
-    pipe.save_pretrained(folder, safe_serialization=True)
-    return folder
+    return save_sdxl(tmp_path_factory.mktemp("models") / "tiny-sdxl")
 
 
 @pytest.fixture(scope="session")

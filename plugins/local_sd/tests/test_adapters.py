@@ -167,6 +167,19 @@ def test_a_dora_is_what_peft_makes_of_it() -> None:
     torch.testing.assert_close(given @ (weight + up @ down).T, model(given).detach(), rtol=1e-4, atol=1e-5)
 
 
+@pytest.fixture(scope="module")
+def layers_of_xl() -> Mapping[str, Any]:
+    """The layers of SDXL's denoiser, without weights, by their names."""
+    import diffusers
+    from visioncraft_local_sd.weights.checkpoints import _DATA
+
+    with torch.device("meta"):
+        unet = diffusers.UNet2DConditionModel.from_config(
+            diffusers.UNet2DConditionModel.load_config(_DATA / "sdxl/unet")
+        )
+    return layers_by_name(type("Pipe", (), {"unet": unet}))
+
+
 @pytest.mark.parametrize("layers_per_block", [2])
 @pytest.mark.parametrize(
     "name",
@@ -190,17 +203,11 @@ def test_a_dora_is_what_peft_makes_of_it() -> None:
         "label_emb_0_0",
     ],
 )
-def test_xls_layers_are_known_by_the_original_layouts_names(name: str, layers_per_block: int) -> None:
-    import diffusers
-    from visioncraft_local_sd.weights.checkpoints import _DATA
-
-    with torch.device("meta"):
-        unet = diffusers.UNet2DConditionModel.from_config(
-            diffusers.UNet2DConditionModel.load_config(_DATA / "sdxl/unet")
-        )
-    known = layers_by_name(type("Pipe", (), {"unet": unet}))
-    assert diffusers_name(f"lora_unet_{name}", layers_per_block) in known
-    assert diffusers_name("lora_unet_mid_block_attentions_0_proj_in", layers_per_block) in known
+def test_xls_layers_are_known_by_the_original_layouts_names(
+    layers_of_xl: Mapping[str, Any], name: str, layers_per_block: int
+) -> None:
+    assert diffusers_name(f"lora_unet_{name}", layers_per_block) in layers_of_xl
+    assert diffusers_name("lora_unet_mid_block_attentions_0_proj_in", layers_per_block) in layers_of_xl
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from visioncraft_local_sd.text.prompts import fragments
 
 Stock = Callable[..., Any]
 Draw = Callable[..., np.ndarray]
-STEPS, SIDE = 4, 256
+STEPS, SIDE = 4, 128
 
 
 def noise(side: int = SIDE, seed: int = 0) -> np.ndarray:
@@ -31,7 +31,7 @@ def noise(side: int = SIDE, seed: int = 0) -> np.ndarray:
 
 PIXELS = noise()
 HOLE = np.zeros((SIDE, SIDE, 3), np.uint8)
-HOLE[64:192, 64:160] = 255
+HOLE[SIDE // 4 : SIDE * 3 // 4, SIDE // 4 : SIDE * 5 // 8] = 255
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,8 @@ def test_inpainting_draws_what_diffusers_draws(
 def test_what_a_mask_leaves_stays_and_the_rest_is_drawn_anew(draw: Draw) -> None:
     ours = draw(init_image=encode_png(PIXELS), mask=encode_png(HOLE))
     change = np.abs(ours - PIXELS.astype(int)).mean(axis=2)
-    assert change[:, :32].mean() < change[96:160, 96:128].mean() / 2
+    inside = change[SIDE * 3 // 8 : SIDE * 5 // 8, SIDE * 3 // 8 : SIDE // 2]
+    assert change[:, : SIDE // 8].mean() < inside.mean() / 2
 
 
 SIZE = {"width": SIDE, "height": SIDE}
@@ -235,16 +236,16 @@ def test_a_model_for_inpainting_draws_from_text_alone_too(
 def test_a_second_pass_draws_over_a_larger_picture(draw: Draw, upscaler: str | None) -> None:
     first = draw()
     ours = draw(hires={"scale": 1.5, "strength": 0.5, "steps": STEPS, "upscaler": upscaler})
-    assert ours.shape == (384, 384, 3)
-    larger = np.asarray(Image.fromarray(first.astype(np.uint8)).resize((384, 384), Image.Resampling.LANCZOS)).astype(
-        int
-    )
+    side = SIDE * 3 // 2
+    assert ours.shape == (side, side, 3)
+    resized = Image.fromarray(first.astype(np.uint8)).resize((side, side), Image.Resampling.LANCZOS)
+    larger = np.asarray(resized).astype(int)
     assert 1 < np.abs(ours - larger).mean() < np.abs(ours - larger[::-1, ::-1]).mean(), "another, but of the same thing"
 
 
 def test_lanczos_enlarges_the_finished_picture(draw: Draw) -> None:
     first = Image.fromarray(draw().astype(np.uint8))
-    expected = np.asarray(first.resize((640, 640), Image.Resampling.LANCZOS)).astype(int)
+    expected = np.asarray(first.resize((SIDE * 5 // 2, SIDE * 5 // 2), Image.Resampling.LANCZOS)).astype(int)
     np.testing.assert_array_equal(draw(upscaler="Lanczos", upscale=2.5), expected)
 
 

@@ -14,7 +14,7 @@ from visioncraft_local_sd.generator import LocalSD
 from visioncraft_local_sd.weights.headers import tensor_shapes
 
 SCRIPT = Path(__file__).with_name("scripts") / "drawing.py"
-PICTURES, CYCLES = (1000, 500) if os.environ.get("VISIONCRAFT_SOAK") else (100, 20)
+PICTURES, CYCLES = (1000, 500) if os.environ.get("VISIONCRAFT_SOAK") else (40, 10)
 AS_IN_A_WORKER = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1)}
 
 

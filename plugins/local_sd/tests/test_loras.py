@@ -18,7 +18,7 @@ from visioncraft.jobs.requests import build_request
 from visioncraft_local_sd.generator import LocalSD
 from visioncraft_local_sd.settings import LocalSDSettings
 
-SIDE, STEPS = 256, 3
+SIDE, STEPS = 128, 2
 Draw = Callable[..., np.ndarray]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tiny_models import save_sd1, save_sdxl
 from visioncraft import decode_png
 from visioncraft_local_sd.generator import LocalSD
 from visioncraft_local_sd.weights import checkpoints
@@ -22,6 +23,18 @@ DenoiserCall = Callable[..., Any]
 
 def pixels(image: Any) -> np.ndarray:
     return decode_png(image.png).astype(int)
+
+
+@pytest.fixture(scope="module")
+def sd1(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny SD 1.x with the tokenizer that single files are read with."""
+    return save_sd1(tmp_path_factory.mktemp("whole") / "tiny-sd1", whole_tokenizer=True)
+
+
+@pytest.fixture(scope="module")
+def sdxl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny SDXL with the tokenizers that single files are read with."""
+    return save_sdxl(tmp_path_factory.mktemp("whole") / "tiny-sdxl", whole_tokenizer=True)
 
 
 @pytest.fixture
