@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import pytest
 from harness import House, Server, error_of, refused, served
 from visioncraft import read_record
 
@@ -30,21 +29,25 @@ def has_torch(server: Server, backend: str) -> bool:
     return any("libtorch" in entry.path for entry in process.memory_maps())
 
 
-@pytest.mark.parametrize(
-    ("backends", "drawer", "with_torch"), [([], "local_sd", True), (["local_onnx"], "local_onnx", False)]
-)
-def test_settings_choose_which_engine_draws_mini(
-    tmp_path: Path, backends: list[str], drawer: str, with_torch: bool
-) -> None:
-    with served(house_with(tmp_path, backends)) as server:
-        answer = server.draw(**SMALL)
-        assert answer.status_code == 200, answer.text
-        assert answer.json()["model"] == "visioncraft-mini"
-        record = read_record(server.get(f"/images/{answer.headers['x-image-id']}").content)
-        assert record is not None and record.generator == drawer
-        assert has_torch(server, drawer) == with_torch
-        told = server.get("/status").json()["system_info"]["backends"][drawer]
-        assert with_torch or told["provider"] == "cpu", "the provider in use is shown"
+def drawer_of(server: Server) -> str:
+    """The generator that draws mini."""
+    answer = server.draw(**SMALL)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["model"] == "visioncraft-mini"
+    record = read_record(server.get(f"/images/{answer.headers['x-image-id']}").content)
+    assert record is not None
+    return record.generator
+
+
+def test_unless_settings_choose_local_sd_draws_mini_with_torch(real: Server) -> None:
+    assert drawer_of(real) == "local_sd" and has_torch(real, "local_sd")
+
+
+def test_settings_may_have_local_onnx_draw_it_without_torch(tmp_path: Path) -> None:
+    with served(house_with(tmp_path, ["local_onnx"])) as server:
+        assert drawer_of(server) == "local_onnx" and not has_torch(server, "local_onnx")
+        told = server.get("/status").json()["system_info"]["backends"]["local_onnx"]
+        assert told["provider"] == "cpu", "the provider in use is shown"
 
 
 def test_a_provider_that_is_missing_is_a_clear_error(tmp_path: Path) -> None:

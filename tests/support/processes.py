@@ -9,7 +9,9 @@ import pytest
 from xdist.scheduler import LoadFileScheduling
 
 TOGETHER: Mapping[str, frozenset[str]] = {
-    "real": frozenset({"test_contract_examples.py", "test_docs.py", "test_gallery_api.py", "test_several.py"}),
+    "real": frozenset(
+        {"test_contract_examples.py", "test_docs.py", "test_engines.py", "test_gallery_api.py", "test_several.py"}
+    ),
     "wheelhouse": frozenset({"test_docs_plugins.py", "test_packaging.py", "test_plugin_install.py"}),
 }
 """Fixtures that there is one of, and the files that use them: one has a port of its own, the other takes long.
