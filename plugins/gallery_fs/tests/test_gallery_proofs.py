@@ -26,7 +26,7 @@ from visioncraft_gallery_fs.store import GalleryStore
 
 Draw = Callable[..., tuple[ImageRecord, bytes]]
 SOAK = bool(os.environ.get("VISIONCRAFT_SOAK"))
-KILLS = 200 if SOAK else 12
+KILLS = 200 if SOAK else 6
 CROWD_SECONDS = 60 if SOAK else 0
 SCRIPTS = Path(__file__).parent / "scripts"
 MOMENT = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
@@ -161,8 +161,8 @@ def test_a_disk_that_fails_at_any_system_call_of_a_save_leaves_nothing_of_it(pre
         ("pwrite64", "log"),
     }
     tried = [(*step, error) for step in every for error in ("ENOSPC", "EIO")]
-    if not SOAK:  # of a dozen alike, as the pages of a commit, the first and the last
-        ends = set({step[:2]: step for step in every}.values()) | set({step[:2]: step for step in every[::-1]}.values())
+    if not SOAK:  # of a dozen alike, as the pages of a commit, the last
+        ends = set({step[:2]: step for step in every}.values())
         tried = [step for step in tried if step[:3] in ends and (step[3] == "ENOSPC" or "sync" in step[0])]
     print(f"{len(tried)} failing calls")
     with ThreadPoolExecutor(2) as pool:

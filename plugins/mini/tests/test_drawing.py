@@ -1,5 +1,6 @@
 import colorsys
 import functools
+import os
 from typing import Any
 
 import diffusers
@@ -9,6 +10,7 @@ import torch
 from visioncraft_mini.plugin import WEIGHTS
 
 Picture = Any
+SIDE, STEPS = (512, 20) if os.environ.get("VISIONCRAFT_SOAK") else (256, 8)
 
 
 @functools.cache
@@ -19,7 +21,7 @@ def pipeline() -> Any:
 
 
 @functools.cache
-def draw(prompt: str, seed: int = 0, width: int = 512, height: int = 512, steps: int = 20) -> Picture:
+def draw(prompt: str, seed: int = 0, width: int = SIDE, height: int = SIDE, steps: int = STEPS) -> Picture:
     generator = torch.Generator("cpu").manual_seed(seed)
     drawn = pipeline()(prompt, num_inference_steps=steps, width=width, height=height, generator=generator)
     return np.asarray(drawn.images[0])

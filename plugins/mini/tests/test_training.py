@@ -111,7 +111,7 @@ def test_a_run_that_starts_from_the_shipped_weights_knows_what_they_know(tmp_pat
 
 
 def learn_once(training: Training[denoiser.Denoiser]) -> None:
-    batch = Batch(torch.randn(2, 4, 16, 16), torch.randint(0, 3000, (2, 77)), torch.tensor([0, -1]))
+    batch = Batch(torch.randn(2, 4, 8, 8), torch.randint(0, 3000, (2, 77)), torch.tensor([0, -1]))
     errors, steps = denoiser_train.errors_of(training.model, batch, lean=1.0)
     assert errors.shape == steps.shape == (2,)
     training.advance(errors.mean(), 2, 1.0)
@@ -119,7 +119,7 @@ def learn_once(training: Training[denoiser.Denoiser]) -> None:
 
 
 def test_both_codecs_learn_from_a_crop() -> None:
-    small = torch.rand(1, 3, 64, 64) * 2 - 1
+    small = torch.rand(1, 3, 32, 32) * 2 - 1
     inner = vae.new_vae()
     loss, error = vae.step_loss(inner, small)
     loss.backward()  # type: ignore[no-untyped-call]
