@@ -28,7 +28,8 @@ ARGS ?=
 # Tests wait for servers and disks more than they compute. WORKERS=0 runs them in one process, as --pdb needs it.
 WORKERS ?= 3
 # Tests that start a server, a command, Node or strace, or draw with a model, are not among the fast ones.
-SLOW := %/test_pools.py %/test_key_services.py %/test_cli.py %/test_cli_generate.py %/test_cli_plugins.py %/test_cli_serve.py %/test_plugins_apart.py \
+SLOW := %/test_pools.py %/test_key_services.py %/test_commands.py %/test_cli.py %/test_cli_generate.py %/test_cli_plugins.py \
+	%/test_cli_serve.py %/test_plugins_apart.py \
 	%/test_testing.py %/test_decoding.py %/test_gallery_cli.py %/test_gallery_durability.py %/test_gallery_export.py \
 	%/test_gallery_proofs.py %/test_kill.py %/test_standin.py
 FAST := $(filter-out $(SLOW),$(wildcard core/tests/test_*.py libs/*/tests/test_*.py plugins/gallery_fs/tests/test_*.py \
