@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import subprocess
+import sysconfig
 import tomllib
+from importlib.metadata import distributions
 from pathlib import Path
 
 import psutil
 import pytest
 from harness import House, free_port, served
-from packaging_kit import Wheelhouse, house_of, write_wheel
+from packaging_kit import Wheelhouse, clone, house_of, write_wheel
 
 NEEDS = """
 import disputed
@@ -54,14 +56,35 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def house(wheelhouse: Wheelhouse, index: Path, tmp_path: Path) -> House:
-    """A server from the core's wheel, in an environment of its own."""
-    python = wheelhouse.environment(tmp_path / "venv", "visioncraft")
-    made = house_of(tmp_path / "house", python, [], PIP_FIND_LINKS=str(index))
+@pytest.fixture(scope="module")
+def house(wheelhouse: Wheelhouse, index: Path, tmp_path_factory: pytest.TempPathFactory) -> House:
+    """A server from the core's wheel, in an environment of its own, in which tests change nothing."""
+    folder = tmp_path_factory.mktemp("house")
+    python = wheelhouse.environment(folder / "venv", "visioncraft", beside=wheelhouse.needs("visioncraft", "testing"))
+    return furnished(folder / "house", python, index)
+
+
+@pytest.fixture(scope="module")
+def with_engine(house: House, index: Path, tmp_path_factory: pytest.TempPathFactory) -> House:
+    """The same with engine 1 installed, in which tests change nothing either."""
+    made = copied(house, tmp_path_factory.mktemp("with_engine"), index)
+    done = made.command("plugins", "install", "--yes", "visioncraft-engine-1")
+    assert done.returncode == 0, said(done)
+    assert installed(made) == {"engine_1"}
+    return made
+
+
+def furnished(folder: Path, python: Path, index: Path) -> House:
+    """A house of that interpreter's environment, with a settings file that commands may change."""
+    made = house_of(folder, python, [], PIP_FIND_LINKS=str(index))
     made.env = {**made.env, "VISIONCRAFT_SETTINGS": str(own(made))}
     own(made).write_text(f"# Mine.\n[server]\nport = {free_port()}\n", "utf-8")
     return made
+
+
+def copied(house: House, folder: Path, index: Path) -> House:
+    """A house as another stands, to be changed."""
+    return furnished(folder / "house", clone(Path(house.cli).with_name("python"), folder / "venv"), index)
 
 
 def own(house: House) -> Path:
@@ -81,35 +104,44 @@ def config(house: House) -> dict[str, object]:
 
 
 def installed(house: House) -> set[str]:
+    """The plugins that the environment's distributions announce."""
+    site = sysconfig.get_path("purelib", vars={"base": str(Path(house.cli).parents[1])})
+    points = (point for each in distributions(path=[site]) for point in each.entry_points)
+    return {point.name for point in points if point.group == "visioncraft"}
+
+
+def listed(house: House) -> set[str]:
     """The plugins that the server finds."""
     return {line.split()[1] for line in house.command("plugins").stdout.splitlines() if line.startswith("│")}
 
 
 def test_what_would_change_is_shown_and_a_no_changes_nothing(house: House) -> None:
-    before = installed(house)
     done = house.command("plugins", "install", "visioncraft-engine-1", text="n\n")
     assert done.returncode == 1
     for words in ("visioncraft-engine-1", "disputed", "1.0", "Install? A plugin's code runs with all of your rights"):
         assert words in said(done)
-    assert installed(house) == before == {"memory"}
+    assert installed(house) == set()
+    assert listed(house) == {"memory"}
 
 
-def test_a_plugin_that_would_break_another_is_refused_by_name_and_the_way_out_is_told(house: House) -> None:
-    assert house.command("plugins", "install", "--yes", "visioncraft-engine-1").returncode == 0
-    again = house.command("plugins", "install", "--yes", "visioncraft-engine-1")
+def test_what_is_installed_already_is_nothing_to_do(with_engine: House) -> None:
+    again = with_engine.command("plugins", "install", "--yes", "visioncraft-engine-1")
     assert again.returncode == 0 and "Nothing to do" in again.stdout
-    done = house.command("plugins", "install", "--yes", "visioncraft-engine-2")
+
+
+def test_a_plugin_that_would_break_another_is_refused_by_name_and_the_way_out_is_told(with_engine: House) -> None:
+    done = with_engine.command("plugins", "install", "--yes", "visioncraft-engine-2")
     assert done.returncode == 1
     assert "this would break visioncraft-engine-1 0.1 needs disputed==1.*: disputed 2.0. Nothing was changed" in said(
         done
     )
     assert "visioncraft plugins install --isolated visioncraft-engine-2" in said(done)
-    assert installed(house) == {"memory", "engine_1"}
+    assert installed(with_engine) == {"engine_1"}
 
 
-def test_an_environment_of_its_own_lets_two_that_clash_serve_together_until_one_is_removed(house: House) -> None:
-    before = own(house).read_text("utf-8")
-    assert house.command("plugins", "install", "--yes", "visioncraft-engine-1").returncode == 0
+def test_an_environment_of_its_own_lets_two_that_clash_serve_together_until_one_is_removed(with_engine: House) -> None:
+    """It leaves the server's environment and the settings as they were."""
+    house, before = with_engine, own(with_engine).read_text("utf-8")
     done = house.command("plugins", "install", "--yes", "--isolated", "visioncraft-engine-2")
     assert done.returncode == 0 and "ERROR" not in said(done), said(done)
     assert config(house) == {"engine_2": {"python": ".venvs/visioncraft-engine-2/bin/python"}}
@@ -155,10 +187,12 @@ def test_an_isolated_install_that_fails_leaves_nothing(house: House, what: str, 
     assert list((house.folder / ".venvs").iterdir()) == []
 
 
-def test_remove_uninstalls_what_nothing_needs_and_refuses_what_settings_select(house: House) -> None:
-    assert house.command("plugins", "install", "--yes", "visioncraft-engine-1").returncode == 0
+def test_remove_uninstalls_what_nothing_needs_and_refuses_what_settings_select(
+    with_engine: House, index: Path, tmp_path: Path
+) -> None:
+    house = copied(with_engine, tmp_path, index)
     assert house.command("plugins", "remove", "engine_1", text="n\n").returncode == 1
-    assert installed(house) == {"memory", "engine_1"}
+    assert installed(house) == {"engine_1"}
     house.env = {**house.env, "VISIONCRAFT_GENERATION__BACKENDS": '["engine_1"]'}
     refused = house.command("plugins", "remove", "--yes", "engine_1")
     assert refused.returncode == 1 and "generation.backends selects 'engine_1'" in said(refused)
@@ -167,7 +201,8 @@ def test_remove_uninstalls_what_nothing_needs_and_refuses_what_settings_select(h
     assert removed.returncode == 0 and "To have it back: visioncraft plugins install visioncraft-engine-1" in said(
         removed
     )
-    assert installed(house) == {"memory"}
+    assert installed(house) == set()
+    assert listed(house) == {"memory"}
 
 
 def test_what_pip_cannot_find_is_said_in_one_line(house: House) -> None:

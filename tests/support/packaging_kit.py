@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from email.parser import Parser
+from importlib import metadata
 from pathlib import Path
 
-from harness import ROOT, House
+from harness import ROOT, SUPPORT, House
+from packaging.requirements import Requirement
+from wheel_builder import SDIST
 
 LIBRARIES = sorted(path.parent for path in ROOT.glob("libs/*/pyproject.toml"))
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
@@ -21,6 +25,9 @@ PROJECTS = [ROOT / "core", *LIBRARIES, *PLUGINS]
 EXAMPLES = sorted(path.parent for path in ROOT.glob("examples/**/pyproject.toml"))
 LIGHT = ("core", "libs/diffusion", "plugins/gallery_fs", "plugins/local_onnx", "plugins/mini")
 """The folders of the install without torch."""
+OURS = re.compile("visioncraft(-|$)")
+BROUGHT = ("pip", "setuptools", "wheel")
+"""What every environment has: pip, and what it builds with, since it fetches nothing."""
 
 OFFLINE = {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_BUILD_ISOLATION": "false"}
 
@@ -32,11 +39,9 @@ class Wheelhouse:
     Parameters
     ----------
     folder: Where they are.
-    third_party: Every package of this environment but ours, by links.
     """
 
     folder: Path
-    third_party: Path
 
     def wheel(self, distribution: str) -> Path:
         """The wheel of a distribution by its name."""
@@ -48,20 +53,32 @@ class Wheelhouse:
         (found,) = self.folder.glob(f"{distribution.replace('-', '_')}-[0-9]*.tar.gz")
         return found
 
-    def environment(self, folder: Path, *names: str, empty: bool = False) -> Path:
+    def needs(self, distribution: str, extra: str = "") -> list[str]:
+        """What a wheel states that it needs, with an extra or without."""
+        with zipfile.ZipFile(self.wheel(distribution)) as wheel:
+            info = next(name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+            stated = Parser().parsestr(wheel.read(info).decode(), headersonly=True).get_all("Requires-Dist", [])
+        found = [Requirement(each) for each in stated]
+        return [str(each) for each in found if each.marker is None or each.marker.evaluate({"extra": extra})]
+
+    def environment(self, folder: Path, *names: str, beside: Sequence[str] = (), empty: bool = False) -> Path:
         """A virtual environment with these distributions from their wheels; answers its interpreter.
 
         Parameters
         ----------
         folder: Where to make it.
         names: The distributions.
-        empty: Whether what they need is fetched from the registry, instead of found among the third-party packages.
+        beside: What else of this environment is installed there, as requirements.
+        empty: Whether what they need is fetched from the registry, instead of found in this environment.
         """
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
         python = folder / "bin" / "python"
         if not empty:
             site = Path(sysconfig.get_path("purelib", vars={"base": str(folder)}))
-            (site / "third_party.pth").write_text(f"{self.third_party}\n", "utf-8")
+            third_party = folder / "third_party"
+            needs = [need for name in names for need in self.needs(name)]
+            _link(third_party, _needed([*BROUGHT, *beside, *needs]))
+            (site / "third_party.pth").write_text(f"{third_party}\n", "utf-8")
         options = ["--constraint", str(ROOT / "constraints.txt")] if empty else []
         done = self.install(python, *names, options=options, env={} if empty else OFFLINE)
         assert done.returncode == 0, done.stderr
@@ -81,32 +98,58 @@ class Wheelhouse:
 
 def build_everything(folder: Path) -> Wheelhouse:
     """Wheel and sdist of every distribution, the wheel from the sdist; of the examples the wheel."""
-    made = folder / "made"
+    made, sources = folder / "made", folder / "sources"
     made.mkdir()
-    with ThreadPoolExecutor(2) as threads:
-        for done in [threads.submit(_build, project, made) for project in PROJECTS]:
-            done.result()
-    copies = [shutil.copytree(example, folder / "examples" / example.name) for example in EXAMPLES]
-    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(made), *map(str, copies)]
-    subprocess.run(pip, check=True, env={**os.environ, **OFFLINE})
-    return Wheelhouse(made, _third_party(folder / "third_party"))
-
-
-def _build(project: Path, into: Path) -> None:
-    """From a copy: setuptools leaves its traces where it builds."""
-    copy = shutil.copytree(project, into.parent / "sources" / project.name, ignore=shutil.ignore_patterns("build"))
-    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(into), str(copy)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    orders = []
+    for project in (*PROJECTS, *EXAMPLES):  # copies: setuptools leaves its traces where it builds
+        copy = shutil.copytree(project, sources / project.name, ignore=shutil.ignore_patterns("build", "*.egg-info"))
+        orders.append(f"{copy}{SDIST if project in PROJECTS else ''}")
+    tools = folder / "tools"  # alone: setuptools reads the entry points of everything that is installed
+    _link(tools, _needed(BROUGHT))
+    builder = [sys.executable, "-S", str(SUPPORT / "wheel_builder.py"), str(made), *orders]
+    done = subprocess.run(builder, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(tools)})
     assert done.returncode == 0, done.stdout + done.stderr
+    return Wheelhouse(made)
 
 
-def _third_party(folder: Path) -> Path:
+def clone(python: Path, folder: Path) -> Path:
+    """A virtual environment with what another holds; answers its interpreter."""
+    original = python.parent.parent
+    shutil.copytree(original, folder, symlinks=True)
+    for script in (folder / "bin").iterdir():
+        if not script.is_symlink():
+            script.write_text(script.read_text("utf-8").replace(str(original), str(folder)), "utf-8")
+    return folder / "bin" / python.name
+
+
+def _needed(requirements: Iterable[str]) -> Iterator[metadata.Distribution]:
+    """What of this environment meets these requirements, and theirs in turn; nothing of ours."""
+    met: set[tuple[str, str]] = set()
+    waiting = [Requirement(each) for each in requirements]
+    while waiting:
+        wanted = waiting.pop()
+        for extra in ("", *wanted.extras):
+            if OURS.match(wanted.name) or (wanted.name, extra) in met:
+                continue
+            met.add((wanted.name, extra))
+            found = metadata.distribution(wanted.name)
+            yield found
+            further = [Requirement(each) for each in found.requires or ()]
+            waiting += [each for each in further if each.marker is None or each.marker.evaluate({"extra": extra})]
+
+
+def _link(folder: Path, distributions: Iterable[metadata.Distribution]) -> None:
+    """Put into a folder what these have in site-packages."""
     folder.mkdir()
-    for path in Path(sysconfig.get_path("purelib")).iterdir():
-        ours = path.name.lower().startswith(("visioncraft", "__editable__"))
-        if not ours and path.suffix != ".pth" and path.name != "__pycache__":
-            (folder / path.name).symlink_to(path)
-    return folder
+    for each in distributions:
+        tops = {
+            line.partition("/")[0].partition(",")[0].strip('"')
+            for line in (each.read_text("RECORD") or "").splitlines()
+        }
+        for top in tops - {"..", "__pycache__"}:
+            link = folder / top
+            if not top.endswith(".pth") and not link.is_symlink():
+                link.symlink_to(each.locate_file(top))
 
 
 def house_of(folder: Path, python: Path, plugins: Iterable[str], **env: str) -> House:
