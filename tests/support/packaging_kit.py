@@ -54,12 +54,16 @@ class Wheelhouse:
         return found
 
     def needs(self, distribution: str, extra: str = "") -> list[str]:
-        """What a wheel states that it needs, with an extra or without."""
+        """What a wheel states that it needs of others, with an extra or without, and what ours among these need."""
         with zipfile.ZipFile(self.wheel(distribution)) as wheel:
             info = next(name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
             stated = Parser().parsestr(wheel.read(info).decode(), headersonly=True).get_all("Requires-Dist", [])
         found = [Requirement(each) for each in stated]
-        return [str(each) for each in found if each.marker is None or each.marker.evaluate({"extra": extra})]
+        here = [each for each in found if each.marker is None or each.marker.evaluate({"extra": extra})]
+        ours = [each.name for each in here if OURS.match(each.name)]
+        return [str(each) for each in here if each.name not in ours] + [
+            need for name in ours for need in self.needs(name)
+        ]
 
     def environment(self, folder: Path, *names: str, beside: Sequence[str] = (), empty: bool = False) -> Path:
         """A virtual environment with these distributions from their wheels; answers its interpreter.
@@ -149,7 +153,7 @@ def _link(folder: Path, distributions: Iterable[metadata.Distribution]) -> None:
         for top in tops - {"..", "__pycache__"}:
             link = folder / top
             if not top.endswith(".pth") and not link.is_symlink():
-                link.symlink_to(each.locate_file(top))
+                link.symlink_to(str(each.locate_file(top)))
 
 
 def house_of(folder: Path, python: Path, plugins: Iterable[str], **env: str) -> House:
