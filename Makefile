@@ -37,7 +37,7 @@ FAST := $(filter-out $(SLOW),$(wildcard core/tests/test_*.py libs/*/tests/test_*
 # The tests that have a long form.
 SOAKED := plugins/gallery_fs/tests/test_gallery_proofs.py plugins/local_sd/tests/test_leaks.py \
 	plugins/local_sd/tests/test_drawing.py plugins/mini/tests/test_drawing.py plugins/mini/tests/test_pipelines.py \
-	plugins/local_onnx/tests/test_onnx_export.py
+	plugins/local_onnx/tests/test_onnx_export.py plugins/local_onnx/tests/test_onnx_openvino.py
 # Microsoft's Fluent Emoji and the words for them, at the versions that the shipped weights saw.
 MINI_DATA := @lobehub/fluent-emoji-3d@1.1.0 emojibase-data@17.0.0 emojilib@4.0.3
 

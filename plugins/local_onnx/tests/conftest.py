@@ -18,6 +18,7 @@ from visioncraft_local_sd.settings import LocalSDSettings
 
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
+SIDE = 128
 WEIGHTS = Path(__file__).parents[2] / "mini" / "visioncraft_mini" / "weights"
 
 
@@ -95,7 +96,7 @@ def ask() -> Callable[..., GenerationRequest]:
 
     def make(path: Path = WEIGHTS, **changes: Any) -> GenerationRequest:
         model = ModelInfo(id=changes.pop("model_id", path.name), name="Tiny", engine="onnx", source=str(path))
-        defaults = {"prompt": "a red apple", "num_inference_steps": 3, "width": 256, "height": 256, "seed": 7}
+        defaults = {"prompt": "a red apple", "num_inference_steps": 3, "width": SIDE, "height": SIDE, "seed": 7}
         return GenerationRequest(model=model, **{**defaults, **changes})
 
     return make

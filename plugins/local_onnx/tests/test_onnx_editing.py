@@ -22,6 +22,12 @@ def input_image(pixels: np.ndarray) -> InputImage:
     return InputImage("0" * 64, pixels.shape[1], pixels.shape[0], encode_png(np.ascontiguousarray(pixels, np.uint8)))
 
 
+@pytest.fixture
+def ask(ask: Ask) -> Ask:
+    """A request of the size of the pictures here."""
+    return lambda **changes: ask(**{"width": SIDE, "height": SIDE, **changes})
+
+
 @pytest.fixture(scope="module")
 def picture() -> np.ndarray:
     """Colours that change across it."""

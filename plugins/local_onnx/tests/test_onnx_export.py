@@ -77,7 +77,7 @@ def test_an_export_that_holds_is_kept_with_what_was_measured(
     local = generator_for()
     request = ask(num_inference_steps=8, guidance_scale=7.5, sampler="ddim")
     (tmp_path / "reference.png").write_bytes(local.run(request, recorder()).png)
-    answer = {"checks": {"unet": [1e-6, 2.5]}, "side": 256}
+    answer = {"checks": {"unet": [1e-6, 2.5]}, "side": 128}
     python = stand_in({"stage": "exporting"}, 7, answer, draws=True)
     progress = recorder()
     made = generator_for(export_python=str(python)).export(MINI, "fp16", progress)
@@ -94,9 +94,9 @@ def test_an_export_that_holds_is_kept_with_what_was_measured(
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        ({"checks": {"unet": [0.5, 2.5]}, "side": 256}, "unet differs from torch's by 0.5"),
-        ({"checks": {"unet": [float("nan"), 2.5]}, "side": 256}, "unet differs from torch's by nan"),
-        ({"checks": {"unet": [1e-6, 2.5]}, "side": 256}, r"picture differs from torch's by \d+\.\d/255"),
+        ({"checks": {"unet": [0.5, 2.5]}, "side": 128}, "unet differs from torch's by 0.5"),
+        ({"checks": {"unet": [float("nan"), 2.5]}, "side": 128}, "unet differs from torch's by nan"),
+        ({"checks": {"unet": [1e-6, 2.5]}, "side": 128}, r"picture differs from torch's by \d+\.\d/255"),
         ({"error": "OutOfMemoryError: no room"}, "OutOfMemoryError: no room"),
         ({"stage": "loading"}, "the script ended with 0"),
     ],
@@ -172,6 +172,6 @@ def test_mini_exported_draws_what_the_shipped_graphs_draw(
 ) -> None:
     folder = tmp_path_factory.getbasetemp() / f"exported-{way}"
     path = exported_by_itself(folder) if way == "itself" else exported_by_optimum(folder, way)
-    pictures = [onnx.run(ask(each, num_inference_steps=20), NoProgress()).png for each in (path, WEIGHTS)]
+    pictures = [onnx.run(ask(each, num_inference_steps=4), NoProgress()).png for each in (path, WEIGHTS)]
     drawn, wanted = (decode_png(png).astype(int) for png in pictures)
     assert np.abs(drawn - wanted).mean() <= (0.01 if way in ("itself", "fp32") else 2)

@@ -68,7 +68,7 @@ def test_a_folder_without_a_part_is_refused_by_that_parts_name(
     local = generator_for()
     (copy_of_mini / gone).unlink()
     assert said in refusal(local, ask(copy_of_mini), recorder())
-    assert local.run(ask(), recorder()).width == 256
+    assert local.run(ask(), recorder()).width == 128
 
 
 def test_a_truncated_graph_and_truncated_weights_are_refused(
@@ -156,7 +156,7 @@ def test_a_model_that_does_not_fit_the_memory_is_refused_before_it_loads(
     local.load(ask().model, recorder())
     monkeypatch.setattr(generator_module, "free_memory_gb", lambda: 0.01)
     with pytest.raises(InsufficientVRAM, match="requested resolution") as caught:
-        local.run(ask(), recorder())
+        local.run(ask(width=512, height=512), recorder())
     assert caught.value.vram_available == 0.01 < caught.value.vram_required
 
 
@@ -218,7 +218,7 @@ def test_optimised_graphs_are_not_kept_where_settings_or_the_disk_say_so(
     generator_for(keep_optimised=False).load(ask().model, recorder())
     assert not (tmp_path / "data").exists()
     (tmp_path / "data").write_text("no folder can be made here")
-    assert generator_for().run(ask(), recorder()).width == 256
+    assert generator_for().run(ask(), recorder()).width == 128
 
 
 def test_inputs_that_stay_on_the_device_are_bound_and_answer_the_same() -> None:

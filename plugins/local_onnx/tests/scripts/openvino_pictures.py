@@ -22,7 +22,7 @@ Ask = Callable[..., Any]
 def test_a_seed_draws_the_picture_that_torch_draws(
     generator_for: Make, torchs: LocalSD, ask: Ask, recorder: Any, precision: str, dtype: str, most: float
 ) -> None:
-    request = ask(num_inference_steps=20, negative_prompt="blue")
+    request = ask(num_inference_steps=20, negative_prompt="blue", width=256, height=256)
     image = generator_for(openvino_precision=precision).run(request, recorder())
     assert mean_difference(image, torchs.run(request, recorder())) <= most
     assert (image.facts["provider"], image.facts["dtype"]) == ("openvino", dtype)
