@@ -90,11 +90,12 @@ def test_settings_select_a_plugins_pool_and_its_capacity_bounds_the_queue() -> N
         async with runtime_of("semaphores", semaphore_pool, generator=generator) as runtime:
             assert isinstance(runtime.pool, SemaphorePool)
             jobs = [await submit(runtime, f"image {number}") for number in range(3)]
-            assert (runtime.jobs.running, runtime.jobs.queued) == (2, 1)
+            before = (runtime.jobs.running, runtime.jobs.queued)
             runtime.pool._capacity = 3
             runtime.jobs._dispatcher.pump()
-            assert runtime.jobs.running == 3, "it is asked whenever a job may start"
+            after = (runtime.jobs.running, runtime.jobs.queued)
             generator.gate.release(100)
+            assert (before, after) == ((2, 1), (3, 0)), "it is asked whenever a job may start"
             await asyncio.gather(*(job.wait() for job in jobs))
             assert runtime.registry.store.count() == 3
 
