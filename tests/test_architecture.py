@@ -119,7 +119,7 @@ def test_a_plugin_is_named_alike_everywhere(plugin: Path) -> None:
     project = tomllib.loads((plugin / "pyproject.toml").read_text("utf-8"))["project"]
     assert project["name"] == f"visioncraft-{plugin.name.replace('_', '-')}"
     assert project["name"] in OURS, "safe mode leaves it out"
-    assert Requirement("visioncraft>=1.0,<2") in [Requirement(each) for each in project["dependencies"]]
+    assert Requirement("visioncraft>=1.1,<2") in [Requirement(each) for each in project["dependencies"]]
     points = project["entry-points"]["visioncraft"]
     assert points == {plugin.name: f"visioncraft_{plugin.name}.plugin"}
     assert (plugin / f"visioncraft_{plugin.name}" / "plugin.py").is_file()
