@@ -176,8 +176,10 @@ def _percentile(times: list[float], percent: int) -> float:
 
 
 def _pages(client: httpx.Client, queries: Sequence[str]) -> list[float]:
-    """Milliseconds of each page over one open connection, by the standard library's client: httpx takes half a
-    millisecond for itself."""
+    """Milliseconds of each page over one open connection.
+
+    By the standard library's client: httpx takes half a millisecond for itself.
+    """
     with closing(HTTPConnection(client.base_url.host, client.base_url.port)) as connection:
         connection.connect()
         return [_page(connection, query) for query in queries]

@@ -28,9 +28,8 @@ Row = tuple[str, str, str]
 def write(suite: str, rows: Sequence[Row], order: Sequence[str]) -> None:
     """Put a suite's section in place of the one that is there; the others stay.
 
-    Parameters
-    ----------
-    order: Every suite there is. Sections of others are dropped.
+    Args:
+        order: Every suite there is. Sections of others are dropped.
     """
     sections = _sections(REPORT.read_text("utf-8")) if REPORT.exists() else {}
     sections[suite.capitalize()] = _section(rows)

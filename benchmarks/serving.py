@@ -22,10 +22,9 @@ START_LIMIT_S = 60.0
 def server(toml: str = "", environment: Mapping[str, str] = os.environ) -> Iterator[tuple[httpx.Client, int, float]]:
     """A client of a fresh server with an empty gallery, its process, and the seconds from start to first answer.
 
-    Parameters
-    ----------
-    toml: Its settings; the defaults otherwise.
-    environment: Its environment, less VisionCraft's own variables.
+    Args:
+        toml: Its settings; the defaults otherwise.
+        environment: Its environment, less VisionCraft's own variables.
     """
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-server-") as folder:
         settings = Path(folder) / "settings.toml"

@@ -38,11 +38,10 @@ def disk(house: House) -> Iterator[Disk]:
 class Left:
     """What servers left that drew two pictures.
 
-    Parameters
-    ----------
-    ended: The data folder of one that ended in order.
-    killed: The same as one that was killed before left it.
-    pictures: By their ids.
+    Args:
+        ended: The data folder of one that ended in order.
+        killed: The same as one that was killed before left it.
+        pictures: By their ids.
     """
 
     ended: Path

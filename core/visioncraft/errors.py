@@ -13,10 +13,9 @@ from typing import Any
 class VisionCraftError(Exception):
     """The root of the ladder.
 
-    Parameters
-    ----------
-    message: One sentence for a person, without a trailing period.
-    details: Machine-readable facts about this error, JSON-serialisable, free of secrets.
+    Args:
+        message: One sentence for a person, without a trailing period.
+        details: Machine-readable facts about this error, JSON-serialisable, free of secrets.
     """
 
     code: str = "INTERNAL_ERROR"
@@ -30,11 +29,10 @@ class VisionCraftError(Exception):
 class InvalidRequest(VisionCraftError):
     """A request that breaks the contract or the limits of its model.
 
-    Parameters
-    ----------
-    message: What was refused.
-    field: The field at fault, dotted where it nests; `body` for the document itself.
-    issue: What is wrong with it and what would be right.
+    Args:
+        message: What was refused.
+        field: The field at fault, dotted where it nests; `body` for the document itself.
+        issue: What is wrong with it and what would be right.
     """
 
     code = "VALIDATION_ERROR"
@@ -70,11 +68,10 @@ class NotFound(VisionCraftError):
 class ModelNotAvailable(VisionCraftError):
     """The named model cannot draw here: unknown, or its weights are absent.
 
-    Parameters
-    ----------
-    model: The name as the client wrote it.
-    available_models: Ids of the models that can draw now.
-    suggestion: The command that would make it available, where there is one.
+    Args:
+        model: The name as the client wrote it.
+        available_models: Ids of the models that can draw now.
+        suggestion: The command that would make it available, where there is one.
     """
 
     code = "MODEL_NOT_AVAILABLE"
@@ -88,10 +85,9 @@ class ModelNotAvailable(VisionCraftError):
 class InsufficientVRAM(VisionCraftError):
     """The device's memory does not suffice, predicted before the work or met during it.
 
-    Parameters
-    ----------
-    available: Free device memory, in GB (2**30 bytes).
-    required: What the request needs, in GB; an estimate where the device only said "out of memory".
+    Args:
+        available: Free device memory, in GB (2**30 bytes).
+        required: What the request needs, in GB; an estimate where the device only said "out of memory".
     """
 
     code = "INSUFFICIENT_VRAM"
@@ -107,9 +103,8 @@ class InsufficientVRAM(VisionCraftError):
 class RateLimitExceeded(VisionCraftError):
     """Too much at once: the queue is full, or an upstream service said so.
 
-    Parameters
-    ----------
-    retry_after: Seconds until another try is worth it.
+    Args:
+        retry_after: Seconds until another try is worth it.
     """
 
     code = "RATE_LIMIT_EXCEEDED"
@@ -128,9 +123,8 @@ class ServiceUnavailable(VisionCraftError):
 class Overloaded(ServiceUnavailable):
     """There are too many clients at once.
 
-    Parameters
-    ----------
-    retry_after: Seconds until another try is worth it.
+    Args:
+        retry_after: Seconds until another try is worth it.
     """
 
     def __init__(self, message: str, *, retry_after: float) -> None:

@@ -32,11 +32,10 @@ _MOST = 20_000
 class FoundFile:
     """What lies below a folder.
 
-    Parameters
-    ----------
-    path: The file or folder.
-    name: Its path below the folder, with `/` and as text that can be shown: it is UTF-8.
-    trouble: Why it cannot be looked at; empty where it can.
+    Args:
+        path: The file or folder.
+        name: Its path below the folder, with `/` and as text that can be shown: it is UTF-8.
+        trouble: Why it cannot be looked at; empty where it can.
     """
 
     path: Path
@@ -90,11 +89,10 @@ def find_below(
 ) -> Iterator[FoundFile]:
     """Files and folders below a folder, by name; those in a folder that is wanted itself are not looked for.
 
-    Parameters
-    ----------
-    root: Need not exist.
-    wanted: Asked of each path, and whether it is a folder.
-    passed_over: Names of folders in `root`, in lower case, that are not looked into.
+    Args:
+        root: Need not exist.
+        wanted: Asked of each path, and whether it is a folder.
+        passed_over: Names of folders in `root`, in lower case, that are not looked into.
     """
     seen: set[tuple[int, int]] = set()
     pending, looked_at = [root], 0
@@ -126,9 +124,8 @@ def find_below(
 def state_of(path: Path, depth: int = 2) -> Hashable:
     """Another one whenever a file was replaced or written, or one in a folder came or went; None where nothing is.
 
-    Parameters
-    ----------
-    path: A file, or a folder whose files are looked at so many folders deep; bystanders are none of them.
+    Args:
+        path: A file, or a folder whose files are looked at so many folders deep; bystanders are none of them.
     """
     try:
         facts = path.stat()

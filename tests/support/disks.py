@@ -42,11 +42,10 @@ print(json.dumps(told))
 class Disk:
     """A disk in memory, mounted where only those processes see it that are started with `prefix`.
 
-    Parameters
-    ----------
-    folder: Where it is mounted.
-    prefix: The command that starts a command which sees it.
-    inside: The same folder as everybody else finds it.
+    Args:
+        folder: Where it is mounted.
+        prefix: The command that starts a command which sees it.
+        inside: The same folder as everybody else finds it.
     """
 
     folder: Path

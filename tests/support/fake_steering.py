@@ -44,10 +44,9 @@ class Gates:
 def routes(seen: list[dict[str, Any]], secret: str) -> APIRouter:
     """What `/fake` answers.
 
-    Parameters
-    ----------
-    seen: What reached a generator, in their order.
-    secret: What the route that crashes says.
+    Args:
+        seen: What reached a generator, in their order.
+        secret: What the route that crashes says.
     """
     gates = Gates()
     router = APIRouter(prefix="/fake", include_in_schema=False)

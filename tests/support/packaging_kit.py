@@ -36,9 +36,8 @@ OFFLINE = {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_BU
 class Wheelhouse:
     """A folder with wheels and sdists of all distributions, and wheels of the examples.
 
-    Parameters
-    ----------
-    folder: Where they are.
+    Args:
+        folder: Where they are.
     """
 
     folder: Path
@@ -68,12 +67,11 @@ class Wheelhouse:
     def environment(self, folder: Path, *names: str, beside: Sequence[str] = (), empty: bool = False) -> Path:
         """A virtual environment with these distributions from their wheels; answers its interpreter.
 
-        Parameters
-        ----------
-        folder: Where to make it.
-        names: The distributions.
-        beside: What else of this environment is installed there, as requirements.
-        empty: Whether what they need is fetched from the registry, instead of found in this environment.
+        Args:
+            folder: Where to make it.
+            names: The distributions.
+            beside: What else of this environment is installed there, as requirements.
+            empty: Whether what they need is fetched from the registry, instead of found in this environment.
         """
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
         python = folder / "bin" / "python"
@@ -168,13 +166,12 @@ def write_wheel(
 ) -> Path:
     """A wheel of one module, written by hand: as `pip` reads it, without a build.
 
-    Parameters
-    ----------
-    folder: Where to put it.
-    name: The distribution; the module has its name.
-    source: The module's text.
-    requires: What it needs.
-    plugin: The entry point's name.
+    Args:
+        folder: Where to put it.
+        name: The distribution; the module has its name.
+        source: The module's text.
+        requires: What it needs.
+        plugin: The entry point's name.
     """
     module = name.replace("-", "_")
     info = f"{module}-{version}.dist-info"

@@ -40,10 +40,9 @@ log = logging.getLogger(__name__)
 def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     """The server's ASGI application.
 
-    Parameters
-    ----------
-    settings: Validated settings.
-    runtime: An assembled runtime, for tests; by default one with all installed plugins.
+    Args:
+        settings: Validated settings.
+        runtime: An assembled runtime, for tests; by default one with all installed plugins.
 
     Raises `ConfigurationError` when the settings cannot be served.
     """

@@ -22,11 +22,10 @@ _COME_BACK = {"Retry-After": "2"}
 class BodyGuard:
     """Refuses a body past `limit` by its announced length and while it is read, and past `total` for all together.
 
-    Parameters
-    ----------
-    limit: Bytes of one body (`server.max_body_bytes`).
-    total: Bytes of all bodies that are being read at one time (`server.body_memory_bytes`); at least one body's.
-    limit_of: The bound that a request's dialect states for itself; None where it states none.
+    Args:
+        limit: Bytes of one body (`server.max_body_bytes`).
+        total: Bytes of all bodies that are being read at one time (`server.body_memory_bytes`); at least one body's.
+        limit_of: The bound that a request's dialect states for itself; None where it states none.
     """
 
     def __init__(

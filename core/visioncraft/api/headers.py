@@ -24,10 +24,9 @@ _STARTS = ("http.response.start", "websocket.http.response.start")
 class SafeHeaders:
     """Adds `SAFE_HEADERS` to every answer.
 
-    Parameters
-    ----------
-    origins: `server.cors_origins`. Their pages may show pictures of this server, by `<img>` too, for which a browser
-        names the page in `Referer` or not at all.
+    Args:
+        origins: `server.cors_origins`. Their pages may show pictures of this server, by `<img>` too, for which a
+            browser names the page in `Referer` or not at all.
     """
 
     def __init__(self, app: ASGIApp, origins: tuple[str, ...]) -> None:

@@ -15,9 +15,8 @@ if TYPE_CHECKING:
 def progress_bar(*columns: Any) -> Progress:
     """A progress bar on stderr that goes away when it is done.
 
-    Parameters
-    ----------
-    columns: What stands behind the bar.
+    Args:
+        columns: What stands behind the bar.
     """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn

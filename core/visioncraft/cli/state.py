@@ -15,11 +15,10 @@ if TYPE_CHECKING:
 class State:
     """The global options.
 
-    Parameters
-    ----------
-    settings_file: The file named on the command line or in the environment; None leaves the search to the settings.
-    verbose: Whether to log everything and to show tracebacks.
-    safe_mode: Whether to leave out all plugins but VisionCraft's own.
+    Args:
+        settings_file: The file named on the command line or in the environment; None leaves the search to the settings.
+        verbose: Whether to log everything and to show tracebacks.
+        safe_mode: Whether to leave out all plugins but VisionCraft's own.
     """
 
     settings_file: Path | None

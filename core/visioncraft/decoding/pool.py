@@ -31,9 +31,8 @@ class Decoders:
     A thread waits for each process, and nobody else does: requests wait in the event loop. `thumbnail`, `as_png` and
     `check_png` are for stores, which are called in threads.
 
-    Parameters
-    ----------
-    bounds: `[pictures]`: how many processes, and what one picture may take; None for the defaults.
+    Args:
+        bounds: `[pictures]`: how many processes, and what one picture may take; None for the defaults.
     """
 
     def __init__(self, bounds: PicturesSettings | None = None) -> None:

@@ -29,9 +29,8 @@ _PATIENCE = 4  # on a busy machine a process gets a part of a processor: seconds
 class Decoder:
     """A process that is started when it is first needed, and again after it was lost. One thread asks it.
 
-    Parameters
-    ----------
-    bounds: What one picture may take.
+    Args:
+        bounds: What one picture may take.
     """
 
     def __init__(self, bounds: PicturesSettings) -> None:

@@ -23,9 +23,8 @@ _BF16 = frozenset({"avx512_bf16", "amx_bf16"})  # flags in /proc/cpuinfo of proc
 def probe_device(cpu_only: bool = False) -> DeviceInfo:
     """The first NVIDIA GPU that `CUDA_VISIBLE_DEVICES` leaves visible, else the CPU. Cheap, and never raises.
 
-    Parameters
-    ----------
-    cpu_only: Answer the CPU even where there is a GPU, for an engine that cannot use one.
+    Args:
+        cpu_only: Answer the CPU even where there is a GPU, for an engine that cannot use one.
     """
     if not cpu_only and _driver_answers(int(time.monotonic() / _ASK_AGAIN_S)):
         try:

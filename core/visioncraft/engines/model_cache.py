@@ -50,10 +50,9 @@ class ModelCache(Generic[T]):
         Loads happen one at a time, since two would compete for the same memory. A model that is loaded already does
         not wait for another's load.
 
-        Parameters
-        ----------
-        version: Tells what is loaded from what was put in its place, as `state_of` its files does. One that is loaded
-            in another version leaves first, or when its last holder is done.
+        Args:
+            version: Tells what is loaded from what was put in its place, as `state_of` its files does. One that is
+                loaded in another version leaves first, or when its last holder is done.
         """
         entry = self._take(model_id, version)
         if entry is None:

@@ -28,10 +28,9 @@ def zip_stream(
 
     One piece for each picture, and one for the end. Pictures are stored, not deflated: a PNG is compressed already.
 
-    Parameters
-    ----------
-    left_out: Told in a sentence of each picture that cannot be read and is not in the zip; its piece is empty.
-    in_parts: Give a picture in several pieces, so that never a whole one is in memory (since plugin API 1.1).
+    Args:
+        left_out: Told in a sentence of each picture that cannot be read and is not in the zip; its piece is empty.
+        in_parts: Give a picture in several pieces, so that never a whole one is in memory (since plugin API 1.1).
     """
     pieces = _Pieces()
     with zipfile.ZipFile(pieces, "w", zipfile.ZIP_STORED) as archive:

@@ -23,9 +23,8 @@ _CURSOR = re.compile(
 class MemoryStore(ImageStore):
     """Keeps the newest pictures in memory, safe to use from several threads.
 
-    Parameters
-    ----------
-    capacity: How many pictures to keep; saving one more drops the one saved first.
+    Args:
+        capacity: How many pictures to keep; saving one more drops the one saved first.
     """
 
     name: ClassVar[str] = "memory"
@@ -100,10 +99,9 @@ def paginate(
 ) -> Page:
     """`ImageStore.list` for a store that can go through all of its records, in any order, at every question.
 
-    Parameters
-    ----------
-    records: All there are.
-    limit, offset, query, cursor: As `ImageStore.list` takes them.
+    Args:
+        records: All there are.
+        limit, offset, query, cursor: As `ImageStore.list` takes them.
 
     Raises `InvalidRequest` for a cursor that is none of this query's.
     """

@@ -18,10 +18,9 @@ _ACCENTS = re.compile(r"(?<=[a-z])[\u0300-\u036f]+")
 class Term:
     """Words that stand side by side.
 
-    Parameters
-    ----------
-    words: Lower case, at least one.
-    prefix: Whether the last one may go on.
+    Args:
+        words: Lower case, at least one.
+        prefix: Whether the last one may go on.
     """
 
     words: tuple[str, ...]

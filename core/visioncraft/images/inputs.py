@@ -30,10 +30,9 @@ _DATA_URL = re.compile(r"data:(image/[\w.+-]+)?(;[\w-]+=[\w-]+)*;base64,", re.IG
 class Sent:
     """A file that a client sent. Nobody has looked into it.
 
-    Parameters
-    ----------
-    field: Where it was sent, for errors.
-    data: The file.
+    Args:
+        field: Where it was sent, for errors.
+        data: The file.
     """
 
     field: str
@@ -65,10 +64,9 @@ def look(sent: Sent) -> tuple[int, int]:
 def prepare(sent: Sent, width: int, height: int, use: Use = "picture", *, grey: bool = False) -> InputImage:
     """The picture at the size it is used at. Raises as `look` does, and for a damaged one.
 
-    Parameters
-    ----------
-    use: What for.
-    grey: For a mask, whatever `use` says.
+    Args:
+        use: What for.
+        grey: For a mask, whatever `use` says.
     """
     import numpy as np
 

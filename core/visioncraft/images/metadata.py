@@ -49,9 +49,8 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 def with_record(png: bytes, record: ImageRecord, foreign: bool = False) -> bytes:
     """The same picture with `record` inside, in place of any record it had. The pixels' bytes are not touched.
 
-    Parameters
-    ----------
-    foreign: Another program wrote the file: leave its own text as it is and add only the record.
+    Args:
+        foreign: Another program wrote the file: leave its own text as it is and add only the record.
 
     Raises `StorageError` for bytes that are no PNG and for a record that JSON cannot hold.
     """

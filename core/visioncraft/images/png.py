@@ -35,9 +35,8 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
     The Sub filter costs one pass of numpy and takes most of what deflate would have to find; isal then compresses ten
     times as fast as zlib, without the GIL. Where isal is not installed Pillow does the work.
 
-    Parameters
-    ----------
-    pixels: Shape (height, width, 3), dtype uint8.
+    Args:
+        pixels: Shape (height, width, 3), dtype uint8.
 
     Raises `GenerationFailed` for anything else: a generator handed over something that is no picture.
     """

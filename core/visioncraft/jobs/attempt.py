@@ -22,15 +22,14 @@ from visioncraft.workers.pool import WorkerPool
 class Attempt:
     """A job's pictures from its start to the last one's record. All methods are called in one event loop.
 
-    Parameters
-    ----------
-    job: Learns of each step and picture.
-    generator: The name of the one that draws.
-    pool, writer: Draw and store.
-    standstill: Has it wait where nothing can be stored.
-    known: Done when the ledger knows the pictures' ids; none is stored before.
-    report: Called after each change of the job.
-    on_free_slot: Called where places of the queue may have become free.
+    Args:
+        job: Learns of each step and picture.
+        generator: The name of the one that draws.
+        pool, writer: Draw and store.
+        standstill: Has it wait where nothing can be stored.
+        known: Done when the ledger knows the pictures' ids; none is stored before.
+        report: Called after each change of the job.
+        on_free_slot: Called where places of the queue may have become free.
     """
 
     def __init__(

@@ -17,13 +17,12 @@ from visioncraft.types.jobs import FINAL as FINAL, JobState as JobState
 class Order:
     """Who asks, and how.
 
-    Parameters
-    ----------
-    client: Clients take turns.
-    priority: Higher ones first, whoever asks.
-    key: The client's `Idempotency-Key`.
-    fingerprint: Of what was asked under that key.
-    warnings: What of the question means nothing here, a sentence each.
+    Args:
+        client: Clients take turns.
+        priority: Higher ones first, whoever asks.
+        key: The client's `Idempotency-Key`.
+        fingerprint: Of what was asked under that key.
+        warnings: What of the question means nothing here, a sentence each.
     """
 
     client: str = ""
@@ -37,19 +36,18 @@ class Order:
 class Job:
     """One picture to draw, from acceptance to its end.
 
-    Parameters
-    ----------
-    id: `job_` and 26 lower-case letters and digits.
-    request: What to draw.
-    order: Who asks.
-    lost_workers: How many workers it has lost.
-    image_id: The picture's id, drawn when the job first starts, so that a job that runs again keeps its picture once.
-        Further pictures have the ids that follow.
-    record: The first picture, once the job has ended well.
-    records: All pictures stored so far, in their order.
-    active_images: How many of its pictures are being drawn now.
-    cancelled_by: Who or what asked to cancel it, for the log.
-    again: An earlier server has begun it, and may have stored pictures of it.
+    Args:
+        id: `job_` and 26 lower-case letters and digits.
+        request: What to draw.
+        order: Who asks.
+        lost_workers: How many workers it has lost.
+        image_id: The picture's id, drawn when the job first starts, so that a job that runs again keeps its picture
+            once. Further pictures have the ids that follow.
+        record: The first picture, once the job has ended well.
+        records: All pictures stored so far, in their order.
+        active_images: How many of its pictures are being drawn now.
+        cancelled_by: Who or what asked to cancel it, for the log.
+        again: An earlier server has begun it, and may have stored pictures of it.
     """
 
     id: str

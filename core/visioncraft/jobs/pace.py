@@ -12,9 +12,8 @@ _TRUSTED_STEPS = 3  # after so many measured steps a job's own pace weighs as mu
 class Pace:
     """One job's clock, which stands still until its first word and while its model is loaded.
 
-    Parameters
-    ----------
-    began: When it left the queue; times are seconds of a monotonic clock.
+    Args:
+        began: When it left the queue; times are seconds of a monotonic clock.
     """
 
     began: float

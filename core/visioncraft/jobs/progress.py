@@ -13,12 +13,11 @@ Report = Callable[[Job, bytes | None], None]
 class JobProgress:
     """The `Progress` of one picture of a job, in the event loop.
 
-    Parameters
-    ----------
-    job: Learns where it is.
-    report: Called after every change, with the preview where there is one.
-    taken: Steps of each of the job's pictures, which may be drawn side by side.
-    number: Which of them this is.
+    Args:
+        job: Learns where it is.
+        report: Called after every change, with the preview where there is one.
+        taken: Steps of each of the job's pictures, which may be drawn side by side.
+        number: Which of them this is.
     """
 
     def __init__(self, job: Job, report: Report, taken: dict[int, int], number: int) -> None:

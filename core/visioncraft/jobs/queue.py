@@ -21,10 +21,9 @@ _NEWEST_WEIGHS = 0.3  # of an exponential mean
 class GeneratorQueue:
     """A generator's waiting and running jobs.
 
-    Parameters
-    ----------
-    generator: Its name.
-    concurrency: How many the pool draws at once; the dispatcher asks it again whenever a job may start.
+    Args:
+        generator: Its name.
+        concurrency: How many the pool draws at once; the dispatcher asks it again whenever a job may start.
     """
 
     generator: str

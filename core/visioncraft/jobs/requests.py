@@ -37,12 +37,11 @@ _CATALOGUE = {"aspect_ratio": "aspect_ratios", "preset_style": "preset_styles", 
 class Plan:
     """A request that is right but for its pictures, into which nobody has looked yet.
 
-    Parameters
-    ----------
-    request: What is asked for.
-    pictures: Files by what they are sent for: `init_image`, `mask`, `controlnet`.
-    control: The ControlNet as it was asked for, without its picture.
-    follows: The request's size is yet to be that of the picture to start from.
+    Args:
+        request: What is asked for.
+        pictures: Files by what they are sent for: `init_image`, `mask`, `controlnet`.
+        control: The ControlNet as it was asked for, without its picture.
+        follows: The request's size is yet to be that of the picture to start from.
     """
 
     request: GenerationRequest
@@ -86,13 +85,13 @@ def build_request(
 def plan_request(model: ModelInfo, prompt: str, known: Callable[[], Sequence[ModelInfo]] = tuple, **asked: Any) -> Plan:
     """Validate against the model's limits and draw the seed.
 
-    Parameters
-    ----------
-    model: Draws the picture; its limits decide.
-    prompt: What to draw.
-    known: The models that can draw now, to name those that can what this one cannot.
-    asked: Further fields of `GenerationRequest`; None means the model's default. Pictures are files' bytes or base64,
-        a LoRA, a ControlNet and a second pass mappings. Any other name is a parameter that the model declares.
+    Args:
+        model: Draws the picture; its limits decide.
+        prompt: What to draw.
+        known: The models that can draw now, to name those that can what this one cannot.
+        asked: Further fields of `GenerationRequest`; None means the model's default. Pictures are files' bytes or
+            base64, a LoRA, a ControlNet and a second pass mappings. Any other name is a parameter that the model
+            declares.
 
     Without `width` or `height` a picture to start from decides them. Raises `InvalidRequest` that names the field and
     what would be right.

@@ -42,12 +42,11 @@ Complete = Callable[[], Awaitable[GenerationRequest]]
 class JobService:
     """Every picture goes through here. All methods are called in one event loop.
 
-    Parameters
-    ----------
-    registry: Knows which generator draws and where pictures go.
-    pool: Runs the generators.
-    ledger: Outlives this process.
-    limits: `[jobs]`.
+    Args:
+        registry: Knows which generator draws and where pictures go.
+        pool: Runs the generators.
+        ledger: Outlives this process.
+        limits: `[jobs]`.
     """
 
     def __init__(self, registry: Registry, pool: WorkerPool, ledger: Ledger, limits: JobsSettings) -> None:
@@ -93,10 +92,9 @@ class JobService:
     ) -> Job:
         """Accept a job: when this returns, it survives a crash of anything.
 
-        Parameters
-        ----------
-        complete: Makes the request whole, called once the job has its place in the queue: what takes long is not done
-            for a request that is refused. The place is free again where it raises.
+        Args:
+            complete: Makes the request whole, called once the job has its place in the queue: what takes long is not
+                done for a request that is refused. The place is free again where it raises.
 
         The same `order.key` gives the same job. Raises `RateLimitExceeded` past the queue's bound, `StorageError` where
         the ledger cannot be written or the disk is full, `InvalidRequest` for a key that was used for something else.
@@ -218,9 +216,8 @@ class JobService:
     async def watch(self, job: Job, after: str | None = None) -> AsyncIterator[JobEvent]:
         """Everything that happens to a job until its end, beginning with where it stands.
 
-        Parameters
-        ----------
-        after: The id of the last event that the watcher saw; what it missed comes first where it is still known.
+        Args:
+            after: The id of the last event that the watcher saw; what it missed comes first where it is still known.
         """
         with self.events.listen(job.id) as stream:
             missed = self.events.since(job.id, after)

@@ -23,11 +23,10 @@ class Claims(Generic[OfferT]):
     had it when the names were last settled; then the first in the alphabet. Everybody else's offer of that name is left
     out, and its plugin says so for as long as that lasts.
 
-    Parameters
-    ----------
-    kind: What is named, for messages.
-    name_of: An offer's name.
-    key: Names with one key are one name.
+    Args:
+        kind: What is named, for messages.
+        name_of: An offer's name.
+        key: Names with one key are one name.
     """
 
     def __init__(self, kind: str, name_of: Callable[[OfferT], str], key: Callable[[str], str] = str) -> None:

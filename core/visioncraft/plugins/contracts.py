@@ -107,9 +107,8 @@ class ModelKeeper(Protocol):
     def inspect(self, name: str, listed: ModelInfo | None, progress: Progress) -> StoredModel:
         """What lies on disk of a model or part, with hashes. Raises `NotFound`.
 
-        Parameters
-        ----------
-        listed: The model of that name, which another plugin may list.
+        Args:
+            listed: The model of that name, which another plugin may list.
         """
 
     def remove(self, name: str, listed: ModelInfo | None) -> StoredModel:
@@ -126,9 +125,8 @@ class ModelExporter(Protocol):
     def export(self, model: ModelInfo, precision: str, progress: Progress) -> ExportedModel:
         """Make a model of its own of another engine's, checked against that before it is kept.
 
-        Parameters
-        ----------
-        precision: `fp32`, `fp16` or `int8`.
+        Args:
+            precision: `fp32`, `fp16` or `int8`.
 
         Raises `InvalidRequest` for a model or precision that it cannot export, `GenerationFailed` where the result is
         not what it should be; nothing is kept then.
@@ -206,12 +204,11 @@ class ImageStore(ABC):
     def list(self, limit: int, offset: int = 0, query: GalleryQuery = ALL_IMAGES, cursor: str | None = None) -> Page:
         """A page of what the query finds, in its order.
 
-        Parameters
-        ----------
-        limit: At most so many.
-        offset: Pass over so many first, counted from the cursor where there is one.
-        cursor: A `Page.next_cursor` of the same query. While others save and delete, pages by cursor show no picture
-            twice and leave none out that is there all the while.
+        Args:
+            limit: At most so many.
+            offset: Pass over so many first, counted from the cursor where there is one.
+            cursor: A `Page.next_cursor` of the same query. While others save and delete, pages by cursor show no
+                picture twice and leave none out that is there all the while.
 
         Raises `InvalidRequest` for a cursor that is none of this query's.
         """
@@ -264,11 +261,10 @@ class ImageStore(ABC):
 class KeyCheck:
     """How a plugin asks a cloud service whether a key is good, before it is kept.
 
-    Parameters
-    ----------
-    service: The service's name, as `POST /api-key` has it.
-    ask: Takes the key. Returns when the service accepts it; raises `AuthenticationError` when it refuses it, anything
-        else when it could not be asked.
+    Args:
+        service: The service's name, as `POST /api-key` has it.
+        ask: Takes the key. Returns when the service accepts it; raises `AuthenticationError` when it refuses it,
+            anything else when it could not be asked.
     """
 
     service: str

@@ -21,11 +21,10 @@ OURS = frozenset(f"visioncraft-{name}" for name in ("gallery-fs", "leonardo", "l
 class Unmet:
     """A requirement that an environment does not meet.
 
-    Parameters
-    ----------
-    distribution, version: Whose requirement it is.
-    requirement: What it asks for.
-    found: The version there is; None where there is none.
+    Args:
+        distribution, version: Whose requirement it is.
+        requirement: What it asks for.
+        found: The version there is; None where there is none.
     """
 
     distribution: str
@@ -90,11 +89,10 @@ def installed_versions() -> dict[str, str]:
 def unmet(name: str, version: str, declared: Iterable[str], versions: Mapping[str, str]) -> Iterator[Unmet]:
     """The requirements of one distribution that these versions do not meet.
 
-    Parameters
-    ----------
-    name, version: The distribution.
-    declared: Its `Requires-Dist`.
-    versions: What is installed, by canonical name.
+    Args:
+        name, version: The distribution.
+        declared: Its `Requires-Dist`.
+        versions: What is installed, by canonical name.
     """
     for requirement in requirements(declared):
         found = versions.get(canonicalize_name(requirement.name))

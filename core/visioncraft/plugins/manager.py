@@ -38,13 +38,12 @@ PluginState = Literal["active", "disabled", "failed", "incompatible"]
 class PluginInfo:
     """What is known of one plugin, as `visioncraft plugins` and `GET /plugins` show it.
 
-    Parameters
-    ----------
-    name: The entry point's name, which is also its settings key.
-    distribution, version: The installed package it came from.
-    status: Whether it serves.
-    hooks: The hooks it implements.
-    error: Why it does not serve, in one line.
+    Args:
+        name: The entry point's name, which is also its settings key.
+        distribution, version: The installed package it came from.
+        status: Whether it serves.
+        hooks: The hooks it implements.
+        error: Why it does not serve, in one line.
     """
 
     name: str
@@ -110,9 +109,8 @@ Isolate = Callable[[str, Path, Settings], Elsewhere]
 class PluginManager:
     """Loads plugins and asks them, one by one.
 
-    Parameters
-    ----------
-    settings: Says which plugins are blocked, and is handed to every hook.
+    Args:
+        settings: Says which plugins are blocked, and is handed to every hook.
 
     `service` is what routers are handed; a runtime puts its own there.
     """

@@ -28,10 +28,9 @@ _IN_TROUBLE = ("failed", "incompatible")
 class Registry:
     """Everything that draws and stores, under unambiguous names.
 
-    Parameters
-    ----------
-    settings: Select among what is offered.
-    manager: Has discovered its plugins.
+    Args:
+        settings: Select among what is offered.
+        manager: Has discovered its plugins.
 
     Raises `ConfigurationError` where settings select something that is missing or failed.
     """

@@ -25,10 +25,9 @@ log = logging.getLogger(__name__)
 class Probe:
     """Looks at plugins.
 
-    Parameters
-    ----------
-    settings: Bound the look, and are handed to the hooks.
-    tell: Says what is waited for, where it takes long.
+    Args:
+        settings: Bound the look, and are handed to the hooks.
+        tell: Says what is waited for, where it takes long.
     """
 
     def __init__(self, settings: Settings, tell: Callable[[str], None] = log.warning) -> None:

@@ -25,9 +25,8 @@ _CODE = (".py", ".so", ".pyd")
 class Notes:
     """Nothing is remembered where there is no data folder yet, or none that can be written.
 
-    Parameters
-    ----------
-    settings: Say where the data folder is; a plugin's own table is part of what a note is for.
+    Args:
+        settings: Say where the data folder is; a plugin's own table is part of what a note is for.
     """
 
     def __init__(self, settings: Settings) -> None:

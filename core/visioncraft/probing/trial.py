@@ -28,16 +28,14 @@ _LAST_WORDS_S = 1.0  # between a process' last word and its end
 class Trial:
     """Starts the process. Raises `OSError` where there can be none.
 
-    Parameters
-    ----------
-    point, info: The plugin.
-    settings: For its hooks, and for how long it may take.
+    Args:
+        point, info: The plugin.
+        settings: For its hooks, and for how long it may take.
 
-    Attributes
-    ----------
-    report: The end of a pipe that can be read when it has said something.
-    over: Whether it will say no more.
-    due: When it is given up, by the monotonic clock.
+    Attributes:
+        report: The end of a pipe that can be read when it has said something.
+        over: Whether it will say no more.
+        due: When it is given up, by the monotonic clock.
     excuse_due: When people should be told what they wait for, or it is given up.
     """
 

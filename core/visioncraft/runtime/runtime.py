@@ -30,12 +30,11 @@ _THUMBNAILS = 4  # made or read at once: a gallery full of large pictures keeps 
 class Runtime(AbstractAsyncContextManager["Runtime"]):
     """Plugins, registry, store, keys, decoders and jobs of one process.
 
-    Parameters
-    ----------
-    settings: Validated settings.
-    manager: A manager that has its plugins already, for tests; by default installed plugins are discovered.
-    pool: Runs the generators, for tests; by default the pool that `workers.pool` selects.
-    durable: Whether jobs outlive this process, in the ledger that `jobs.ledger` selects.
+    Args:
+        settings: Validated settings.
+        manager: A manager that has its plugins already, for tests; by default installed plugins are discovered.
+        pool: Runs the generators, for tests; by default the pool that `workers.pool` selects.
+        durable: Whether jobs outlive this process, in the ledger that `jobs.ledger` selects.
 
     Raises `ConfigurationError` when settings select something that is missing, failed or cannot start.
     """

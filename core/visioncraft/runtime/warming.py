@@ -21,9 +21,8 @@ _ENOUGH_GB = 4.0  # of free memory, with which "auto" loads ahead
 class Warmer:
     """Loads the default model once, in its worker, as the first request for it would.
 
-    Parameters
-    ----------
-    runtime: Of the server. `workers.warm` in its settings says whether: "auto" only where enough memory is free.
+    Args:
+        runtime: Of the server. `workers.warm` in its settings says whether: "auto" only where enough memory is free.
     """
 
     def __init__(self, runtime: Runtime) -> None:

@@ -42,11 +42,10 @@ def one_colour(request: GenerationRequest) -> GeneratedImage:
 class Recorder:
     """A `Progress` that remembers, and cancels itself at a given step or stage.
 
-    Parameters
-    ----------
-    cancel_at_step: The step at which the job counts as cancelled.
-    cancel_at_stage: Whether it does at the first stage.
-    on_step, on_stage: Called with each step's number, each stage's name.
+    Args:
+        cancel_at_step: The step at which the job counts as cancelled.
+        cancel_at_stage: Whether it does at the first stage.
+        on_step, on_stage: Called with each step's number, each stage's name.
     """
 
     def __init__(

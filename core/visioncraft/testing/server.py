@@ -31,14 +31,13 @@ CLI = shutil.which("visioncraft", path=str(Path(sys.executable).parent)) or "vis
 class House:
     """A settings file with its data folder, and plugins that only it sees.
 
-    Parameters
-    ----------
-    folder: Holds everything.
-    tables: The settings, as TOML tables by their dotted names; `""` is the top.
-    env: Further environment variables.
-    prefix: A command that starts the server's, as `nice`.
-    path: Further folders of modules.
-    cli: The command `visioncraft`; that of this interpreter by default.
+    Args:
+        folder: Holds everything.
+        tables: The settings, as TOML tables by their dotted names; `""` is the top.
+        env: Further environment variables.
+        prefix: A command that starts the server's, as `nice`.
+        path: Further folders of modules.
+        cli: The command `visioncraft`; that of this interpreter by default.
     """
 
     folder: Path
@@ -74,12 +73,11 @@ class House:
     def install(self, distribution: str, plugin: str, source: str | None = None, requires: str = "visioncraft") -> None:
         """Put a plugin beside the server as pip would leave it.
 
-        Parameters
-        ----------
-        distribution: Its name; the version is 1.2.3.
-        plugin: The entry point's name.
-        source: Its module's text; None where a module of the plugin's name can be imported already.
-        requires: What it depends on.
+        Args:
+            distribution: Its name; the version is 1.2.3.
+            plugin: The entry point's name.
+            source: Its module's text; None where a module of the plugin's name can be imported already.
+            requires: What it depends on.
         """
         module = f"{distribution.replace('-', '_')}_module" if source is not None else plugin
         info = self.site / f"{distribution.replace('-', '_')}-1.2.3.dist-info"
@@ -99,18 +97,16 @@ class House:
     def command(self, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
         """Run `visioncraft <arguments>` to its end.
 
-        Parameters
-        ----------
-        text: What it reads from stdin.
+        Args:
+            text: What it reads from stdin.
         """
         return commands.run([self.cli, *arguments], self.environment(), self.folder, PATIENCE_S, text)
 
     def begin(self, *arguments: str, stdout: Stream = None, stderr: Stream = None) -> Process:
         """Start `visioncraft <arguments>`, behind the prefix.
 
-        Parameters
-        ----------
-        stdout, stderr: As `subprocess.Popen` takes them; pipes hold text.
+        Args:
+            stdout, stderr: As `subprocess.Popen` takes them; pipes hold text.
         """
         command = [*self.prefix, self.cli, *arguments]
         return commands.start(command, self.environment(), self.folder, stdout=stdout, stderr=stderr)
@@ -184,10 +180,9 @@ class Server:
 def served(house: House, port: int | None = None) -> Iterator[Server]:
     """`visioncraft serve` in a process, until the block ends.
 
-    Parameters
-    ----------
-    house: Its settings and plugins.
-    port: Where to listen; any free port by default.
+    Args:
+        house: Its settings and plugins.
+        port: Where to listen; any free port by default.
 
     Raises `AssertionError` with the log where it does not start, or does not end in order.
     """

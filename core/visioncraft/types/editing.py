@@ -12,11 +12,10 @@ from dataclasses import dataclass
 class InputImage:
     """A picture that a client sent, made ready at the door: upright, in RGB, of the size it is used at.
 
-    Parameters
-    ----------
-    sha256: Of the bytes as the client sent them, in hexadecimal digits: what is kept of it for good.
-    width, height: Pixels.
-    png: The picture; `visioncraft.decode_png` reads it. Empty once the job has ended.
+    Args:
+        sha256: Of the bytes as the client sent them, in hexadecimal digits: what is kept of it for good.
+        width, height: Pixels.
+        png: The picture; `visioncraft.decode_png` reads it. Empty once the job has ended.
     """
 
     sha256: str
@@ -34,10 +33,9 @@ class InputImage:
 class LoRA:
     """A LoRA to draw with.
 
-    Parameters
-    ----------
-    name: As the models' folder has it.
-    weight: How much of it; 0 is none, negative ones turn it around.
+    Args:
+        name: As the models' folder has it.
+        weight: How much of it; 0 is none, negative ones turn it around.
     """
 
     name: str
@@ -48,11 +46,10 @@ class LoRA:
 class Control:
     """A ControlNet and what it follows.
 
-    Parameters
-    ----------
-    name: As the models' folder has it.
-    image: The condition, as the ControlNet was trained on it: edges, depth, a pose. Of the picture's own size.
-    scale: How closely it is followed; 0 is not at all.
+    Args:
+        name: As the models' folder has it.
+        image: The condition, as the ControlNet was trained on it: edges, depth, a pose. Of the picture's own size.
+        scale: How closely it is followed; 0 is not at all.
     """
 
     name: str
@@ -64,12 +61,11 @@ class Control:
 class Hires:
     """A second pass: the picture is enlarged and drawn over.
 
-    Parameters
-    ----------
-    scale: By how much width and height grow.
-    strength: How much of the noise comes back, past 0 to 1; the smaller, the closer to the first pass.
-    steps: Steps of the schedule it enters, as in img2img; None for the first pass's.
-    upscaler: What enlarges the picture between the passes; None enlarges its latents.
+    Args:
+        scale: By how much width and height grow.
+        strength: How much of the noise comes back, past 0 to 1; the smaller, the closer to the first pass.
+        steps: Steps of the schedule it enters, as in img2img; None for the first pass's.
+        upscaler: What enlarges the picture between the passes; None enlarges its latents.
     """
 
     scale: float = 2.0

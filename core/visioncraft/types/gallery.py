@@ -24,12 +24,11 @@ FACT_LEFT_OUT = "left_out"
 class Marks:
     """What people say of a stored picture. Unlike everything else about it, this may change.
 
-    Parameters
-    ----------
-    tags: In the spelling of `tag_key`, sorted, each once.
-    favourite: Whether somebody starred it; retention spares it then.
-    rating: 0 for none, else 1 to 5.
-    notes: Free text.
+    Args:
+        tags: In the spelling of `tag_key`, sorted, each once.
+        favourite: Whether somebody starred it; retention spares it then.
+        rating: 0 for none, else 1 to 5.
+        notes: Free text.
     """
 
     tags: tuple[str, ...] = ()
@@ -42,17 +41,16 @@ class Marks:
 class ImageRecord:
     """A stored picture: everything but its pixels. The same facts, all but `marks`, stand inside the file.
 
-    Parameters
-    ----------
-    id: `img_` and 26 lower-case letters and digits, sortable by time.
-    filename: The file's own name, without a folder.
-    prompt, negative_prompt, model, seed, width, height: As drawn.
-    generation_time: Seconds.
-    vram_used: GB.
-    created_at: With a time zone, UTC.
-    parameters: All parameters used, as `/generate` answered them.
-    facts: Whatever else the generator said.
-    marks: What people said of it since.
+    Args:
+        id: `img_` and 26 lower-case letters and digits, sortable by time.
+        filename: The file's own name, without a folder.
+        prompt, negative_prompt, model, seed, width, height: As drawn.
+        generation_time: Seconds.
+        vram_used: GB.
+        created_at: With a time zone, UTC.
+        parameters: All parameters used, as `/generate` answered them.
+        facts: Whatever else the generator said.
+        marks: What people said of it since.
     """
 
     id: str
@@ -93,18 +91,18 @@ class ImageRecord:
 class GalleryQuery:
     """Which pictures, and in which order. What is None or empty does not restrict.
 
-    Parameters
-    ----------
-    text: Words that the prompt or the notes hold, all of them; `word*` for what begins so, `"two words"` side by side.
-    model: The model that drew it, in any spelling of its id.
-    generator: The generator that drew it.
-    width, height: Pixels.
-    seed: The seed that drew it.
-    since, until: Made at or after the one and before the other; with a time zone.
-    tags: All of these.
-    favourite: Starred, or not.
-    min_rating: Rated so or better.
-    sort: The order.
+    Args:
+        text: Words that the prompt or the notes hold, all of them; `word*` for what begins so, `"two words"` side by
+            side.
+        model: The model that drew it, in any spelling of its id.
+        generator: The generator that drew it.
+        width, height: Pixels.
+        seed: The seed that drew it.
+        since, until: Made at or after the one and before the other; with a time zone.
+        tags: All of these.
+        favourite: Starred, or not.
+        min_rating: Rated so or better.
+        sort: The order.
     """
 
     text: str = ""
@@ -125,12 +123,11 @@ class GalleryQuery:
 class Page:
     """One page of a gallery.
 
-    Parameters
-    ----------
-    items: The records of this page.
-    total: How many the whole query has.
-    next_cursor: What to pass for the page after this one; None at the end.
-    exact: Whether `total` is exact; a store may stop counting what a search finds, and then it is the least.
+    Args:
+        items: The records of this page.
+        total: How many the whole query has.
+        next_cursor: What to pass for the page after this one; None at the end.
+        exact: Whether `total` is exact; a store may stop counting what a search finds, and then it is the least.
     """
 
     items: Sequence[ImageRecord]

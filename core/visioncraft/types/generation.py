@@ -33,31 +33,30 @@ def steps_taken(steps: int, strength: float) -> int:
 class GenerationRequest:
     """One picture to draw, already validated against its model's limits.
 
-    Parameters
-    ----------
-    prompt: What to draw.
-    model: The model that draws it.
-    negative_prompt: What to keep out of the picture.
-    num_inference_steps: Denoising steps.
-    guidance_scale: How closely to follow the prompt; 1 switches guidance off.
-    width, height: Pixels.
-    seed: The seed to use, never -1: a random one is drawn before the request reaches a generator.
-    num_images: How many pictures the job draws, with seeds that follow each other. A generator is asked for each by
-        itself, and always sees 1.
-    sampler: The sampler by its common name (`euler_a`, `dpm++_2m_karras`); None leaves it to the model.
-    init_image: The picture to start from, of the request's size; None starts from noise.
-    strength: How much of the noise comes back over `init_image`, past 0 to 1; 1 leaves nothing of it.
-    mask: Where `init_image` is drawn anew: white is, black stays. Of the request's size, grey.
-    loras: Which LoRAs, and how much of each.
-    controlnet: A ControlNet and its condition.
-    clip_skip: Which layer of the text encoder speaks, counted from the last, which is 1, as AUTOMATIC1111 counts.
-    hires: A second, larger pass; the answer is larger than `width` and `height` then.
-    upscaler: What enlarges the finished picture; None leaves it.
-    upscale: By how much, with `upscaler`.
-    leonardo_model, aspect_ratio, preset_style, quality: For Leonardo.ai; other generators ignore them.
-    extra: Values of the parameters that the model declares, by their names (since plugin API 1.1).
-    job_id: The job that asks. A job that runs again after a crash has the same id, so a generator that pays for its
-        work can tell that it has begun it already.
+    Args:
+        prompt: What to draw.
+        model: The model that draws it.
+        negative_prompt: What to keep out of the picture.
+        num_inference_steps: Denoising steps.
+        guidance_scale: How closely to follow the prompt; 1 switches guidance off.
+        width, height: Pixels.
+        seed: The seed to use, never -1: a random one is drawn before the request reaches a generator.
+        num_images: How many pictures the job draws, with seeds that follow each other. A generator is asked for each by
+            itself, and always sees 1.
+        sampler: The sampler by its common name (`euler_a`, `dpm++_2m_karras`); None leaves it to the model.
+        init_image: The picture to start from, of the request's size; None starts from noise.
+        strength: How much of the noise comes back over `init_image`, past 0 to 1; 1 leaves nothing of it.
+        mask: Where `init_image` is drawn anew: white is, black stays. Of the request's size, grey.
+        loras: Which LoRAs, and how much of each.
+        controlnet: A ControlNet and its condition.
+        clip_skip: Which layer of the text encoder speaks, counted from the last, which is 1, as AUTOMATIC1111 counts.
+        hires: A second, larger pass; the answer is larger than `width` and `height` then.
+        upscaler: What enlarges the finished picture; None leaves it.
+        upscale: By how much, with `upscaler`.
+        leonardo_model, aspect_ratio, preset_style, quality: For Leonardo.ai; other generators ignore them.
+        extra: Values of the parameters that the model declares, by their names (since plugin API 1.1).
+        job_id: The job that asks. A job that runs again after a crash has the same id, so a generator that pays for its
+            work can tell that it has begun it already.
     """
 
     prompt: str
@@ -145,16 +144,15 @@ class GenerationRequest:
 class GeneratedImage:
     """What a generator answers.
 
-    Parameters
-    ----------
-    png: The picture, encoded once (`visioncraft.encode_png`). The file, the answer and the download are these bytes
-        with the request's facts spliced in.
-    width, height: Pixels of the picture as drawn.
-    seed: The seed that drew it.
-    vram_used: Peak device memory during the work, in GB (2**30 bytes); 0 where there is no such device.
-    facts: Further facts worth keeping with the picture (sampler, dtype, upstream id), JSON-serialisable.
-    warnings: What of the request is not in the picture, or not as asked, a sentence each (since plugin API 1.1). The
-        answer, the job, the command line and the picture's facts tell them.
+    Args:
+        png: The picture, encoded once (`visioncraft.encode_png`). The file, the answer and the download are these bytes
+            with the request's facts spliced in.
+        width, height: Pixels of the picture as drawn.
+        seed: The seed that drew it.
+        vram_used: Peak device memory during the work, in GB (2**30 bytes); 0 where there is no such device.
+        facts: Further facts worth keeping with the picture (sampler, dtype, upstream id), JSON-serialisable.
+        warnings: What of the request is not in the picture, or not as asked, a sentence each (since plugin API 1.1).
+            The answer, the job, the command line and the picture's facts tell them.
     """
 
     png: bytes

@@ -21,13 +21,12 @@ Kind = Literal["local", "cloud"]
 class Limits:
     """What a model accepts. Limits belong to the model, not to the API.
 
-    Parameters
-    ----------
-    steps: Fewest and most denoising steps.
-    guidance_scale: Lowest and highest guidance scale.
-    size_multiple: Width and height are multiples of this many pixels.
-    min_resolution: Least (width, height) in pixels.
-    max_resolution: Greatest (width, height) in pixels.
+    Args:
+        steps: Fewest and most denoising steps.
+        guidance_scale: Lowest and highest guidance scale.
+        size_multiple: Width and height are multiples of this many pixels.
+        min_resolution: Least (width, height) in pixels.
+        max_resolution: Greatest (width, height) in pixels.
     """
 
     steps: tuple[int, int] = (15, 50)
@@ -41,30 +40,29 @@ class Limits:
 class ModelInfo:
     """A model that some engine can run.
 
-    Parameters
-    ----------
-    id: What clients write in `model`. Ids that differ only in case or in `.` against `-` are one model.
-    name: What people read.
-    engine: The engine that runs it; a generator states which engines it runs. A plugin may list models for an engine
-        that another plugin brings.
-    kind: `local` models draw on this machine, `cloud` models somewhere else.
-    quality: One word for people, as `Excellent`.
-    vram_required: Device memory for people, as `4-6GB`.
-    description: One sentence.
-    limits: What a request to this model may ask for.
-    source: Where the weights are: a folder, a `.safetensors` file or a hub id; None for an engine without weights.
-    available: Whether it can draw now.
-    suggestion: The command that makes it available, where it is not.
-    catalogue: For cloud models, what `/models` says of it beside its name (its models, styles, aspect ratios).
-    also: Further engines that can run it; `generation.backends` says which one does where several are installed.
-    abilities: The fields of a request that it takes beside those that every model does; others are refused.
-    aliases: Other names that mean it, the name of its file or folder first; see `visioncraft.ByName`.
-    needs: What a cloud's model needs before it draws, as a key; empty where it has that.
-    defaults: What it draws with where a request does not say (since plugin API 1.1).
-    samplers: The samplers that it takes, by their common names; empty where nobody said (since plugin API 1.1).
-    parameters: What it takes beside the fields that every request has (since plugin API 1.1).
-    preferred: Of several models, a request that names none takes the greatest (since plugin API 1.1).
-    licence: The licence of its weights, as an SPDX identifier or a URL; empty where nobody said (since 1.1).
+    Args:
+        id: What clients write in `model`. Ids that differ only in case or in `.` against `-` are one model.
+        name: What people read.
+        engine: The engine that runs it; a generator states which engines it runs. A plugin may list models for an
+            engine that another plugin brings.
+        kind: `local` models draw on this machine, `cloud` models somewhere else.
+        quality: One word for people, as `Excellent`.
+        vram_required: Device memory for people, as `4-6GB`.
+        description: One sentence.
+        limits: What a request to this model may ask for.
+        source: Where the weights are: a folder, a `.safetensors` file or a hub id; None for an engine without weights.
+        available: Whether it can draw now.
+        suggestion: The command that makes it available, where it is not.
+        catalogue: For cloud models, what `/models` says of it beside its name (its models, styles, aspect ratios).
+        also: Further engines that can run it; `generation.backends` says which one does where several are installed.
+        abilities: The fields of a request that it takes beside those that every model does; others are refused.
+        aliases: Other names that mean it, the name of its file or folder first; see `visioncraft.ByName`.
+        needs: What a cloud's model needs before it draws, as a key; empty where it has that.
+        defaults: What it draws with where a request does not say (since plugin API 1.1).
+        samplers: The samplers that it takes, by their common names; empty where nobody said (since plugin API 1.1).
+        parameters: What it takes beside the fields that every request has (since plugin API 1.1).
+        preferred: Of several models, a request that names none takes the greatest (since plugin API 1.1).
+        licence: The licence of its weights, as an SPDX identifier or a URL; empty where nobody said (since 1.1).
     """
 
     id: str
@@ -111,17 +109,16 @@ class ModelInfo:
 class StoredModel:
     """Weights as they lie on disk: a model's, or those of a part that models draw with.
 
-    Parameters
-    ----------
-    id: Its name: a model's id, a LoRA's name.
-    kind: `checkpoint`, `lora`, `controlnet`, `embedding`, `vae`, `upscaler`.
-    path: The file or folder.
-    files: Bytes of each file, by its path inside the folder, or by the file's own name.
-    base: The family it is of, or fits; empty where nothing says.
-    detail: A word more for people.
-    sha256: Of each file, in hexadecimal digits, where it was asked for.
-    aliases: Other names that mean it, the name of its file or folder first.
-    trouble: Why nothing can draw with it; empty where it can be used.
+    Args:
+        id: Its name: a model's id, a LoRA's name.
+        kind: `checkpoint`, `lora`, `controlnet`, `embedding`, `vae`, `upscaler`.
+        path: The file or folder.
+        files: Bytes of each file, by its path inside the folder, or by the file's own name.
+        base: The family it is of, or fits; empty where nothing says.
+        detail: A word more for people.
+        sha256: Of each file, in hexadecimal digits, where it was asked for.
+        aliases: Other names that mean it, the name of its file or folder first.
+        trouble: Why nothing can draw with it; empty where it can be used.
     """
 
     id: str
@@ -144,10 +141,9 @@ class StoredModel:
 class ExportedModel:
     """A model that a generator made of another engine's.
 
-    Parameters
-    ----------
-    model: As it is listed from now on.
-    findings: What was measured of it, one sentence each.
+    Args:
+        model: As it is listed from now on.
+        findings: What was measured of it, one sentence each.
     """
 
     model: ModelInfo

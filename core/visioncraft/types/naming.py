@@ -39,9 +39,8 @@ N = TypeVar("N", bound=Named)
 class ByName(Generic[N]):
     """Things found by whatever name is theirs: as it is written first, then in any spelling that means the same.
 
-    Parameters
-    ----------
-    things: Where two have one name in one spelling, the earlier one is found; an id is stronger than another name.
+    Args:
+        things: Where two have one name in one spelling, the earlier one is found; an id is stronger than another name.
     """
 
     def __init__(self, things: Iterable[N]) -> None:
@@ -64,12 +63,11 @@ class ByName(Generic[N]):
 class NamedFile:
     """A file or folder with its names.
 
-    Parameters
-    ----------
-    file: What was found.
-    id: No other of those found with it has this one.
-    aliases: Its own name first, with the folders it lies in and without its ending; then its whole name, and its name
-        alone where no other file is called so.
+    Args:
+        file: What was found.
+        id: No other of those found with it has this one.
+        aliases: Its own name first, with the folders it lies in and without its ending; then its whole name, and its
+            name alone where no other file is called so.
     """
 
     file: FoundFile

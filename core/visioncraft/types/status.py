@@ -23,13 +23,12 @@ class DeviceInfo:
 class BackendStatus:
     """What a plugin says of itself in `/status`.
 
-    Parameters
-    ----------
-    name: The backend's id.
-    loaded_models: Ids of the models in memory, the most recently used one first.
-    device: The device it draws on, where it has one; of several the first.
-    devices: All devices it draws on, where there are several (since plugin API 1.1).
-    facts: Whatever else is worth showing, free of secrets.
+    Args:
+        name: The backend's id.
+        loaded_models: Ids of the models in memory, the most recently used one first.
+        device: The device it draws on, where it has one; of several the first.
+        devices: All devices it draws on, where there are several (since plugin API 1.1).
+        facts: Whatever else is worth showing, free of secrets.
     """
 
     name: str

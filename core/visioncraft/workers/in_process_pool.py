@@ -21,9 +21,8 @@ from visioncraft.types.status import BackendStatus
 class InProcessPool:
     """Runs generators where the server runs.
 
-    Parameters
-    ----------
-    generators: By name.
+    Args:
+        generators: By name.
     """
 
     def __init__(self, generators: Mapping[str, Generator]) -> None:

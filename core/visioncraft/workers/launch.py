@@ -23,10 +23,9 @@ _OWN = frozenset({"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"})  # of the server's
 class Launch:
     """What a process is started with.
 
-    Parameters
-    ----------
-    command: The program and its arguments.
-    options: Further arguments of `subprocess.Popen` and its kin.
+    Args:
+        command: The program and its arguments.
+        options: Further arguments of `subprocess.Popen` and its kin.
     """
 
     command: list[str]

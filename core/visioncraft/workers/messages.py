@@ -33,13 +33,12 @@ _LENGTH: Final = 4
 class Setup(msgspec.Struct, tag=True, frozen=True):
     """The server's first word: which plugin to load, and under which settings.
 
-    Parameters
-    ----------
-    protocol: `PROTOCOL` of the server.
-    plugin: The entry point's name.
-    settings: The server's validated settings as plain data, without its token.
-    settings_file: Where they came from, since relative paths count from there.
-    verbose: Whether to log everything.
+    Args:
+        protocol: `PROTOCOL` of the server.
+        plugin: The entry point's name.
+        settings: The server's validated settings as plain data, without its token.
+        settings_file: Where they came from, since relative paths count from there.
+        verbose: Whether to log everything.
     """
 
     protocol: int

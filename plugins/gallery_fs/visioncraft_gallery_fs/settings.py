@@ -11,12 +11,12 @@ from visioncraft import PluginSettings, Settings
 class GallerySettings(PluginSettings):
     """Where the pictures go.
 
-    Parameters
-    ----------
-    root: The gallery's folder. `auto` is `gallery` in the data folder; a relative path counts from the settings file.
-    thumbnail_side: Longest side of a thumbnail, in pixels.
-    min_free_mb: With less room than this, in units of 2**20 bytes, nothing new is drawn.
-    keep_days, keep_pictures, keep_gb: Bounds of the gallery, 0 for none; see `Retention`.
+    Args:
+        root: The gallery's folder. `auto` is `gallery` in the data folder; a relative path counts from the settings
+            file.
+        thumbnail_side: Longest side of a thumbnail, in pixels.
+        min_free_mb: With less room than this, in units of 2**20 bytes, nothing new is drawn.
+        keep_days, keep_pictures, keep_gb: Bounds of the gallery, 0 for none; see `Retention`.
     """
 
     root: Path = Path("auto")

@@ -48,12 +48,11 @@ class GalleryStore(ImageStore):
     A picture counts as saved when its file, the folder naming it and its row are on disk, in this order; so a crash
     leaves at worst a file that no row names, which a reindex picks up, and never a row without a file.
 
-    Parameters
-    ----------
-    root: The gallery's folder, absolute.
-    settings: Its bounds and the size of thumbnails; `settings.root` does not count.
-    read_ahead: Have a start bring the index into memory, which pays for who stays.
-    decoders: Makes what decodes pictures in processes of their own; used from the first thumbnail or import on.
+    Args:
+        root: The gallery's folder, absolute.
+        settings: Its bounds and the size of thumbnails; `settings.root` does not count.
+        read_ahead: Have a start bring the index into memory, which pays for who stays.
+        decoders: Makes what decodes pictures in processes of their own; used from the first thumbnail or import on.
     """
 
     name: ClassVar[str] = "gallery_fs"
@@ -90,8 +89,10 @@ class GalleryStore(ImageStore):
         self._open(lambda standing: standing.open_or_borrow())
 
     def prepare(self, thorough: bool = False) -> None:
-        """As `look`, but leave an incomplete index incomplete, and refuse one that cannot be written; `thorough` looks
-        for damage in every part of it.
+        """As `look`, but leave an incomplete index incomplete, and refuse one that cannot be written.
+
+        Args:
+            thorough: Look for damage in every part of the index.
         """
         self._open(lambda standing: standing.open(thorough), strict=True)
 
@@ -114,8 +115,14 @@ class GalleryStore(ImageStore):
             raise StorageError(f"{error.filename or self.root}: {durable.reason(error)}") from error
 
     def check(self, report: Callable[[int, int], None] | None = None, accept: bool = False) -> Findings:
-        """Compare files and index; `report(done, total)` counts pictures, `accept` takes whole files that somebody
-        changed for what they shall be. Raises `StorageError`.
+        """Compare files and index.
+
+        Args:
+            report: Is told how many images are done, and of how many.
+            accept: Take whole files that somebody changed for what they shall be.
+
+        Raises:
+            StorageError: The files or the index cannot be read.
         """
         from visioncraft_gallery_fs.upkeep.check import check
 

@@ -14,10 +14,9 @@ Family = Literal["phoenix", "flux", "lucid", "other"]
 class CloudModel:
     """A model of Leonardo.ai.
 
-    Parameters
-    ----------
-    id: The UUID that the API wants.
-    name, description: For people.
+    Args:
+        id: The UUID that the API wants.
+        name, description: For people.
     """
 
     id: str
@@ -45,12 +44,11 @@ class CloudModel:
 class Style:
     """One of the contract's styles.
 
-    Parameters
-    ----------
-    name, description: For people.
-    uuid: Its `styleUUID` for Phoenix, Flux and Lucid, where it has one.
-    preset: Its `presetStyle` for the older models, where it has one.
-    words: What is added to the prompt where neither applies.
+    Args:
+        name, description: For people.
+        uuid: Its `styleUUID` for Phoenix, Flux and Lucid, where it has one.
+        preset: Its `presetStyle` for the older models, where it has one.
+        words: What is added to the prompt where neither applies.
     """
 
     name: str
@@ -133,9 +131,8 @@ def find_model(name: str, further: Iterable[CloudModel] = ()) -> CloudModel | No
 def catalogue(further: Iterable[CloudModel] = ()) -> dict[str, Any]:
     """What `GET /models` says of Leonardo.ai.
 
-    Parameters
-    ----------
-    further: Models that the key may use beside those here.
+    Args:
+        further: Models that the key may use beside those here.
     """
     known = {model.id for model in MODELS}
     models = [*MODELS, *(model for model in further if model.id not in known)]

@@ -34,11 +34,10 @@ _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.
 class Ordered:
     """A generation that was made.
 
-    Parameters
-    ----------
-    id: Its UUID.
-    cost: What it costs, in `unit`; None where the answer does not say.
-    unit: `CREDITS` or `DOLLARS`.
+    Args:
+        id: Its UUID.
+        cost: What it costs, in `unit`; None where the answer does not say.
+        unit: `CREDITS` or `DOLLARS`.
     """
 
     id: str
@@ -50,11 +49,10 @@ class Ordered:
 class Slot:
     """Where a picture to start from is sent.
 
-    Parameters
-    ----------
-    id: What an order names.
-    url: Takes the picture, without the key.
-    fields: What the form needs beside it.
+    Args:
+        id: What an order names.
+        url: Takes the picture, without the key.
+        fields: What the form needs beside it.
     """
 
     id: str
@@ -66,12 +64,11 @@ class Slot:
 class Account:
     """Whose key it is.
 
-    Parameters
-    ----------
-    user_id: A UUID.
-    credits: Paid and subscribed API tokens that are left.
-    renewal: When the plan's tokens are renewed, as Leonardo.ai writes it.
-    clock_ahead_s: By how much Leonardo.ai's clock is ahead of ours.
+    Args:
+        user_id: A UUID.
+        credits: Paid and subscribed API tokens that are left.
+        renewal: When the plan's tokens are renewed, as Leonardo.ai writes it.
+        clock_ahead_s: By how much Leonardo.ai's clock is ahead of ours.
     """
 
     user_id: str
@@ -85,11 +82,10 @@ class Client:
 
     Its methods raise `TransientError` for what may pass, and a `VisionCraftError` for what will not.
 
-    Parameters
-    ----------
-    settings: The address and the bounds.
-    key: Sent to `base_url` and nowhere else.
-    pace: Shared with the other jobs.
+    Args:
+        settings: The address and the bounds.
+        key: Sent to `base_url` and nowhere else.
+        pace: Shared with the other jobs.
     """
 
     def __init__(self, settings: LeonardoSettings, key: SecretStr, pace: Pace) -> None:

@@ -25,9 +25,8 @@ class NotArrived(TransientError):
 class Busy(NotArrived):
     """Refused for now, with 429.
 
-    Parameters
-    ----------
-    retry_after: Seconds, where Leonardo.ai said so.
+    Args:
+        retry_after: Seconds, where Leonardo.ai said so.
     """
 
     def __init__(self, retry_after: float | None) -> None:
@@ -50,10 +49,9 @@ class NotListed(TransientError):
 def problem_of(status: int, document: Any, headers: Mapping[str, str], key: str) -> Exception | None:
     """What an answer says went wrong, if anything.
 
-    Parameters
-    ----------
-    status, document, headers: The answer; `document` is None where its body is no JSON.
-    key: Cut out of anything that is quoted.
+    Args:
+        status, document, headers: The answer; `document` is None where its body is no JSON.
+        key: Cut out of anything that is quoted.
     """
     said = _words(document, status, key)
     if status == 401 or _BAD_KEY in said.lower():

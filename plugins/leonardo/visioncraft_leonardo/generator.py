@@ -39,11 +39,10 @@ LIMITS = Limits(
 class LeonardoGenerator(Generator):
     """Leonardo.ai.
 
-    Parameters
-    ----------
-    settings: Of the house: where keys and data are.
-    table: The plugin's own.
-    api_key: Used before the environment's and the file's.
+    Args:
+        settings: Of the house: where keys and data are.
+        table: The plugin's own.
+        api_key: Used before the environment's and the file's.
     """
 
     name: ClassVar[str] = "leonardo"

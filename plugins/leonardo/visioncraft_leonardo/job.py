@@ -38,13 +38,12 @@ _CLOCKS_APART_S = 60.0
 class LeonardoJob:
     """One `run` of one job.
 
-    Parameters
-    ----------
-    client: Open for as long as this is used.
-    ledger: Knows what an earlier run of the same job did.
-    pace: Shared with the other jobs.
-    request: What to draw; its `job_id` names the job.
-    progress: Hears where it is.
+    Args:
+        client: Open for as long as this is used.
+        ledger: Knows what an earlier run of the same job did.
+        pace: Shared with the other jobs.
+        request: What to draw; its `job_id` names the job.
+        progress: Hears where it is.
     """
 
     def __init__(
@@ -62,9 +61,8 @@ class LeonardoJob:
     async def run(self, choose: Callable[[], Awaitable[CloudModel]]) -> GeneratedImage:
         """Draw the picture, or go on where an earlier run ended.
 
-        Parameters
-        ----------
-        choose: Finds the model; only a new order asks.
+        Args:
+            choose: Finds the model; only a new order asks.
         """
         try:
             order = await asyncio.to_thread(self._ledger.find, self._id)

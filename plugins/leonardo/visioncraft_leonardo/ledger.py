@@ -81,14 +81,13 @@ class State(StrEnum):
 class Order:
     """A row.
 
-    Parameters
-    ----------
-    job_id: Whose it is.
-    model_id, prompt, seed, width, height, quality: What was ordered, as it was sent.
-    state: Where it stands.
-    generation_id: Leonardo.ai's name for it, once known.
-    ordered_at: Seconds since 1970.
-    estimate, cost: What it was taken to cost and what it costs, in `unit`.
+    Args:
+        job_id: Whose it is.
+        model_id, prompt, seed, width, height, quality: What was ordered, as it was sent.
+        state: Where it stands.
+        generation_id: Leonardo.ai's name for it, once known.
+        ordered_at: Seconds since 1970.
+        estimate, cost: What it was taken to cost and what it costs, in `unit`.
     """
 
     job_id: str
@@ -109,9 +108,8 @@ class Order:
 class BudgetSpent(Exception):
     """The day's budget does not allow this order.
 
-    Parameters
-    ----------
-    spent, estimate: Of today, and of this order.
+    Args:
+        spent, estimate: Of today, and of this order.
     """
 
     def __init__(self, spent: float, estimate: float) -> None:
@@ -126,9 +124,8 @@ _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 class Ledger:
     """The orders of one server, in a file of mode 0600 that several processes may use. Methods raise `StorageError`.
 
-    Parameters
-    ----------
-    file: Made where it is not there.
+    Args:
+        file: Made where it is not there.
     """
 
     def __init__(self, file: Path) -> None:
@@ -153,10 +150,9 @@ class Ledger:
     def intend(self, order: Order, budget: float, assumed_cost: float) -> Order:
         """Write down that an order goes out now, in one transaction with the look at the budget.
 
-        Parameters
-        ----------
-        budget: What today (UTC) may cost; 0 for no bound.
-        assumed_cost: The estimate where nothing was ordered before.
+        Args:
+            budget: What today (UTC) may cost; 0 for no bound.
+            assumed_cost: The estimate where nothing was ordered before.
 
         Raises `BudgetSpent`.
         """

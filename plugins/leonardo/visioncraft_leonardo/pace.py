@@ -19,9 +19,8 @@ class Pace:
     A leaky bucket lets a burst and then its rate through: with a burst of b and a rate of n - b a minute, no 60 seconds
     see more than n.
 
-    Parameters
-    ----------
-    settings: The bounds.
+    Args:
+        settings: The bounds.
     """
 
     def __init__(self, settings: LeonardoSettings) -> None:
@@ -35,8 +34,13 @@ class Pace:
         )
 
     def refuse_when_away(self) -> None:
-        """Raises `ServiceUnavailable` while Leonardo.ai failed too often in a row. Only orders ask: what was paid for
-        is looked for in any weather."""
+        """Refuse an order while Leonardo.ai has failed too often in a row.
+
+        Only orders ask: what was paid for is looked for whatever happens.
+
+        Raises:
+            ServiceUnavailable: It failed too often.
+        """
         if self.breaker.opened:
             seconds = max(1, self.breaker.open_remaining)
             raise ServiceUnavailable(

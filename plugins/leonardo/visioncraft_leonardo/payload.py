@@ -22,10 +22,9 @@ _SIDES = (32, 1536)
 def build_payload(request: GenerationRequest, model: CloudModel) -> dict[str, Any]:
     """The body that orders one picture.
 
-    Parameters
-    ----------
-    request: What to draw; `width` and `height` in pixels.
-    model: Draws it.
+    Args:
+        request: What to draw; `width` and `height` in pixels.
+        model: Draws it.
 
     Raises `InvalidRequest` for what Leonardo.ai would refuse.
     """

@@ -20,9 +20,8 @@ T = TypeVar("T")
 class Tries:
     """How often, and for how long.
 
-    Parameters
-    ----------
-    settings: The bounds.
+    Args:
+        settings: The bounds.
     """
 
     def __init__(self, settings: LeonardoSettings) -> None:
@@ -33,11 +32,10 @@ class Tries:
     ) -> T:
         """Try until it goes well, with growing, jittered pauses, or as long as Leonardo.ai asks for.
 
-        Parameters
-        ----------
-        work: One try.
-        kind: What is worth another try; the last one passes on.
-        enough: Whether there is none.
+        Args:
+            work: One try.
+            kind: What is worth another try; the last one passes on.
+            enough: Whether there is none.
         """
         first, longest = self._settings.poll_s, self._settings.poll_max_s
         backing_off = wait_exponential_jitter(multiplier=first, max=longest, exp_base=1.5, jitter=first / 2)

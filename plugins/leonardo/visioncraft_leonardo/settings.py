@@ -14,21 +14,20 @@ SERVICE = KeyService("leonardo-api", "LEONARDO_API_KEY", "Leonardo.ai")
 class LeonardoSettings(PluginSettings):
     """How Leonardo.ai is spoken to, and what may be spent there.
 
-    Parameters
-    ----------
-    base_url: The API's address, https unless its host is one of `private_hosts`.
-    daily_budget: What a day (UTC) may cost, in the unit that the plan is billed in; 0 for no bound.
-    assumed_cost: What the first picture is taken to cost, in the same unit; later ones go by what was paid before.
-    concurrency: Pictures drawn there at once; Leonardo.ai takes 10.
-    posts_per_minute: Generations ordered within a minute; Leonardo.ai takes 100.
-    time_limit_s: Seconds until a picture that was ordered is given up.
-    request_timeout_s: Seconds that one request may take, a picture's download too.
-    poll_s, poll_max_s: Seconds between looks at a generation: at first, and at most.
-    attempts: How often a request that cannot have done anything is tried, and a picture downloaded.
-    reconcile_s: Seconds for which a generation whose answer was lost is looked for.
-    breaker_failures, breaker_pause_s: After so many failures in a row nothing is ordered for so many seconds.
-    max_picture_bytes: Larger downloads are refused.
-    private_hosts: Hosts that may have a private address and be spoken to without TLS, for tests and gateways.
+    Args:
+        base_url: The API's address, https unless its host is one of `private_hosts`.
+        daily_budget: What a day (UTC) may cost, in the unit that the plan is billed in; 0 for no bound.
+        assumed_cost: What the first picture is taken to cost, in the same unit; later ones go by what was paid before.
+        concurrency: Pictures drawn there at once; Leonardo.ai takes 10.
+        posts_per_minute: Generations ordered within a minute; Leonardo.ai takes 100.
+        time_limit_s: Seconds until a picture that was ordered is given up.
+        request_timeout_s: Seconds that one request may take, a picture's download too.
+        poll_s, poll_max_s: Seconds between looks at a generation: at first, and at most.
+        attempts: How often a request that cannot have done anything is tried, and a picture downloaded.
+        reconcile_s: Seconds for which a generation whose answer was lost is looked for.
+        breaker_failures, breaker_pause_s: After so many failures in a row nothing is ordered for so many seconds.
+        max_picture_bytes: Larger downloads are refused.
+        private_hosts: Hosts that may have a private address and be spoken to without TLS, for tests and gateways.
     """
 
     base_url: str = "https://cloud.leonardo.ai/api/rest/v1"

@@ -28,10 +28,9 @@ DTYPES: Mapping[str, Any] = {
 class Conditioning:
     """What one request is drawn under.
 
-    Parameters
-    ----------
-    inputs: For the denoiser, by the names of its inputs; under guidance the negative prompt's rows come first.
-    guided: Whether there are two rows, one without and one with the prompt.
+    Args:
+        inputs: For the denoiser, by the names of its inputs; under guidance the negative prompt's rows come first.
+        guided: Whether there are two rows, one without and one with the prompt.
     """
 
     inputs: Mapping[str, Any]
@@ -41,10 +40,9 @@ class Conditioning:
 class PromptEncoder:
     """A model's text encoders with their tokenizers.
 
-    Parameters
-    ----------
-    folder: The model's.
-    sessions: Its open graphs by part.
+    Args:
+        folder: The model's.
+        sessions: Its open graphs by part.
     """
 
     def __init__(self, folder: OnnxFolder, sessions: Mapping[str, Session]) -> None:

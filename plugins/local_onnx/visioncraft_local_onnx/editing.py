@@ -26,12 +26,11 @@ _ELSEWHERE = ("loras", "controlnet", "hires", "upscaler")
 class Start:
     """A picture to begin from.
 
-    Parameters
-    ----------
-    latents: Of shape (1, channels, h, w), as the denoiser knows them.
-    mask: 1 where they are drawn anew, 0 where they stay, of shape (1, 1, h, w); None to draw over everything.
-    first: The first of the denoiser's calls that is made; those before it are left out.
-    noise_only: Whether it begins in noise alone all the same, and only what the mask leaves is put back.
+    Args:
+        latents: Of shape (1, channels, h, w), as the denoiser knows them.
+        mask: 1 where they are drawn anew, 0 where they stay, of shape (1, 1, h, w); None to draw over everything.
+        first: The first of the denoiser's calls that is made; those before it are left out.
+        noise_only: Whether it begins in noise alone all the same, and only what the mask leaves is put back.
     """
 
     latents: Floats
@@ -57,10 +56,9 @@ class Start:
 def start_of(request: GenerationRequest, encode: Map, scale: Map, noise: Noise) -> Start | None:
     """Where a request's drawing begins; None for noise alone.
 
-    Parameters
-    ----------
-    encode: Pictures of shape (1, 3, height, width) in -1 to 1 to what the VAE's encoder answers.
-    scale: From the VAE's latents to the denoiser's.
+    Args:
+        encode: Pictures of shape (1, 3, height, width) in -1 to 1 to what the VAE's encoder answers.
+        scale: From the VAE's latents to the denoiser's.
     """
     if request.init_image is None:
         return None

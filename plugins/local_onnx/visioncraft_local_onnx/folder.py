@@ -38,13 +38,12 @@ _MAX_SCANNED = 64 * 2**20  # bytes of a graph that are looked through for the na
 class OnnxFolder:
     """A folder with every part it needs.
 
-    Parameters
-    ----------
-    path: The folder.
-    graphs: The graph of each part, by the part's name.
-    family: `sd1`, `sd2` or `sdxl`.
-    scheduler: `scheduler/scheduler_config.json`.
-    unet, vae: Their `config.json`; empty where there is none.
+    Args:
+        path: The folder.
+        graphs: The graph of each part, by the part's name.
+        family: `sd1`, `sd2` or `sdxl`.
+        scheduler: `scheduler/scheduler_config.json`.
+        unet, vae: Their `config.json`; empty where there is none.
     """
 
     path: Path

@@ -37,11 +37,10 @@ _ON_A_GPU = frozenset({"tensorrt", "cuda", "directml"})
 class LocalOnnx(CachedGenerator["OnnxModel"]):
     """Draws with ONNX Runtime. Safe to call from several threads.
 
-    Parameters
-    ----------
-    settings: The plugin's table.
-    data_path: The server's data folder; `models-onnx` in it is the default folder of models, `onnx-optimised` keeps
-        the graphs that ONNX Runtime optimised.
+    Args:
+        settings: The plugin's table.
+        data_path: The server's data folder; `models-onnx` in it is the default folder of models, `onnx-optimised` keeps
+            the graphs that ONNX Runtime optimised.
     """
 
     name: ClassVar[str] = "local_onnx"

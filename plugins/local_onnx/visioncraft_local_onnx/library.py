@@ -25,10 +25,9 @@ _log = logging.getLogger("visioncraft.local_onnx")
 class Library:
     """Finds models. Reads names and configurations only.
 
-    Parameters
-    ----------
-    settings: The plugin's table.
-    data_path: The server's data folder.
+    Args:
+        settings: The plugin's table.
+        data_path: The server's data folder.
     """
 
     def __init__(self, settings: LocalOnnxSettings, data_path: Path) -> None:

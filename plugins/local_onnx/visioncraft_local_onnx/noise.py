@@ -22,9 +22,8 @@ _BLOCK = 16
 class Noise:
     """One run's source of noise: `torch.Generator("cpu").manual_seed(seed)`.
 
-    Parameters
-    ----------
-    seed: Any whole number; as in torch, its lower 32 bits count.
+    Args:
+        seed: Any whole number; as in torch, its lower 32 bits count.
     """
 
     def __init__(self, seed: int) -> None:

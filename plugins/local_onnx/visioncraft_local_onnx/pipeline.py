@@ -28,11 +28,10 @@ _SD_SCALING = 0.18215  # of SD 1.x and 2.x, whose old exports come without the V
 class OnnxModel:
     """A model in memory, shared by all runs.
 
-    Parameters
-    ----------
-    folder: Where it lies.
-    runtime: How its graphs are opened.
-    preview_every: Steps between two previews; 0 for none.
+    Args:
+        folder: Where it lies.
+        runtime: How its graphs are opened.
+        preview_every: Steps between two previews; 0 for none.
 
     Raises `ModelRefused` that names the part at fault.
     """

@@ -20,10 +20,9 @@ _FIT_SIDE = 16  # latents a side that the projection is fitted on
 class Previewer:
     """Shows latents of one model through the linear map from latent channels to colours that fits its VAE best.
 
-    Parameters
-    ----------
-    every: Steps between two previews; 0 for none.
-    decode: The model's own VAE: latents of shape (1, channels, h, w) to pictures of shape (1, 3, H, W) in -1 to 1.
+    Args:
+        every: Steps between two previews; 0 for none.
+        decode: The model's own VAE: latents of shape (1, channels, h, w) to pictures of shape (1, 3, H, W) in -1 to 1.
     """
 
     def __init__(self, every: int, decode: Decode) -> None:

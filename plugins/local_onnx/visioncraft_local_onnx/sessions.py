@@ -60,12 +60,11 @@ def choose_providers(preferred: Sequence[ProviderName]) -> list[ProviderName]:
 class Runtime:
     """How graphs are opened.
 
-    Parameters
-    ----------
-    providers: In order of preference, all available.
-    threads: For one graph; 0 for as many as this process may use.
-    cache: Folder of optimised graphs; None to keep none.
-    openvino_precision: What OpenVINO computes in.
+    Args:
+        providers: In order of preference, all available.
+        threads: For one graph; 0 for as many as this process may use.
+        cache: Folder of optimised graphs; None to keep none.
+        openvino_precision: What OpenVINO computes in.
     """
 
     providers: Sequence[ProviderName]
@@ -149,11 +148,10 @@ class Runtime:
 class Session:
     """An open graph. Safe to call from several threads.
 
-    Parameters
-    ----------
-    session: ONNX Runtime's.
-    provider: The one in use.
-    precision: What it computes in, where that is not what the graph says.
+    Args:
+        session: ONNX Runtime's.
+        provider: The one in use.
+        precision: What it computes in, where that is not what the graph says.
     """
 
     def __init__(self, session: Any, provider: ProviderName, precision: str | None = None) -> None:
@@ -166,9 +164,8 @@ class Session:
     def run(self, outputs: Sequence[str], inputs: Mapping[str, Any]) -> list[Any]:
         """What a graph answers, as NumPy arrays.
 
-        Parameters
-        ----------
-        inputs: NumPy arrays, or values that `stay` put on the device.
+        Args:
+            inputs: NumPy arrays, or values that `stay` put on the device.
         """
         if all(not isinstance(value, onnxruntime.OrtValue) for value in inputs.values()):
             return list(self._session.run(list(outputs), dict(inputs)))

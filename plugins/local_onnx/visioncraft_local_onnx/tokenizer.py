@@ -20,9 +20,8 @@ _WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\
 class PromptTokenizer:
     """One encoder's tokenizer. Safe to call from several threads.
 
-    Parameters
-    ----------
-    folder: Holds its files.
+    Args:
+        folder: Holds its files.
 
     Raises `ModelRefused` where they are missing or damaged.
     """

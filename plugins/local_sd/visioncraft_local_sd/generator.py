@@ -56,11 +56,10 @@ _BYTES = {"fp16": 2, "bf16": 2, "fp32": 4}
 class LocalSD(CachedGenerator["LoadedModel"]):
     """Draws with diffusers. Safe to call from several threads.
 
-    Parameters
-    ----------
-    settings: The plugin's table.
-    data_path: The server's data folder; `models` in it is the default folder of models, and `precision.json` keeps
-        how many rows share a denoiser call, `compiled` what was compiled.
+    Args:
+        settings: The plugin's table.
+        data_path: The server's data folder; `models` in it is the default folder of models, and `precision.json` keeps
+            how many rows share a denoiser call, `compiled` what was compiled.
     """
 
     name: ClassVar[str] = "local_sd"

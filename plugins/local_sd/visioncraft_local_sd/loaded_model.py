@@ -40,17 +40,16 @@ _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 class LoadedModel:
     """A pipeline in memory. Weights are shared by all runs; a run has its own sampler and state.
 
-    Parameters
-    ----------
-    pipe: The diffusers pipeline.
-    engine: Computes.
-    device: `cuda` or `cpu`.
-    mode: The memory mode in force.
-    footprint: What it takes.
-    preview: What settings want shown of a picture while it is drawn.
-    choices: Where it is kept how many rows share a denoiser call.
-    parts: Finds what else it can draw with.
-    compiling: What settings say of compiling the denoiser.
+    Args:
+        pipe: The diffusers pipeline.
+        engine: Computes.
+        device: `cuda` or `cpu`.
+        mode: The memory mode in force.
+        footprint: What it takes.
+        preview: What settings want shown of a picture while it is drawn.
+        choices: Where it is kept how many rows share a denoiser call.
+        parts: Finds what else it can draw with.
+        compiling: What settings say of compiling the denoiser.
     """
 
     def __init__(

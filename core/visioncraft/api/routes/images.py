@@ -129,9 +129,8 @@ async def _picture(
 ) -> Response:
     """The bytes with an ETag; 304 where the client has them already.
 
-    Parameters
-    ----------
-    threads: Where `reader` runs, where that takes longer than reading; None for everybody's.
+    Args:
+        threads: Where `reader` runs, where that takes longer than reading; None for everybody's.
     """
     version = await asyncio.to_thread(store.version, _checked(image_id))
     headers = {"ETag": f'"{image_id}-{what}{version}"', "Cache-Control": _IMMUTABLE}

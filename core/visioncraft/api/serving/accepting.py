@@ -23,11 +23,10 @@ _REST_S = 0.2  # before the next try where the system has no descriptor or memor
 class Acceptor:
     """Accepts connections until it is closed; to uvicorn it is an `asyncio.Server`.
 
-    Parameters
-    ----------
-    listener: A bound socket.
-    protocol: Makes a connection's protocol.
-    connections: Those that are open.
+    Args:
+        listener: A bound socket.
+        protocol: Makes a connection's protocol.
+        connections: Those that are open.
     """
 
     def __init__(

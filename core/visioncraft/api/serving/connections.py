@@ -35,10 +35,9 @@ class Tended(Protocol):
 class Connections(ServerState):
     """What uvicorn's protocols share, with a bound on how many there are.
 
-    Parameters
-    ----------
-    limit: How many connections may be open at once.
-    limits: The deadlines.
+    Args:
+        limit: How many connections may be open at once.
+        limits: The deadlines.
 
     Past the bound the connection that has waited longest for its client makes room, as nginx does it: one that sent no
     whole head before one that sends a body. A connection whose answer is on its way is never ended for another. Where

@@ -12,9 +12,8 @@ _AT_ONCE = struct.pack("ii", 1, 0)  # SO_LINGER, socket(7)
 class Stall:
     """Tells when a client has taken nothing for too long.
 
-    Parameters
-    ----------
-    limit_s: How long that is, in seconds.
+    Args:
+        limit_s: How long that is, in seconds.
 
     It counts only while nothing more is written: while the buffer is full, or the connection is about to close.
     """

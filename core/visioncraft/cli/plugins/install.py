@@ -35,11 +35,10 @@ _SERVER = "visioncraft_server.pth"
 class Order:
     """What was asked for.
 
-    Parameters
-    ----------
-    what: As pip takes it.
-    upgrade: Whether to look for newer versions of what is there.
-    yes: Whether not to ask.
+    Args:
+        what: As pip takes it.
+        upgrade: Whether to look for newer versions of what is there.
+        yes: Whether not to ask.
     """
 
     what: list[str]

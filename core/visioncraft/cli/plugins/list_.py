@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 
 def show_all(state: State, as_json: bool) -> None:
-    """Print every plugin, the broken ones with their reason. Raises `ConfigurationError` after that, where settings
-    cannot be served.
+    """Print every plugin, the broken ones with their reason.
+
+    Raises:
+        ConfigurationError: Settings cannot be served; after the plugins were printed.
     """
     manager = quietly_discovered(state)
     refusal, commands = ask_everything(manager)

@@ -27,12 +27,11 @@ _QUIET = ("--disable-pip-version-check", "--no-input")
 class Change:
     """One distribution that would be installed.
 
-    Parameters
-    ----------
-    name, after: The distribution and its version.
-    before: The version there is now; None where there is none.
-    requested: Whether it was asked for, not only needed.
-    requires: Its `Requires-Dist`.
+    Args:
+        name, after: The distribution and its version.
+        before: The version there is now; None where there is none.
+        requested: Whether it was asked for, not only needed.
+        requires: Its `Requires-Dist`.
     """
 
     name: str
@@ -45,11 +44,10 @@ class Change:
 def plan(what: Sequence[str], upgrade: bool, python: Path | None = None) -> list[Change]:
     """What `pip install` would change, without changing it.
 
-    Parameters
-    ----------
-    what: As pip takes it.
-    upgrade: Whether to look for newer versions of what is there.
-    python: The interpreter whose environment is meant; None for this one.
+    Args:
+        what: As pip takes it.
+        upgrade: Whether to look for newer versions of what is there.
+        python: The interpreter whose environment is meant; None for this one.
 
     Raises `PluginError` with pip's own reason where it finds no way.
     """

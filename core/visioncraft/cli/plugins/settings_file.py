@@ -33,10 +33,9 @@ def settings_file(state: State) -> Path:
 def edit(file: Path, change: Callable[[tomlkit.TOMLDocument], None]) -> None:
     """Change a settings file whole or not at all.
 
-    Parameters
-    ----------
-    file: The settings file.
-    change: Changes the document in place.
+    Args:
+        file: The settings file.
+        change: Changes the document in place.
 
     Raises `ConfigurationError` for a result that is no valid settings file, or one that cannot be written.
     """

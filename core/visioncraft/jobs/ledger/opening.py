@@ -36,10 +36,9 @@ class Damaged(Exception):
 def opened(file: Path | None, thread: Executor) -> tuple[FolderLock | None, Engine, str | None]:
     """The lock on a ledger, the database, and why no job can be accepted in it, None where it takes them.
 
-    Parameters
-    ----------
-    file: None for a ledger in memory.
-    thread: The only one that uses the database.
+    Args:
+        file: None for a ledger in memory.
+        thread: The only one that uses the database.
 
     A damaged file is set aside under another name, and the jobs that can be read in it go into a new one. On a disk
     that is full or cannot be written a server has pictures to show all the same: a ledger on a full one is opened, and
@@ -157,9 +156,9 @@ def _refuse_others(file: Path, connection: sqlite3.Connection) -> None:
 def _engine(file: Path | None, thread: Executor, alone: bool = False) -> Engine:
     """The database with its tables.
 
-    Parameters
-    ----------
-    alone: Nobody else may look into the file. SQLite then needs no memory that connections share, which is a file too.
+    Args:
+        alone: Nobody else may look into the file. SQLite then needs no memory that connections share, which is a file
+            too.
     """
     database = URL.create("sqlite", database=str(file) if file else ":memory:")
     engine = create_engine(database, poolclass=SingletonThreadPool)

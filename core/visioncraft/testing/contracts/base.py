@@ -13,9 +13,8 @@ _REASON = "__visioncraft_overridden__"
 def overridden(reason: str) -> Callable[[Test], Test]:
     """Say why a test stands in for the contract's own of the same name.
 
-    Parameters
-    ----------
-    reason: What makes this plugin an exception, for whoever reads its tests.
+    Args:
+        reason: What makes this plugin an exception, for whoever reads its tests.
 
     Raises `ValueError` for no reason.
     """

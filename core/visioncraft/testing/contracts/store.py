@@ -28,10 +28,9 @@ _PNG = encode_png(np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=n
 def a_picture(second: int = 0, **fields: Any) -> tuple[ImageRecord, bytes]:
     """A record with all that it can hold, and the PNG with the same facts inside.
 
-    Parameters
-    ----------
-    second: After 23:59:50 on 23 November 2026, ten seconds before midnight in UTC.
-    fields: Further fields of `ImageRecord`.
+    Args:
+        second: After 23:59:50 on 23 November 2026, ten seconds before midnight in UTC.
+        fields: Further fields of `ImageRecord`.
     """
     image_id, moment = new_image_id(), _START + timedelta(seconds=second)
     given: dict[str, Any] = {

@@ -22,13 +22,12 @@ from visioncraft.types.models import ModelInfo
 class Offered:
     """What the plugin offers, made anew for every test.
 
-    Parameters
-    ----------
-    name: The plugin's.
-    settings: The user's, with this plugin as a plain one of this interpreter.
-    models: For each generator the model that is drawn with; None where none can draw here.
-    stores: The stores' names.
-    left_out: Why what is not asked for is not.
+    Args:
+        name: The plugin's.
+        settings: The user's, with this plugin as a plain one of this interpreter.
+        models: For each generator the model that is drawn with; None where none can draw here.
+        stores: The stores' names.
+        left_out: Why what is not asked for is not.
     """
 
     name: str

@@ -96,11 +96,10 @@ class CallProgress:
 class Session:
     """Takes work until the server ends it.
 
-    Parameters
-    ----------
-    link: The way to the server.
-    generator: Does the work.
-    heartbeat_s: Seconds between two signs of life.
+    Args:
+        link: The way to the server.
+        generator: Does the work.
+        heartbeat_s: Seconds between two signs of life.
     """
 
     def __init__(self, link: Link, generator: Generator, heartbeat_s: float) -> None:

@@ -42,10 +42,9 @@ _app.command("export")(export)
 def gallery_group(gallery: Callable[[], GalleryStore], settings: Settings) -> Any:
     """The group, which the core runs through its `main`: typer's groups are not of the hook's own click.
 
-    Parameters
-    ----------
-    gallery: Gives a store that is not started; called when a command runs.
-    settings: For what is drawn again.
+    Args:
+        gallery: Gives a store that is not started; called when a command runs.
+        settings: For what is drawn again.
     """
     group = typer.main.get_command(_app)
     group.context_settings["obj"] = Given(gallery, settings)

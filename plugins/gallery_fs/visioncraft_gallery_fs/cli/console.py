@@ -21,10 +21,9 @@ if TYPE_CHECKING:
 class Given:
     """What every command is handed.
 
-    Parameters
-    ----------
-    gallery: Gives a store that is not started.
-    settings: For what is drawn again.
+    Args:
+        gallery: Gives a store that is not started.
+        settings: For what is drawn again.
     """
 
     gallery: Callable[[], GalleryStore]
@@ -35,9 +34,8 @@ class Given:
 def started(ctx: typer.Context, fill: bool = True) -> Iterator[GalleryStore]:
     """The gallery, started until the block ends.
 
-    Parameters
-    ----------
-    fill: Fill an incomplete index from the files; otherwise leave it so, and look for damage in every part of it.
+    Args:
+        fill: Fill an incomplete index from the files; otherwise leave it so, and look for damage in every part of it.
     """
     store: GalleryStore = ctx.obj.gallery()
     try:

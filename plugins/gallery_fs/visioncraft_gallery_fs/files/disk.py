@@ -45,9 +45,8 @@ def is_writable(root: Path) -> bool:
 def check_there(root: Path, device: int | None = None) -> None:
     """Raise `StorageUnavailable` where the gallery's folder is away, as with a disk that was unplugged or unmounted.
 
-    Parameters
-    ----------
-    device: The `st_dev` of the disk that the gallery was on; what is left of a mount is an empty folder on another.
+    Args:
+        device: The `st_dev` of the disk that the gallery was on; what is left of a mount is an empty folder on another.
     """
     try:
         found = root.stat().st_dev

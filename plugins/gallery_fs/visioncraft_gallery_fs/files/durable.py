@@ -77,9 +77,8 @@ def write_durably(path: Path, data: bytes, replace: bool = False) -> None:
     A new file's temporary name follows from its own, so two writers of one name exclude each other, in different
     processes too. What a killed writer left under that name is overwritten: its picture may be drawn again.
 
-    Parameters
-    ----------
-    replace: Take the place of a file that is there. It then stays as it was until the new one is whole.
+    Args:
+        replace: Take the place of a file that is there. It then stays as it was until the new one is whole.
     """
     temporary = _replacement_of(path) if replace else path.with_name(f".{path.name}{_TEMPORARY}")
     with os.fdopen(_claim(temporary), "wb") as stream:
@@ -237,9 +236,8 @@ def relative(root: Path, path: Path) -> str:
 def reason(error: OSError, otherwise: str = _MOVE) -> str:
     """What the system said, and what to do about it.
 
-    Parameters
-    ----------
-    otherwise: The other way out.
+    Args:
+        otherwise: The other way out.
     """
     said = error.strerror or str(error)
     if error.errno in _TOO_MANY:

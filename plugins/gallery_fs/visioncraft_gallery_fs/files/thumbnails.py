@@ -15,12 +15,11 @@ log = logging.getLogger("visioncraft.gallery_fs")
 class Thumbnails:
     """The folder of thumbnails below a gallery's.
 
-    Parameters
-    ----------
-    root: The gallery's folder.
-    side: Longest side, in pixels.
-    write: Writes a file durably; raises `StorageError`.
-    decoders: Make them.
+    Args:
+        root: The gallery's folder.
+        side: Longest side, in pixels.
+        write: Writes a file durably; raises `StorageError`.
+        decoders: Make them.
     """
 
     def __init__(

@@ -23,12 +23,11 @@ Asked = tuple[Column[Any], Callable[[Any, Any], ColumnElement[bool]], str]
 class Facet:
     """One filter.
 
-    Parameters
-    ----------
-    counted: Its rows among the counts.
-    asked: Columns of traits, how each is compared, and the parameter it is compared with; nothing for a tag.
-    tag: The parameter that holds the tag, for one.
-    in_order: Whether an index gives its pictures in the query's order, so that a page of many need not sort.
+    Args:
+        counted: Its rows among the counts.
+        asked: Columns of traits, how each is compared, and the parameter it is compared with; nothing for a tag.
+        tag: The parameter that holds the tag, for one.
+        in_order: Whether an index gives its pictures in the query's order, so that a page of many need not sort.
     """
 
     counted: ColumnElement[bool]

@@ -54,10 +54,10 @@ class PictureIndex:
 
     Use `open_index`. Every method raises `StorageError` that names the file and the next step.
 
-    Parameters
-    ----------
-    file: The database, which must be there: a connection must not make an empty one in place of one that is deleted.
-    unchanging: Nobody can change it, so nothing is locked and nothing is written beside it.
+    Args:
+        file: The database, which must be there: a connection must not make an empty one in place of one that is
+            deleted.
+        unchanging: Nobody can change it, so nothing is locked and nothing is written beside it.
     """
 
     def __init__(self, file: Path, unchanging: bool = False) -> None:

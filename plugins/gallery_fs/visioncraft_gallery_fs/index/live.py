@@ -27,12 +27,11 @@ T = TypeVar("T")
 class _Opened:
     """An open index.
 
-    Parameters
-    ----------
-    state: What stood at the index's path then: which file, and of a borrowed one also its size and time.
-    writable: Changes belong in it.
-    borrowed: What others change does not show: it is looked at as it was, or is a copy elsewhere.
-    elsewhere: The folder of the copy.
+    Args:
+        state: What stood at the index's path then: which file, and of a borrowed one also its size and time.
+        writable: Changes belong in it.
+        borrowed: What others change does not show: it is looked at as it was, or is a copy elsewhere.
+        elsewhere: The folder of the copy.
     """
 
     index: PictureIndex
@@ -53,9 +52,8 @@ class LiveIndex:
     Whoever deletes an index that a process has open leaves that process with a file without a name: what it writes down
     there nobody else would see, and nobody after its end.
 
-    Parameters
-    ----------
-    root: The gallery's folder.
+    Args:
+        root: The gallery's folder.
     """
 
     def __init__(self, root: Path) -> None:
@@ -111,9 +109,8 @@ class LiveIndex:
     def change(self, work: Callable[[PictureIndex], T]) -> T:
         """Change the index. When this returns, the change is in the one that stands there, not in a deleted one.
 
-        Parameters
-        ----------
-        work: Called once more where somebody replaced the index meanwhile.
+        Args:
+            work: Called once more where somebody replaced the index meanwhile.
         """
         while True:
             index = self.writing()

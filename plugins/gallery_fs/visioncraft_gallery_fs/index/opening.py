@@ -24,9 +24,8 @@ _ROOM = 32 * 2**20
 def open_index(file: Path, thorough: bool = False) -> PictureIndex:
     """Open or make the index. A damaged one is set aside as `<name>.damaged`, and a fresh one takes its place.
 
-    Parameters
-    ----------
-    thorough: Look at every page of the file, about a second for each million pictures. A start does without.
+    Args:
+        thorough: Look at every page of the file, about a second for each million pictures. A start does without.
 
     Raises `StorageError`, or `OSError` where its file cannot be made or set aside.
     """

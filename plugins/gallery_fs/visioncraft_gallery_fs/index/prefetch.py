@@ -30,10 +30,10 @@ class Prefetch:
     What a search shows lies all over the index: fifty pictures are fifty places on the disk, each of them waited for.
     One pass in the order of the file takes a second or two for a million pictures.
 
-    Parameters
-    ----------
-    file: What to read. One that is larger than half of the machine's memory is left alone: it would push itself out.
-    worth: And so is one of fewer bytes, which a disk reads ahead of itself.
+    Args:
+        file: What to read. One that is larger than half of the machine's memory is left alone: it would push itself
+            out.
+        worth: And so is one of fewer bytes, which a disk reads ahead of itself.
     """
 
     def __init__(self, file: Path, worth: int = _WORTH) -> None:

@@ -14,9 +14,8 @@ _DIALECT = sqlite.dialect(paramstyle="named")
 class Prepared:
     """A statement as SQL. Its rows hold what SQLite has in its cells, not what the columns' types make of them.
 
-    Parameters
-    ----------
-    statement: What is asked for in it are `bindparam`s; its constants stay what they are.
+    Args:
+        statement: What is asked for in it are `bindparam`s; its constants stay what they are.
     """
 
     def __init__(self, statement: Select[*tuple[Any, ...]]) -> None:

@@ -37,10 +37,9 @@ _SHAPES = 256
 class Search:
     """How to find what queries ask for that have the same filters. Use `search_for`.
 
-    Parameters
-    ----------
-    asked: The names of `values_of` such a query.
-    sort: Its order.
+    Args:
+        asked: The names of `values_of` such a query.
+        sort: Its order.
     """
 
     def __init__(self, asked: frozenset[str], sort: Sort) -> None:
@@ -57,9 +56,8 @@ class Search:
     def plan(self, numbers: Sequence[int]) -> Plan:
         """The quickest way.
 
-        Parameters
-        ----------
-        numbers: How many pictures each of the facets has.
+        Args:
+            numbers: How many pictures each of the facets has.
         """
         way = self._way(numbers)
         if way not in self._plans:
@@ -80,12 +78,11 @@ class Search:
 class Plan:
     """The SQL of one way to go.
 
-    Parameters
-    ----------
-    asked, sort, facets: As `Search` has them.
-    lead: The filter to begin with; None for words and a seed, and where all pictures are gone through in order.
-    few: A filter beside words with so few pictures that their keys are put together first: comparing many words'
-        pictures with those is several times as quick as looking each up.
+    Args:
+        asked, sort, facets: As `Search` has them.
+        lead: The filter to begin with; None for words and a seed, and where all pictures are gone through in order.
+        few: A filter beside words with so few pictures that their keys are put together first: comparing many words'
+            pictures with those is several times as quick as looking each up.
     """
 
     def __init__(

@@ -24,11 +24,11 @@ _log = logging.getLogger(__name__)
 class Outcome:
     """What a rebuild did.
 
-    Parameters
-    ----------
-    indexed: Pictures in the index now.
-    removed: Rows whose picture is gone.
-    skipped: One sentence for each file that looks like a picture, or a picture's marks, and could not be read as such.
+    Args:
+        indexed: Pictures in the index now.
+        removed: Rows whose picture is gone.
+        skipped: One sentence for each file that looks like a picture, or a picture's marks, and could not be read as
+            such.
     """
 
     indexed: int
@@ -50,9 +50,8 @@ def rebuild(root: Path, index: PictureIndex, report: Callable[[int, int], None] 
     Rows are put and removed in place: readers always see an index, and a picture saved meanwhile keeps its row,
     because only rows that were there before the first file was looked at are ever removed.
 
-    Parameters
-    ----------
-    report: Called with (files read, files in all) as it goes.
+    Args:
+        report: Called with (files read, files in all) as it goes.
 
     Raises `StorageError` when the index cannot be written.
     """

@@ -25,13 +25,12 @@ _RECORD = tuple(field.name for field in fields(ImageRecord) if field.name != "ma
 class Entry:
     """What walks through the index need to know of a picture.
 
-    Parameters
-    ----------
-    key: Its place in time.
-    id: Its id.
-    path: Its file's path below the gallery's folder.
-    size: The file's bytes.
-    sha256: Of the file as it was saved, where that is known.
+    Args:
+        key: Its place in time.
+        id: Its id.
+        path: Its file's path below the gallery's folder.
+        size: The file's bytes.
+        sha256: Of the file as it was saved, where that is known.
     """
 
     key: int
@@ -51,11 +50,10 @@ WHOLE = select(pictures.c.key, pictures.c.path, *(pictures.c[name] for name in (
 def to_row(record: ImageRecord, path: str, size: int = 0, sha256: str | None = None) -> dict[str, Any]:
     """A record as the table holds it, but for its key. Raises `StorageError` for one that SQLite cannot hold.
 
-    Parameters
-    ----------
-    path: The file's path below the gallery's folder, with `/`.
-    size: The file's bytes.
-    sha256: Of the file's bytes, where it is known.
+    Args:
+        path: The file's path below the gallery's folder, with `/`.
+        size: The file's bytes.
+        sha256: Of the file's bytes, where it is known.
     """
     _check(record)
     own = {name: getattr(record, name) for name in _RECORD}

@@ -140,9 +140,8 @@ def create(connection: Connection) -> None:
 def migrate(connection: Connection, layout: int) -> None:
     """Bring an index of an earlier layout to this one; one that this does not know is emptied, and the files fill it.
 
-    Parameters
-    ----------
-    layout: Its own; 0 for one that is not complete.
+    Args:
+        layout: Its own; 0 for one that is not complete.
     """
     if layout == _STRICT_KEYS:
         create(connection)  # what damage took of it

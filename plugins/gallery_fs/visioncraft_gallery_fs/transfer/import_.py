@@ -39,12 +39,11 @@ _UNKNOWN_MODEL = "unknown"
 class Imported:
     """What an import did.
 
-    Parameters
-    ----------
-    added: New pictures, by the program that drew them.
-    unseeded: How many of them had a seed that no picture here can have.
-    known: Files whose picture the gallery had already.
-    skipped: One sentence for each file that was not taken, and for each folder that could not be read.
+    Args:
+        added: New pictures, by the program that drew them.
+        unseeded: How many of them had a seed that no picture here can have.
+        known: Files whose picture the gallery had already.
+        skipped: One sentence for each file that was not taken, and for each folder that could not be read.
     """
 
     added: Counter[str] = field(default_factory=Counter)

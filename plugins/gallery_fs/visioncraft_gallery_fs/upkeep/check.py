@@ -24,12 +24,11 @@ Hashes = dict[str, tuple[str, int]]
 class Findings:
     """What a check found.
 
-    Parameters
-    ----------
-    whole: Pictures whose file is what was saved, or, where that was not known, whole by the PNG's own checksums.
-    noted: How many of these had no hash yet, because their index was rebuilt, or another one that was to be accepted.
-        They have theirs now.
-    problems: One sentence for each thing that is wrong, with what to do about it.
+    Args:
+        whole: Pictures whose file is what was saved, or, where that was not known, whole by the PNG's own checksums.
+        noted: How many of these had no hash yet, because their index was rebuilt, or another one that was to be
+            accepted. They have theirs now.
+        problems: One sentence for each thing that is wrong, with what to do about it.
     """
 
     whole: int = 0
@@ -46,12 +45,11 @@ def check(
 ) -> Findings:
     """Look at every file once, while others may go on saving, reading and deleting.
 
-    Parameters
-    ----------
-    note: Writes down the hashes of pictures that had none, or another one that was to be accepted. Where it raises
-        `StorageError`, as on a full disk, they are noted another time.
-    report: Called with (pictures checked, pictures in all) as it goes.
-    accept: Take changed files for what they shall be, where they are whole: somebody has edited them.
+    Args:
+        note: Writes down the hashes of pictures that had none, or another one that was to be accepted. Where it raises
+            `StorageError`, as on a full disk, they are noted another time.
+        report: Called with (pictures checked, pictures in all) as it goes.
+        accept: Take changed files for what they shall be, where they are whole: somebody has edited them.
 
     Raises `StorageError` when the index cannot be used.
     """

@@ -23,11 +23,10 @@ Pictures = Sequence[tuple[ImageRecord, Path]]
 class Removal:
     """Takes pictures away with all that belongs to them.
 
-    Parameters
-    ----------
-    root: The gallery's folder.
-    standing: Its index.
-    thumbnails: Its thumbnails.
+    Args:
+        root: The gallery's folder.
+        standing: Its index.
+        thumbnails: Its thumbnails.
     """
 
     root: Path

@@ -22,11 +22,10 @@ _DAY_US = 86_400_000_000
 class Retention:
     """Bounds of the gallery; 0 for none. Pictures that somebody starred are never surplus.
 
-    Parameters
-    ----------
-    days: Older pictures go.
-    pictures: The oldest go where there are more.
-    gigabytes: The oldest go where the files take more, in units of 2**30 bytes.
+    Args:
+        days: Older pictures go.
+        pictures: The oldest go where there are more.
+        gigabytes: The oldest go where the files take more, in units of 2**30 bytes.
     """
 
     days: float = 0.0
@@ -36,9 +35,8 @@ class Retention:
     def enforce(self, index: PictureIndex, delete: Callable[[list[str]], Sequence[str]]) -> None:
         """Remove what is surplus. A failure is for the log: the save that led here has succeeded.
 
-        Parameters
-        ----------
-        delete: Removes pictures and answers those it removed; raises `StorageError`.
+        Args:
+            delete: Removes pictures and answers those it removed; raises `StorageError`.
         """
         try:
             while surplus := self.surplus(index):

@@ -24,10 +24,9 @@ USER = "0e2c5b4a-1111-4222-8333-444455556666"
 class StandIn:
     """The server's memory. Tests read it and queue faults; requests change it.
 
-    Parameters
-    ----------
-    looks: How often a generation is PENDING when it is looked at.
-    side: Pictures are this many pixels a side; None for the size that was ordered.
+    Args:
+        looks: How often a generation is PENDING when it is looked at.
+        side: Pictures are this many pixels a side; None for the size that was ordered.
     """
 
     def __init__(self, looks: int = 1, side: int | None = None) -> None:

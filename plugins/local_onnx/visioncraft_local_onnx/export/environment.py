@@ -20,9 +20,8 @@ _SECRETS = re.compile(r"VISIONCRAFT_|\w+_(KEY|TOKEN|SECRET)$")
 class Environment:
     """A virtual environment.
 
-    Parameters
-    ----------
-    folder: Where it lies; it takes about 1.3 GB with a CPU build of torch.
+    Args:
+        folder: Where it lies; it takes about 1.3 GB with a CPU build of torch.
     """
 
     def __init__(self, folder: Path) -> None:

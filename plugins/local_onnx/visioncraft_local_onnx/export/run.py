@@ -43,12 +43,11 @@ Draw = Callable[[GenerationRequest], GeneratedImage]
 class Findings:
     """What was measured of an export.
 
-    Parameters
-    ----------
-    checks: For each part the largest difference from torch in full precision, and the largest number.
-    side: Pixels of the reference picture's sides.
-    picture: Mean difference of the picture from torch's, of all channels, in units of 1/255.
-    error: Why the script ended early.
+    Args:
+        checks: For each part the largest difference from torch in full precision, and the largest number.
+        side: Pixels of the reference picture's sides.
+        picture: Mean difference of the picture from torch's, of all channels, in units of 1/255.
+        error: Why the script ended early.
     """
 
     checks: Mapping[str, tuple[float, float]] = field(default_factory=dict)
@@ -69,11 +68,10 @@ class Findings:
 class Exporter:
     """Exports models.
 
-    Parameters
-    ----------
-    python: Interpreter of the environment that exports.
-    models_dir: Where exports are kept.
-    draw: Draws with an exported folder.
+    Args:
+        python: Interpreter of the environment that exports.
+        models_dir: Where exports are kept.
+        draw: Draws with an exported folder.
     """
 
     python: Path

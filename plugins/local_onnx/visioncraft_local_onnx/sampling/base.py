@@ -19,10 +19,9 @@ Draw = Callable[[], Floats]
 class Sampler(ABC):
     """One run's way from noise to latents. Holds the run's state: a sampler is used once.
 
-    Parameters
-    ----------
-    schedule: The model's.
-    steps: How many the request wants.
+    Args:
+        schedule: The model's.
+        steps: How many the request wants.
     """
 
     spacing = "leading"
@@ -44,10 +43,9 @@ class Sampler(ABC):
     def step(self, output: Floats, call: int, latents: Floats, draw: Draw) -> Floats:
         """The latents after the denoiser's `call`-th call.
 
-        Parameters
-        ----------
-        output: What the denoiser answered, guidance applied.
-        draw: Where fresh noise comes from, for samplers that add some.
+        Args:
+            output: What the denoiser answered, guidance applied.
+            draw: Where fresh noise comes from, for samplers that add some.
         """
 
     @abstractmethod
@@ -61,10 +59,9 @@ class Sampler(ABC):
 class AlphaSampler(Sampler):
     """A sampler that counts in shares of signal power, at whole training steps.
 
-    Parameters
-    ----------
-    signal_at_end: Whether the last step leads to pure signal where the configuration does not say it.
-    clip: Whether predictions are clipped to the configuration's range.
+    Args:
+        signal_at_end: Whether the last step leads to pure signal where the configuration does not say it.
+        clip: Whether predictions are clipped to the configuration's range.
     """
 
     signal_at_end = True
@@ -97,9 +94,8 @@ class AlphaSampler(Sampler):
 class SigmaSampler(Sampler):
     """A sampler that counts in sigmas, noise over signal.
 
-    Parameters
-    ----------
-    spaced: Whether sigmas are spaced as Karras' paper has it instead of by training steps.
+    Args:
+        spaced: Whether sigmas are spaced as Karras' paper has it instead of by training steps.
     """
 
     spacing = "linspace"

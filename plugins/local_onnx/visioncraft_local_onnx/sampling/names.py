@@ -54,9 +54,8 @@ def own_sampler(config: Mapping[str, Any]) -> str:
 def build_sampler(name: str | None, schedule: Schedule, steps: int) -> Sampler:
     """A sampler for one run.
 
-    Parameters
-    ----------
-    name: As `check_sampler` spells it; None for the model's own.
+    Args:
+        name: As `check_sampler` spells it; None for the model's own.
     """
     if name is None and own_sampler(schedule.config) == "ddim":
         # Only the model's own sampler clips as its configuration says: the setting is meant for pixels.

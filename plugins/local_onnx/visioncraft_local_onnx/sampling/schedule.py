@@ -28,10 +28,9 @@ _RHO = 7.0  # of Karras' sigmas
 class Schedule:
     """A model's noise schedule.
 
-    Parameters
-    ----------
-    alphas_bar: The share of signal power left after each training step, shape (training steps,), falling.
-    config: `scheduler_config.json` as it was read.
+    Args:
+        alphas_bar: The share of signal power left after each training step, shape (training steps,), falling.
+        config: `scheduler_config.json` as it was read.
     """
 
     alphas_bar: Floats
@@ -57,9 +56,8 @@ class Schedule:
     def timesteps(self, count: int, spacing: str) -> Floats:
         """`count` training steps to visit, falling.
 
-        Parameters
-        ----------
-        spacing: What counts where the model's configuration does not say it: `leading`, `linspace` or `trailing`.
+        Args:
+            spacing: What counts where the model's configuration does not say it: `leading`, `linspace` or `trailing`.
 
         Raises `InvalidRequest` for more steps than the model was trained on.
         """

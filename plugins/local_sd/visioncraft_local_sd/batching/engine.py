@@ -89,10 +89,9 @@ class Engine:
     that has more calls than fit together those that waited longest go first. An error in one request's work ends that
     request alone; where a shared call fails, each of its requests is tried on its own.
 
-    Parameters
-    ----------
-    threads: Processor threads that a CPU computes with; 0 to find the number while computing, unless `OMP_NUM_THREADS`
-        names one.
+    Args:
+        threads: Processor threads that a CPU computes with; 0 to find the number while computing, unless
+            `OMP_NUM_THREADS` names one.
     """
 
     def __init__(self, threads: int = 0) -> None:

@@ -32,14 +32,13 @@ class _Size:
 class BatchLimits:
     """The bounds of one model on one device.
 
-    Parameters
-    ----------
-    choices: Where they are kept.
-    precision: The denoiser's: another one has other bounds.
-    room: For how many rows of a latent's height and width memory suffices now.
-    settle: Waits for what the device is computing; None where calls return when they are done.
-    threads: How many processor threads compute, None while that is being tried out: times are compared only where the
-        number is the same.
+    Args:
+        choices: Where they are kept.
+        precision: The denoiser's: another one has other bounds.
+        room: For how many rows of a latent's height and width memory suffices now.
+        settle: Waits for what the device is computing; None where calls return when they are done.
+        threads: How many processor threads compute, None while that is being tried out: times are compared only where
+            the number is the same.
     """
 
     def __init__(

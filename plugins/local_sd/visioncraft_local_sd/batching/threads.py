@@ -31,14 +31,13 @@ _log = logging.getLogger("visioncraft.local_sd")
 class _Survey:
     """Other numbers of threads, tried one after another with calls of one kind.
 
-    Parameters
-    ----------
-    kind: Of the calls; others go on with the number that was found before.
-    tries: The numbers to try, the one that is tried now first.
-    times: Seconds a call by number, as measured in this survey.
-    seen: Seconds of the calls with the number that is tried now. The first one does not count: kernels are made for a
-        number of threads when they are first called.
-    strangers: Calls of other kinds meanwhile.
+    Args:
+        kind: Of the calls; others go on with the number that was found before.
+        tries: The numbers to try, the one that is tried now first.
+        times: Seconds a call by number, as measured in this survey.
+        seen: Seconds of the calls with the number that is tried now. The first one does not count: kernels are made for
+            a number of threads when they are first called.
+        strangers: Calls of other kinds meanwhile.
     """
 
     kind: Hashable
@@ -55,10 +54,9 @@ class Threads:
     clearly slower, and the fastest is kept. There is one soon after the start, one whenever calls take far longer or
     far shorter than usual, and one now and then, ever more seldom while nothing changes.
 
-    Parameters
-    ----------
-    most: As many as there are.
-    chosen: Whether the number is to be found; otherwise it stays `most`.
+    Args:
+        most: As many as there are.
+        chosen: Whether the number is to be found; otherwise it stays `most`.
     """
 
     def __init__(self, most: int, chosen: bool = True) -> None:

@@ -31,13 +31,12 @@ Inputs = Mapping[str, Any]
 class Graphs:
     """A network whose calls are recorded while it is used.
 
-    Parameters
-    ----------
-    unet: A diffusers UNet on a CUDA device, that keeps its weights where they are.
-    room: For how many rows of a latent's height and width memory suffices now. A recording keeps what its call takes
-        beside the weights; all share it.
-    after: So many calls whose inputs are alike.
-    pays: The share of its time that a call must take at most when it is replayed; other recordings are not kept.
+    Args:
+        unet: A diffusers UNet on a CUDA device, that keeps its weights where they are.
+        room: For how many rows of a latent's height and width memory suffices now. A recording keeps what its call
+            takes beside the weights; all share it.
+        after: So many calls whose inputs are alike.
+        pays: The share of its time that a call must take at most when it is replayed; other recordings are not kept.
     """
 
     def __init__(self, unet: Any, room: Callable[[int, int], int], after: int = AFTER, pays: float = _PAYS) -> None:

@@ -15,10 +15,9 @@ from visioncraft_local_sd.compiling.calls import made, with_any_rows
 def compile_network(job: Mapping[str, Any], package: Path) -> None:
     """Compile a denoiser for any number of rows and of threads. Memory is set aside for its weights, and not touched.
 
-    Parameters
-    ----------
-    job: A `jobs.Job`, as a mapping.
-    package: The file to write, which ends in `.pt2`; its metadata say from how many rows to how many it holds.
+    Args:
+        job: A `jobs.Job`, as a mapping.
+        package: The file to write, which ends in `.pt2`; its metadata say from how many rows to how many it holds.
     """
     unet = _without_weights(job["config"], getattr(torch, job["dtype"]))
     inputs = job["inputs"]

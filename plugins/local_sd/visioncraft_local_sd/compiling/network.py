@@ -28,10 +28,9 @@ _log = logging.getLogger("visioncraft.local_sd")
 class CompileChoice:
     """What settings say of compiling.
 
-    Parameters
-    ----------
-    setting: `auto` compiles what then draws the same picture: on a CPU in fp32. In bf16 it rounds at other places.
-    folder: Of packages.
+    Args:
+        setting: `auto` compiles what then draws the same picture: on a CPU in fp32. In bf16 it rounds at other places.
+        folder: Of packages.
     """
 
     setting: CompileSetting
@@ -40,10 +39,9 @@ class CompileChoice:
     def network(self, unet: Any, device: str, room: Callable[[int, int], int]) -> Network | Graphs | None:
         """What to call in the place of a network that keeps its weights where they are; None for the network itself.
 
-        Parameters
-        ----------
-        device: `cuda` or `cpu`.
-        room: For how many rows of a latent's height and width memory suffices now.
+        Args:
+            device: `cuda` or `cpu`.
+            room: For how many rows of a latent's height and width memory suffices now.
         """
         if self.setting == "off":
             return None
@@ -63,11 +61,10 @@ class _Compiled:
 class Network:
     """A network that is compiled while it is used.
 
-    Parameters
-    ----------
-    unet: A diffusers UNet on the CPU, that keeps its weights where they are.
-    compiler: Compiles it.
-    after: So many calls whose inputs are alike but for their rows.
+    Args:
+        unet: A diffusers UNet on the CPU, that keeps its weights where they are.
+        compiler: Compiles it.
+        after: So many calls whose inputs are alike but for their rows.
     """
 
     def __init__(self, unet: Any, compiler: Compiler, after: int = PAYS) -> None:

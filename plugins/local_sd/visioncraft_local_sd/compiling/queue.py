@@ -32,11 +32,10 @@ _log = logging.getLogger("visioncraft.local_sd")
 class Job:
     """One compilation.
 
-    Parameters
-    ----------
-    config: The denoiser's configuration.
-    dtype: Its precision, as torch names it.
-    inputs: A call, as `calls.described` describes it.
+    Args:
+        config: The denoiser's configuration.
+        dtype: Its precision, as torch names it.
+        inputs: A call, as `calls.described` describes it.
     """
 
     config: Mapping[str, Any]
@@ -57,10 +56,9 @@ class Job:
 class Compiler:
     """Compiles one job after another. What compiles ends with the process that this is in.
 
-    Parameters
-    ----------
-    folder: Of packages; those that are there are used.
-    nice: How much what compiles gives way to other processes: 0 not at all, 19 the most.
+    Args:
+        folder: Of packages; those that are there are used.
+        nice: How much what compiles gives way to other processes: 0 not at all, 19 the most.
     """
 
     def __init__(self, folder: Path, nice: int = 10) -> None:

@@ -21,10 +21,9 @@ from visioncraft_local_sd.weights.components import DIFFUSERS_STEM, component_fi
 class Condition:
     """What one request has its ControlNet follow.
 
-    Parameters
-    ----------
-    image: 0 to 1, in the network's precision: (1, 3, height, width).
-    scale: How closely it is followed.
+    Args:
+        image: 0 to 1, in the network's precision: (1, 3, height, width).
+        scale: How closely it is followed.
     """
 
     image: torch.Tensor
@@ -34,9 +33,8 @@ class Condition:
 class ControlNet:
     """A ControlNet beside a denoiser.
 
-    Parameters
-    ----------
-    network: diffusers' `ControlNetModel`.
+    Args:
+        network: diffusers' `ControlNetModel`.
     """
 
     def __init__(self, network: Any) -> None:
@@ -78,9 +76,8 @@ class ControlNet:
 def load_controlnet(path: Path, unet: Any, device: str) -> ControlNet:
     """Load a ControlNet that fits a denoiser, onto a device and in the denoiser's precision.
 
-    Parameters
-    ----------
-    path: A diffusers folder, or a single `.safetensors` file in the original layout.
+    Args:
+        path: A diffusers folder, or a single `.safetensors` file in the original layout.
 
     Raises `InvalidRequest` where it belongs to another family or is not whole.
     """

@@ -21,14 +21,13 @@ from visioncraft_local_sd.text.encoder import Conditioning
 class DenoiserCall:
     """One request's part of a denoiser call.
 
-    Parameters
-    ----------
-    denoiser: The denoiser to ask.
-    latents: Scaled as its sampler wants them: fp32, (1, channels, height, width).
-    timestep: Where it is, of no dimension.
-    branches: The negative branch and the text's, or the text's alone where guidance is off.
-    guidance: For denoisers that take it as an input, embedded: (1, channels).
-    condition: What the denoiser's ControlNet follows, where it has one.
+    Args:
+        denoiser: The denoiser to ask.
+        latents: Scaled as its sampler wants them: fp32, (1, channels, height, width).
+        timestep: Where it is, of no dimension.
+        branches: The negative branch and the text's, or the text's alone where guidance is off.
+        guidance: For denoisers that take it as an input, embedded: (1, channels).
+        condition: What the denoiser's ControlNet follows, where it has one.
     """
 
     denoiser: Denoiser
@@ -71,15 +70,14 @@ class DenoiserCall:
 class Denoiser:
     """A model's UNet.
 
-    Parameters
-    ----------
-    unet: The network; latents and predictions are fp32 whatever it computes in.
-    bounds: How many rows a call may have.
-    ready: Called before each call: switches the network to what this denoiser is for.
-    edited: Whether it is for LoRAs or a ControlNet: such calls take longer, and teach nobody what a call takes.
-    control: A ControlNet beside it.
-    network: What is called in the network's place.
-    pace: Called after each call, where a call returns before it is done; see `pace.Pace`.
+    Args:
+        unet: The network; latents and predictions are fp32 whatever it computes in.
+        bounds: How many rows a call may have.
+        ready: Called before each call: switches the network to what this denoiser is for.
+        edited: Whether it is for LoRAs or a ControlNet: such calls take longer, and teach nobody what a call takes.
+        control: A ControlNet beside it.
+        network: What is called in the network's place.
+        pace: Called after each call, where a call returns before it is done; see `pace.Pace`.
     """
 
     def __init__(

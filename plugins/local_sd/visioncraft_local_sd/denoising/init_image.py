@@ -40,9 +40,8 @@ def mask_of(image: InputImage) -> torch.Tensor:
 def encoded(vae: Any, pixels: torch.Tensor, generator: torch.Generator, device: str) -> torch.Tensor:
     """Latents of a picture, scaled as the denoiser knows them: fp32, (1, channels, height, width).
 
-    Parameters
-    ----------
-    device: Where the VAE computes, which is not always where it waits.
+    Args:
+        device: Where the VAE computes, which is not always where it waits.
     """
     posterior = vae.encode(pixels.to(device, vae.dtype)).latent_dist
     latents: torch.Tensor = posterior.sample(generator).float()
@@ -58,9 +57,9 @@ def start_of(
 ) -> Start | None:
     """Where a request's drawing begins; None for noise alone.
 
-    Parameters
-    ----------
-    inpaints: Whether the denoiser reads the mask itself; any other has what the mask leaves put back after each step.
+    Args:
+        inpaints: Whether the denoiser reads the mask itself; any other has what the mask leaves put back after each
+            step.
     """
     if request.init_image is None:
         return None

@@ -18,14 +18,13 @@ from visioncraft_local_sd.text.encoder import Conditioning
 class Start:
     """Where a drawing begins that does not begin in noise alone.
 
-    Parameters
-    ----------
-    latents: The picture to begin from, as the VAE encodes it and scaled by its factor: fp32, (1, channels, height,
-        width).
-    strength: The share of the steps to take, over 0 to 1: 1 forgets the picture.
-    after_step: Called after every step; may replace `latents` of the sampling, as a mask that keeps parts of a picture
-        does.
-    noise_only: Whether it begins in noise alone all the same: `after_step` puts back what is to stay.
+    Args:
+        latents: The picture to begin from, as the VAE encodes it and scaled by its factor: fp32, (1, channels, height,
+            width).
+        strength: The share of the steps to take, over 0 to 1: 1 forgets the picture.
+        after_step: Called after every step; may replace `latents` of the sampling, as a mask that keeps parts of a
+            picture does.
+        noise_only: Whether it begins in noise alone all the same: `after_step` puts back what is to stay.
     """
 
     latents: torch.Tensor
@@ -37,17 +36,16 @@ class Start:
 class DenoisingRun:
     """The state of one request.
 
-    Parameters
-    ----------
-    scheduler: Its own diffusers scheduler, fresh.
-    steps: Denoising steps asked for.
-    guidance: The guidance scale; counts only with two branches.
-    branches: See `DenoiserCall`.
-    noise: Drawn on the CPU in fp32, so that a seed means the same picture on every device: (1, channels, height,
-        width).
-    generator: Goes on where `noise` ended, for samplers that add noise at each step.
-    device: Where the denoiser is.
-    start: A picture to begin from.
+    Args:
+        scheduler: Its own diffusers scheduler, fresh.
+        steps: Denoising steps asked for.
+        guidance: The guidance scale; counts only with two branches.
+        branches: See `DenoiserCall`.
+        noise: Drawn on the CPU in fp32, so that a seed means the same picture on every device: (1, channels, height,
+            width).
+        generator: Goes on where `noise` ended, for samplers that add noise at each step.
+        device: Where the denoiser is.
+        start: A picture to begin from.
     """
 
     def __init__(

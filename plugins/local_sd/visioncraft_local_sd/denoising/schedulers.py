@@ -61,10 +61,9 @@ def check_sampler(name: str) -> str:
 def build_scheduler(name: str | None, own: Any) -> Any:
     """A scheduler of its own for one run.
 
-    Parameters
-    ----------
-    name: The sampler by its common name; None for the model's own.
-    own: The model's scheduler, whose noise schedule (betas, prediction type) the new one takes over.
+    Args:
+        name: The sampler by its common name; None for the model's own.
+        own: The model's scheduler, whose noise schedule (betas, prediction type) the new one takes over.
 
     Raises `InvalidRequest` for an unknown name, or a noise schedule the sampler does not have.
     """

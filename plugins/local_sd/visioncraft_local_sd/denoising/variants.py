@@ -20,14 +20,13 @@ from visioncraft_local_sd.loras.merged import LoRAs
 class Denoisers:
     """The denoisers of one model: the plain one for good, others while somebody draws with them.
 
-    Parameters
-    ----------
-    unet: The network.
-    bounds: How many rows a call may have.
-    loras: Switches it.
-    find: From a ControlNet's name to its file or folder; raises `NotFound`.
-    device: Where the network computes.
-    network: What the plain one calls in the network's place.
+    Args:
+        unet: The network.
+        bounds: How many rows a call may have.
+        loras: Switches it.
+        find: From a ControlNet's name to its file or folder; raises `NotFound`.
+        device: Where the network computes.
+        network: What the plain one calls in the network's place.
     """
 
     def __init__(

@@ -63,9 +63,8 @@ def cuda_problem() -> str | None:
 def describe_device(setting: DeviceSetting, chosen: str | None) -> DeviceInfo:
     """The device as `/status` shows it, cheaply and without importing torch.
 
-    Parameters
-    ----------
-    chosen: What `choose_device` said, if it was asked already.
+    Args:
+        chosen: What `choose_device` said, if it was asked already.
     """
     return probe_device(cpu_only=chosen == "cpu" or (chosen is None and (setting == "cpu" or _cpu_build())))
 

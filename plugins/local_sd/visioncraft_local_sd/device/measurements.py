@@ -23,12 +23,11 @@ _log = logging.getLogger("visioncraft.local_sd")
 class Measurements:
     """What was measured of one checkpoint on this machine: how many rows share a denoiser call.
 
-    Parameters
-    ----------
-    path: The JSON file, shared by all checkpoints; it need not exist, and one that cannot be read or written only costs
-        another measurement.
-    checkpoint: What is measured.
-    device: Where: `cuda` or `cpu`.
+    Args:
+        path: The JSON file, shared by all checkpoints; it need not exist, and one that cannot be read or written only
+            costs another measurement.
+        checkpoint: What is measured.
+        device: Where: `cuda` or `cpu`.
     """
 
     def __init__(self, path: Path, checkpoint: Checkpoint, device: str) -> None:

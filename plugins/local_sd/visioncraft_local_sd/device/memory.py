@@ -37,13 +37,12 @@ _BASE_GB = {"cuda": 0.3, "cpu": 0.05}  # what cuDNN, cuBLAS and the allocator ke
 class Footprint:
     """What a model takes, before it is loaded.
 
-    Parameters
-    ----------
-    weights: GB by component, in the precision it is loaded with.
-    unet_bytes, vae_bytes: Bytes of one activation.
-    unet_width, vae_width: Channels of the first, largest feature maps.
-    scale: Pixels a latent stands for, by side.
-    device: `cuda` or `cpu`.
+    Args:
+        weights: GB by component, in the precision it is loaded with.
+        unet_bytes, vae_bytes: Bytes of one activation.
+        unet_width, vae_width: Channels of the first, largest feature maps.
+        scale: Pixels a latent stands for, by side.
+        device: `cuda` or `cpu`.
     """
 
     weights: Mapping[str, float]

@@ -29,11 +29,10 @@ Decode = Callable[[torch.Tensor], torch.Tensor]
 class PreviewChoice:
     """What settings want shown.
 
-    Parameters
-    ----------
-    kind: `linear`, `taesd` or `off`.
-    every: Steps between two previews.
-    models_dir: TAESD's weights lie in `taesd` below it, in `taesdxl` for XL.
+    Args:
+        kind: `linear`, `taesd` or `off`.
+        every: Steps between two previews.
+        models_dir: TAESD's weights lie in `taesd` below it, in `taesdxl` for XL.
     """
 
     kind: PreviewKind
@@ -44,11 +43,10 @@ class PreviewChoice:
 class Previewer:
     """Shows latents of one model.
 
-    Parameters
-    ----------
-    choice: What settings want.
-    decode: The model's own VAE: latents of shape (1, channels, h, w) to pictures of shape (1, 3, H, W) in -1 to 1.
-    xl: Whether the model is of the XL family.
+    Args:
+        choice: What settings want.
+        decode: The model's own VAE: latents of shape (1, channels, h, w) to pictures of shape (1, 3, H, W) in -1 to 1.
+        xl: Whether the model is of the XL family.
     """
 
     def __init__(self, choice: PreviewChoice, decode: Decode, xl: bool) -> None:

@@ -35,10 +35,9 @@ def enlarged(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
 class Upscalers:
     """Enlarges finished pictures.
 
-    Parameters
-    ----------
-    find: From an upscaler's name to its file; raises `NotFound`.
-    device: Where networks compute.
+    Args:
+        find: From an upscaler's name to its file; raises `NotFound`.
+        device: Where networks compute.
     """
 
     def __init__(self, find: Callable[[str], Path], device: str) -> None:

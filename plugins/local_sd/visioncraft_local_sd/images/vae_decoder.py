@@ -14,9 +14,8 @@ from visioncraft_local_sd.device.memory import TILE
 class Decoder:
     """A model's VAE, from latents on.
 
-    Parameters
-    ----------
-    vae: The diffusers autoencoder.
+    Args:
+        vae: The diffusers autoencoder.
     """
 
     def __init__(self, vae: Any) -> None:

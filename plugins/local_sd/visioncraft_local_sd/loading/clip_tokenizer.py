@@ -14,9 +14,8 @@ _START, _END = "<|startoftext|>", "<|endoftext|>"
 def clip_tokenizer(pad_token: str = _END) -> Any:
     """OpenAI's CLIP tokenizer (https://github.com/openai/CLIP, MIT).
 
-    Parameters
-    ----------
-    pad_token: The end token for CLIP-L as SD 1.x and the first encoder of XL have it, `!` for OpenCLIP.
+    Args:
+        pad_token: The end token for CLIP-L as SD 1.x and the first encoder of XL have it, `!` for OpenCLIP.
     """
     from transformers import CLIPTokenizer
 

@@ -51,13 +51,12 @@ def load_pipeline(
 ) -> LoadedModel:
     """Load a checked checkpoint onto a device.
 
-    Parameters
-    ----------
-    dtype: `fp16`, `bf16` or `fp32`. On a CPU it is the denoiser's and the VAE's; text encoders stay in fp32.
-    choices: Where it is kept what is measured while it draws.
-    preview: What settings want shown.
-    parts: Finds what else it can draw with.
-    compiling: What settings say of compiling the denoiser.
+    Args:
+        dtype: `fp16`, `bf16` or `fp32`. On a CPU it is the denoiser's and the VAE's; text encoders stay in fp32.
+        choices: Where it is kept what is measured while it draws.
+        preview: What settings want shown.
+        parts: Finds what else it can draw with.
+        compiling: What settings say of compiling the denoiser.
 
     Raises `CheckpointRefused` for weights that are not what they looked like, and for a VAE that does not fit.
     """

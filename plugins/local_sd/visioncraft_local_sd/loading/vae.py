@@ -20,11 +20,11 @@ def load_vae(path: Path, configs: Path, own: Any, dtype: torch.dtype) -> Any:
     A single file does not say its architecture or the scale of its latents: it has the checkpoint's, as those that
     people share for a family do.
 
-    Parameters
-    ----------
-    path: What was recognised as a VAE: a diffusers folder, or a `.safetensors` file in diffusers' or CompVis' layout.
-    configs: The folder of the checkpoint's configurations.
-    own: The VAE that the checkpoint came with.
+    Args:
+        path: What was recognised as a VAE: a diffusers folder, or a `.safetensors` file in diffusers' or CompVis'
+            layout.
+        configs: The folder of the checkpoint's configurations.
+        own: The VAE that the checkpoint came with.
 
     Raises `CheckpointRefused` where it does not fit.
     """

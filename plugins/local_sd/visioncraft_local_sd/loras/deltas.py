@@ -18,10 +18,9 @@ Tensors = Mapping[str, torch.Tensor]
 def down_and_up(tensors: Tensors, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The two matrices of a layer's change, which PEFT calls A and B.
 
-    Parameters
-    ----------
-    tensors: The layer's, in fp32, by their names behind the layer's own.
-    weight: The layer's own weight, of a linear layer or a convolution.
+    Args:
+        tensors: The layer's, in fp32, by their names behind the layer's own.
+        weight: The layer's own weight, of a linear layer or a convolution.
 
     Raises `ValueError`, `KeyError` or `RuntimeError` where they do not fit each other.
     """

@@ -23,9 +23,8 @@ Layers = Mapping[str, Mapping[str, str]]
 def load_lora(pipe: Any, file: Path, adapter: str) -> None:
     """Put what a file holds around the layers of a pipeline that it changes.
 
-    Parameters
-    ----------
-    adapter: PEFT's name for it.
+    Args:
+        adapter: PEFT's name for it.
 
     Raises `CheckpointRefused` where the file is not understood or not all of it fits, and `OSError`, `RuntimeError`,
     `ValueError` or `KeyError` where it does not fit at all; part of it may be in the pipeline then.

@@ -28,10 +28,9 @@ _UNKNOWN = (LoRA(""),)
 class LoRAs:
     """The LoRAs of one model.
 
-    Parameters
-    ----------
-    pipe: The diffusers pipeline.
-    find: From a LoRA's name to its file; raises `NotFound`.
+    Args:
+        pipe: The diffusers pipeline.
+        find: From a LoRA's name to its file; raises `NotFound`.
     """
 
     def __init__(self, pipe: Any, find: Find) -> None:

@@ -20,11 +20,10 @@ _KEPT = 64  # texts; a pair of SD 1.x takes half a MB in fp32, one of XL 1.3 MB
 class Conditioning:
     """What one branch of a request tells the denoiser.
 
-    Parameters
-    ----------
-    embeddings: Of the text, in the denoiser's precision: (1, tokens, channels).
-    pooled: For XL, of the whole text: (1, channels).
-    sizes: For XL, the picture's original size, crop and target size: (1, 6).
+    Args:
+        embeddings: Of the text, in the denoiser's precision: (1, tokens, channels).
+        pooled: For XL, of the whole text: (1, channels).
+        sizes: For XL, the picture's original size, crop and target size: (1, 6).
     """
 
     embeddings: torch.Tensor
@@ -35,12 +34,11 @@ class Conditioning:
 class TextEncoder:
     """The text encoders of one model.
 
-    Parameters
-    ----------
-    pipe: The diffusers pipeline.
-    dtype: The denoiser's precision.
-    words: Has the words that were learned from pictures known while a prompt that uses them is encoded.
-    state: Another one whenever texts may mean something else: what was remembered before is not used.
+    Args:
+        pipe: The diffusers pipeline.
+        dtype: The denoiser's precision.
+        words: Has the words that were learned from pictures known while a prompt that uses them is encoded.
+        state: Another one whenever texts may mean something else: what was remembered before is not used.
     """
 
     def __init__(self, pipe: Any, dtype: torch.dtype, words: TextualInversions, state: Callable[[], Hashable]) -> None:

@@ -59,12 +59,11 @@ def encode_prompts(
 ) -> tuple[Any, ...]:
     """What `pipe.encode_prompt` answers, for weighted and long prompts too.
 
-    Parameters
-    ----------
-    pipe: A diffusers pipeline of Stable Diffusion 1.x, 2.x or XL.
-    prompt, negative: As `fragments` gives them; None for no negative prompt.
-    guided: Whether the negative branch is wanted.
-    clip_skip: As in `GenerationRequest`.
+    Args:
+        pipe: A diffusers pipeline of Stable Diffusion 1.x, 2.x or XL.
+        prompt, negative: As `fragments` gives them; None for no negative prompt.
+        guided: Whether the negative branch is wanted.
+        clip_skip: As in `GenerationRequest`.
     """
     plain = _stock(pipe, prompt, negative, guided, clip_skip)
     if not any(_needs_compel(pipe, text) for text in (prompt, negative or ())):

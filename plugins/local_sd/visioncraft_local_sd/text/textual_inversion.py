@@ -30,10 +30,9 @@ _log = logging.getLogger("visioncraft.local_sd")
 class TextualInversions:
     """The learned words of one model.
 
-    Parameters
-    ----------
-    pipe: The diffusers pipeline.
-    embeddings: Every word there is, and its file.
+    Args:
+        pipe: The diffusers pipeline.
+        embeddings: Every word there is, and its file.
     """
 
     def __init__(self, pipe: Any, embeddings: Embeddings) -> None:

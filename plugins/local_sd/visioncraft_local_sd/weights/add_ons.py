@@ -12,9 +12,8 @@ from visioncraft_local_sd.weights.recognise import Kind
 class AddOns:
     """Finds parts by their names, as they lie on disk now.
 
-    Parameters
-    ----------
-    collection: Knows them.
+    Args:
+        collection: Knows them.
     """
 
     def __init__(self, collection: Collection) -> None:

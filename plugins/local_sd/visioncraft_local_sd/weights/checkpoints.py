@@ -38,20 +38,19 @@ _PREFIXES = {
 class Checkpoint:
     """A checkpoint that passed every check.
 
-    Parameters
-    ----------
-    path: The diffusers folder or the single `.safetensors` file.
-    family: `sd1`, `sd2` or `sdxl`.
-    config_folder: Where its components' `config.json` are: `path` itself, or this package for a single file.
-    variant: The weights' variant (`fp16`) where they are there in that one alone.
-    parameters: Numbers of parameters by component.
-    prediction_type: What the denoiser predicts; None where its own configuration says so.
-    zero_terminal_snr: Whether its noise schedule ends in pure noise.
-    inpaints: Whether its denoiser also reads a mask and what the mask leaves, 9 channels in all.
-    vae: The file or folder of another VAE, which settings have it draw with.
-    files: Of a folder, the files that are loaded, by the paths that diffusers knows them by. All else in it is none of
-        the model's.
-    title: What its maker calls it; empty where the file does not say.
+    Args:
+        path: The diffusers folder or the single `.safetensors` file.
+        family: `sd1`, `sd2` or `sdxl`.
+        config_folder: Where its components' `config.json` are: `path` itself, or this package for a single file.
+        variant: The weights' variant (`fp16`) where they are there in that one alone.
+        parameters: Numbers of parameters by component.
+        prediction_type: What the denoiser predicts; None where its own configuration says so.
+        zero_terminal_snr: Whether its noise schedule ends in pure noise.
+        inpaints: Whether its denoiser also reads a mask and what the mask leaves, 9 channels in all.
+        vae: The file or folder of another VAE, which settings have it draw with.
+        files: Of a folder, the files that are loaded, by the paths that diffusers knows them by. All else in it is none
+            of the model's.
+        title: What its maker calls it; empty where the file does not say.
     """
 
     path: Path

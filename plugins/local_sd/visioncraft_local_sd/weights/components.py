@@ -38,11 +38,10 @@ _WIDTHS = "block_out_channels"
 class Found:
     """A component's files.
 
-    Parameters
-    ----------
-    files: Where each lies, by the name that it is loaded under.
-    variant: Of its weights; empty for those without one in their names.
-    parameters: How many its weights have.
+    Args:
+        files: Where each lies, by the name that it is loaded under.
+        variant: Of its weights; empty for those without one in their names.
+        parameters: How many its weights have.
     """
 
     files: Mapping[str, Path]
@@ -62,9 +61,8 @@ class _Weights:
 def component_files(component: Path, stem: str = "") -> Found:
     """A component's configuration and weights. Raises `CheckpointRefused` that names what is missing or damaged.
 
-    Parameters
-    ----------
-    stem: What its weights are called, for a component that stands alone; else its name in a model says so.
+    Args:
+        stem: What its weights are called, for a component that stands alone; else its name in a model says so.
     """
     words = component.name.startswith("tokenizer")
     files = {name: component / name for name in (_WORDS if words else _CONFIGS) if (component / name).exists()}

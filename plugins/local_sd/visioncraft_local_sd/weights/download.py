@@ -39,9 +39,8 @@ _NAMELESS = {"pytorch_lora_weights", "diffusion_pytorch_model", "model", "learne
 def pull(collection: Collection, library: Library, model_id: str, progress: Progress) -> ModelInfo | StoredModel:
     """Download a model, or a part for models, and answer it as it is listed from now on.
 
-    Parameters
-    ----------
-    model_id: `stable-diffusion-1.5`; `owner/name` of a repository; `owner/name/file.safetensors` of one file in it.
+    Args:
+        model_id: `stable-diffusion-1.5`; `owner/name` of a repository; `owner/name/file.safetensors` of one file in it.
 
     `progress.step` counts MB. Every file is checked against the hub's hash of it. Raises `InvalidRequest` for an id
     that is none of these, `ServiceUnavailable` where the hub cannot be reached or refuses, `StorageError` where the

@@ -48,9 +48,8 @@ _DEEPEST = 8
 class Collection:
     """Weights on disk, in the folder of models and in the Hugging Face cache.
 
-    Parameters
-    ----------
-    library: Knows the models among them.
+    Args:
+        library: Knows the models among them.
     """
 
     def __init__(self, library: Library) -> None:

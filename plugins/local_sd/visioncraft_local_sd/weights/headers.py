@@ -22,10 +22,9 @@ _ARCHITECTURES = {"stable-diffusion-v2-512": "epsilon", "stable-diffusion-v2-768
 class Header:
     """What a file says of itself.
 
-    Parameters
-    ----------
-    shapes: The shape of every tensor, by its name.
-    metadata: What its maker wrote, as `modelspec.title`; nothing of it is checked.
+    Args:
+        shapes: The shape of every tensor, by its name.
+        metadata: What its maker wrote, as `modelspec.title`; nothing of it is checked.
     """
 
     shapes: Shapes
@@ -42,9 +41,8 @@ class Header:
 
         Tensors called `v_pred` are NovelAI's mark. Raises `CheckpointRefused` for a prediction that is not known here.
 
-        Parameters
-        ----------
-        name: The file's, for the error.
+        Args:
+            name: The file's, for the error.
         """
         if "v_pred" in self.shapes:
             return "v_prediction"
@@ -73,9 +71,8 @@ def tensor_shapes(path: Path) -> Shapes:
 def side(shapes: Shapes, key: str, axis: int, name: str) -> int:
     """How long one axis of a tensor is. Raises `CheckpointRefused` where it has no such axis.
 
-    Parameters
-    ----------
-    name: The file's, for the error.
+    Args:
+        name: The file's, for the error.
     """
     shape = shapes[key]
     try:

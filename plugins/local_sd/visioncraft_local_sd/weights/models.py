@@ -35,10 +35,9 @@ _log = logging.getLogger("visioncraft.local_sd")
 class Library:
     """Finds models and resolves where they are. Reads names and headers only.
 
-    Parameters
-    ----------
-    settings: The plugin's table.
-    data_path: The server's data folder.
+    Args:
+        settings: The plugin's table.
+        data_path: The server's data folder.
     """
 
     def __init__(self, settings: LocalSDSettings, data_path: Path) -> None:

@@ -43,11 +43,10 @@ _CLASSES: Mapping[str, Kind] = {"ControlNetModel": "controlnet", "AutoencoderKL"
 class Recognised:
     """What weights are.
 
-    Parameters
-    ----------
-    kind: What they are for.
-    base: The family they are, or belong to: `sd1`, `sd2`, `sdxl`; empty where nothing says or any will do.
-    detail: A word more for people, as `inpainting`.
+    Args:
+        kind: What they are for.
+        base: The family they are, or belong to: `sd1`, `sd2`, `sdxl`; empty where nothing says or any will do.
+        detail: A word more for people, as `inpainting`.
     """
 
     kind: Kind

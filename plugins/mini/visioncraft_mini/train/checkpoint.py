@@ -22,14 +22,13 @@ Model = TypeVar("Model", bound=nn.Module)
 class Training(Generic[Model]):
     """A model on its way.
 
-    Parameters
-    ----------
-    model: The weights that are trained.
-    pair: Their optimisers.
-    average: Their moving average, which is exported.
-    clock: The budget of time.
-    step: Updates so far.
-    seen: Samples so far, over all processes.
+    Args:
+        model: The weights that are trained.
+        pair: Their optimisers.
+        average: Their moving average, which is exported.
+        clock: The budget of time.
+        step: Updates so far.
+        seen: Samples so far, over all processes.
     """
 
     model: Model

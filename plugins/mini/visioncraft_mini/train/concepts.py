@@ -12,11 +12,10 @@ COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "black"
 class Concept:
     """One picture and what people call it.
 
-    Parameters
-    ----------
-    code: Code point of the emoji, or ``scene:<name>``.
-    names: Plainest name first.
-    hue: Degrees of the part that may be recoloured; None where recolouring makes no sense.
+    Args:
+        code: Code point of the emoji, or ``scene:<name>``.
+        names: Plainest name first.
+        hue: Degrees of the part that may be recoloured; None where recolouring makes no sense.
     """
 
     code: str

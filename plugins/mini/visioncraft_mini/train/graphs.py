@@ -70,13 +70,12 @@ class Encoder(Part):
 class Graph:
     """A graph to write.
 
-    Parameters
-    ----------
-    file: Its place below the weights' folder.
-    weights: The safetensors file beside it.
-    module: What it computes.
-    inputs: Example inputs by name; a dimension that is given a name there may have any length.
-    output: The output's name.
+    Args:
+        file: Its place below the weights' folder.
+        weights: The safetensors file beside it.
+        module: What it computes.
+        inputs: Example inputs by name; a dimension that is given a name there may have any length.
+        output: The output's name.
     """
 
     file: str

@@ -27,11 +27,10 @@ def tokenise(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
 class Batch:
     """What one step learns from.
 
-    Parameters
-    ----------
-    clean: Latents [n, 4, h, w] of deviation 1.
-    tokens: Captions [n, 77].
-    concepts: Numbers [n] of the concepts; -1 where the caption is empty.
+    Args:
+        clean: Latents [n, 4, h, w] of deviation 1.
+        tokens: Captions [n, 77].
+        concepts: Numbers [n] of the concepts; -1 where the caption is empty.
     """
 
     clean: Tensor

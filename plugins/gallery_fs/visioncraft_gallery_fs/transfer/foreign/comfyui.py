@@ -174,9 +174,8 @@ def _nearest(graph: Graph, start: str, names: tuple[str, ...]) -> object:
 def _resolved(graph: Graph, value: object, known: dict[str, object] | None = None) -> object:
     """What is at the end of links to nodes that do nothing but hold a `value`, as `PrimitiveInt`, or join two strings.
 
-    Parameters
-    ----------
-    known: What is at the end of nodes that were looked at already; a graph may lead in circles.
+    Args:
+        known: What is at the end of nodes that were looked at already; a graph may lead in circles.
     """
     known = {} if known is None else known
     target = _target(value)

@@ -22,15 +22,14 @@ _DIGITS = re.compile(r"[+-]?[0-9]{1,40}")
 class ForeignMetadata:
     """How another program drew a picture.
 
-    Parameters
-    ----------
-    program: `automatic1111`, `comfyui` or `invokeai`.
-    prompt, negative_prompt: As it says.
-    model: The checkpoint by its file's name without a folder and an ending; empty where it is not named.
-    seed: 0 where it is not named, or none that a picture here can have; see `seed_of`.
-    parameters: Further fields of `POST /generate`, of the right types.
-    facts: Whatever else is worth keeping, JSON-serialisable.
-    left_out: What it was drawn with beside, by the program's own names, which a replay here does without.
+    Args:
+        program: `automatic1111`, `comfyui` or `invokeai`.
+        prompt, negative_prompt: As it says.
+        model: The checkpoint by its file's name without a folder and an ending; empty where it is not named.
+        seed: 0 where it is not named, or none that a picture here can have; see `seed_of`.
+        parameters: Further fields of `POST /generate`, of the right types.
+        facts: Whatever else is worth keeping, JSON-serialisable.
+        left_out: What it was drawn with beside, by the program's own names, which a replay here does without.
     """
 
     program: str

@@ -20,11 +20,10 @@ _READERS = (invokeai.read, comfyui.read, a1111.read)  # the surest first: many p
 class ForeignPicture:
     """A whole picture.
 
-    Parameters
-    ----------
-    png: The file itself where it is a PNG, else its pixels as one.
-    width, height: Pixels.
-    found: How it was drawn; None where it does not say.
+    Args:
+        png: The file itself where it is a PNG, else its pixels as one.
+        width, height: Pixels.
+        found: How it was drawn; None where it does not say.
     """
 
     png: bytes
@@ -36,9 +35,8 @@ class ForeignPicture:
 def read_picture(content: bytes, decoders: Decoders) -> ForeignPicture:
     """Read a picture's file. Raises `StorageError` for one that is torn or no picture.
 
-    Parameters
-    ----------
-    decoders: Look at its pixels; what is no PNG becomes one, upright.
+    Args:
+        decoders: Look at its pixels; what is no PNG becomes one, upright.
     """
     if content.startswith(_PNG):
         png, (width, height) = content, decoders.check_png(content)

@@ -1,5 +1,7 @@
-"""The texts inside a picture's file, wherever a program or a converter put them: PNG chunks before and behind the
-pixels, and EXIF. They are read apart from the pixels, so that no text's size or damage refuses a picture.
+"""The texts inside an image's file, wherever a program or a converter put them.
+
+PNG chunks before and behind the pixels, and EXIF. They are read apart from the pixels, so that no text's size or damage
+refuses an image.
 """
 
 from __future__ import annotations
