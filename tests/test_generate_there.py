@@ -46,11 +46,13 @@ def test_ctrl_c_cancels_the_servers_job(fake: Server) -> None:
     process = fake.house.begin("generate", "gated interrupted-there", "--steps", "15", stderr=PIPE)
     fake.permit("interrupted-there", 1)
     fake.reached("interrupted-there", 1)
+    (job,) = [each for each in fake.get("/jobs").json()["jobs"] if "interrupted-there" in each["parameters"]["prompt"]]
     process.send_signal(signal.SIGINT)
+    while fake.get(f"/jobs/{job['id']}").json()["stage"] not in ("cancelling", "cancelled"):
+        pass
     fake.permit("interrupted-there", 14)
     _, said = process.communicate()
     assert process.returncode == 130 and "Cancelled" in said
-    (job,) = [each for each in fake.get("/jobs").json()["jobs"] if "interrupted-there" in each["parameters"]["prompt"]]
     fake.until(job["id"], "cancelled")
 
 

@@ -102,6 +102,9 @@ def test_a_client_that_hangs_up_cancels_its_own_job_and_no_other(fake: Server, g
         fake.permit(gate, 1)
         fake.reached(gate, 1)
         other = fake.submit(f"gated {gate}-other", width=64, height=64)
+        own = fake.get("/jobs?limit=2").json()["jobs"][1]["id"]
+    while fake.get(f"/jobs/{own}").json()["stage"] not in ("cancelling", "cancelled"):
+        pass
     fake.permit(gate, 1000)
     fake.permit(f"{gate}-other", 20)
     assert fake.ended(other)["status"] == "succeeded"

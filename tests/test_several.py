@@ -81,7 +81,8 @@ def test_a_server_that_is_killed_goes_on_with_the_pictures_that_are_missing(shed
         job = first.submit("gated cut", num_images=3, num_inference_steps=15, width=64, height=64, seed=5)
         first.permit("cut", 20)
         first.reached("cut", 20)
-        stored = [image["id"] for image in first.get(f"/jobs/{job}").json()["images"]]
+        while not (stored := [image["id"] for image in first.get(f"/jobs/{job}").json()["images"]]):
+            pass
         assert len(stored) == 1
         first.process.kill()
         first.process.wait()
