@@ -7,7 +7,8 @@ from stepping import House, Stepper
 from visioncraft.errors import ModelNotAvailable
 from visioncraft.gallery.memory import MemoryStore
 from visioncraft.plugins.hookspecs import hookimpl
-from visioncraft.plugins.manager import PluginInfo, PluginManager
+from visioncraft.plugins.info import PluginInfo
+from visioncraft.plugins.manager import PluginManager
 from visioncraft.plugins.registry import Registry
 from visioncraft.settings import Settings
 from visioncraft.types.models import ModelInfo

@@ -27,7 +27,7 @@ from visioncraft.api.proxies import Forwarded
 from visioncraft.api.routes import gallery, generate, images, jobs, system
 from visioncraft.api.turnstile import Turnstile
 from visioncraft.plugins.guard import one_line
-from visioncraft.plugins.manager import PluginInfo
+from visioncraft.plugins.info import PluginInfo
 from visioncraft.plugins.service import Dialect
 from visioncraft.runtime.runtime import Runtime
 from visioncraft.settings import Settings

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from visioncraft.plugins.manager import PluginInfo
+    from visioncraft.plugins.info import PluginInfo
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,8 @@ from visioncraft.plugins.claims import Claims, every
 from visioncraft.plugins.contracts import KeyCheck
 
 if TYPE_CHECKING:
-    from visioncraft.plugins.manager import PluginInfo, PluginManager
+    from visioncraft.plugins.info import PluginInfo
+from visioncraft.plugins.manager import PluginManager
 
 HOOK = "visioncraft_key_services"
 

@@ -1,6 +1,6 @@
 """The plugin manager: discover, block, isolate, collect, describe.
 
-Five rules hold (DESIGN 2): a disabled plugin's code is never imported; every plugin loads and answers under its own
+Five rules hold: a disabled plugin's code is never imported; every plugin loads and answers under its own
 guard; all are described, the broken ones with their reason; no two may offer the same name (`claims.py`); a backend
 that settings select and that failed stops the start.
 
@@ -12,77 +12,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import pluggy
 
 from visioncraft._version import PLUGIN_API
 from visioncraft.errors import ConfigurationError, PluginError
 from visioncraft.plugins import hookspecs
-from visioncraft.plugins.distributions import CORE, OURS, incompatibility
+from visioncraft.plugins.distributions import incompatibility
 from visioncraft.plugins.guard import HookError, Overdue, call_with_timeout, one_line, validate_hook_result
+from visioncraft.plugins.info import PluginInfo
 from visioncraft.plugins.key_services import HOOK as KEY_SERVICES, KeyServices
 from visioncraft.plugins.service import NoService, Service
 from visioncraft.settings import Settings
 
 log = logging.getLogger(__name__)
-
-PluginState = Literal["active", "disabled", "failed", "incompatible"]
-
-
-@dataclass(slots=True)
-class PluginInfo:
-    """What is known of one plugin, as `visioncraft plugins` and `GET /plugins` show it.
-
-    Args:
-        name: The entry point's name, which is also its settings key.
-        distribution, version: The installed package it came from.
-        status: Whether it serves.
-        hooks: The hooks it implements.
-        error: Why it does not serve, in one line.
-    """
-
-    name: str
-    distribution: str
-    version: str
-    status: PluginState = "active"
-    hooks: list[str] = field(default_factory=list)
-    error: str | None = None
-
-    @property
-    def origin(self) -> str:
-        """The plugin with its distribution, for messages."""
-        return f"plugin '{self.name}' ({self.distribution} {self.version})"
-
-    @property
-    def ours(self) -> bool:
-        """Whether it is VisionCraft's own."""
-        return self.distribution == CORE or self.distribution in OURS
-
-    @property
-    def standing(self) -> str:
-        """How it is, for messages: "has failed: …"."""
-        verb = {"active": "is in trouble", "failed": "has failed"}.get(self.status, f"is {self.status}")
-        return f"{verb}: {self.error}"
-
-    @property
-    def way_out(self) -> str:
-        """How to go on without it, for messages."""
-        return f"`visioncraft plugins disable {self.name}` or `--safe-mode` leaves it out"
-
-    @property
-    def overdue(self) -> str:
-        """What is said of an import that does not end."""
-        return f"its import did not end in time (plugins.import_timeout_s); {self.way_out}"
-
-    def blame(self, said: str, before: str = "") -> None:
-        """Add to what is wrong with it, in place of what was said of the same matter before; nothing for no more."""
-        others = (self.error or "").replace(before, "").strip("; ") if before else self.error
-        self.error = "; ".join(filter(None, (others, said))) or None
 
 
 class Probe(Protocol):

@@ -12,7 +12,8 @@ from visioncraft.errors import ConfigurationError, ModelNotAvailable
 from visioncraft.plugins.claims import Claims, every
 from visioncraft.plugins.contracts import Generator, ImageStore
 from visioncraft.plugins.guard import call_with_timeout, one_line
-from visioncraft.plugins.manager import PluginInfo, PluginManager
+from visioncraft.plugins.info import PluginInfo
+from visioncraft.plugins.manager import PluginManager
 from visioncraft.settings import Settings
 from visioncraft.types.models import ModelInfo, canonical_id
 from visioncraft.types.naming import ByName

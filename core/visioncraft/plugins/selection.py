@@ -10,7 +10,8 @@ from visioncraft.errors import ConfigurationError
 from visioncraft.plugins.claims import Claims, every
 from visioncraft.plugins.distributions import CORE
 from visioncraft.plugins.guard import one_line
-from visioncraft.plugins.manager import PluginInfo, PluginManager
+from visioncraft.plugins.info import PluginInfo
+from visioncraft.plugins.manager import PluginManager
 
 
 class Named(Protocol):

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import EntryPoint
 
-from visioncraft.plugins.manager import PluginInfo
+from visioncraft.plugins.info import PluginInfo
 from visioncraft.probing.notes import Notes
 from visioncraft.probing.trial import Trial
 from visioncraft.settings import Settings

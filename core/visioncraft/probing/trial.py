@@ -13,7 +13,7 @@ from contextlib import suppress
 from importlib.metadata import EntryPoint
 
 from visioncraft.environment import SECRETS
-from visioncraft.plugins.manager import PluginInfo
+from visioncraft.plugins.info import PluginInfo
 from visioncraft.settings import Settings
 from visioncraft.workers.launch import obituary
 

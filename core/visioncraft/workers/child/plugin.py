@@ -9,7 +9,8 @@ from typing import Any
 from visioncraft.errors import PluginError, ProtocolError
 from visioncraft.plugins.contracts import Generator
 from visioncraft.plugins.guard import one_line
-from visioncraft.plugins.manager import PluginInfo, PluginManager
+from visioncraft.plugins.info import PluginInfo
+from visioncraft.plugins.manager import PluginManager
 from visioncraft.settings import INTERPRETER, Settings
 from visioncraft.workers.messages import PROTOCOL, Hello, Offer, Setup
 
