@@ -59,7 +59,6 @@ class Cloud(MemoryStore):
     """A store whose images clients fetch elsewhere."""
 
     name = "cloud"
-    preferred = 1
 
     def url(self, image_id: str) -> str | None:
         return f"https://images.example/{self.get(image_id).filename}?signature=1"

@@ -54,7 +54,6 @@ class Toy(Generator):
 
 class Kept(MemoryStore):
     name = "toy"
-    preferred = 0
     def save(self, record, png):
         Path("kept.png").write_bytes(png)
         return super().save(record, png)

@@ -28,7 +28,6 @@ class MemoryStore(ImageStore):
     """
 
     name: ClassVar[str] = "memory"
-    preferred: ClassVar[int] = -1
 
     def __init__(self, capacity: int = 100) -> None:
         if capacity < 1:

@@ -153,8 +153,7 @@ class ImageStore(ABC):
     """Its id: lower case, as the entry point is named."""
 
     preferred: ClassVar[int] = 0
-    """Of several stores, `storage.backend = "auto"` takes the greatest (since 1.1). Below 0: only where there is none
-    else, as for one that forgets."""
+    """Of several stores, `storage.backend = "auto"` takes the greatest (since 1.1)."""
 
     def start(self) -> None:
         """Get ready and prove it: a folder that cannot be used raises `ConfigurationError` here, not at a save.

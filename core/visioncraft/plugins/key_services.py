@@ -12,7 +12,7 @@ from visioncraft.plugins.contracts import KeyCheck
 
 if TYPE_CHECKING:
     from visioncraft.plugins.info import PluginInfo
-from visioncraft.plugins.manager import PluginManager
+    from visioncraft.plugins.manager import PluginManager
 
 HOOK = "visioncraft_key_services"
 

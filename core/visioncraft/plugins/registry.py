@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 CONTRACTS_DEFAULT = "stable-diffusion-1.5"
 """The model that the API's contract names as the default: `default_model = "auto"` means it where it can draw."""
 
+_FORGETS = "memory"  # the core's own store
 _IN_TROUBLE = ("failed", "incompatible")
 
 
@@ -221,17 +222,17 @@ class Registry:
 
         def rank(name: str) -> tuple[bool, bool, int, str]:
             info, store = stores[name]
-            return store.preferred < 0, not info.ours, -store.preferred, name
+            return name == _FORGETS, not info.ours, -store.preferred, name
 
         if not stores:
             raise ConfigurationError("no plugin offers a gallery, not even the core's own; see `visioncraft plugins`")
-        _, store = stores[min(stores, key=rank)]
-        if store.preferred < 0:
+        first = min(stores, key=rank)
+        if first == _FORGETS:
             log.warning(
                 "no gallery is installed: pictures are kept in memory only and lost at the end; "
                 "pip install visioncraft-gallery-fs keeps them"
             )
-        return store
+        return stores[first][1]
 
     def _check_default(self) -> None:
         name = self.settings.default_model

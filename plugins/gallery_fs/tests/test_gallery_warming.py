@@ -70,7 +70,7 @@ def test_a_missing_index_is_no_error(tmp_path: Path) -> None:
 
 
 def test_reading_ahead_leaves_sqlite_its_locks(tmp_path: Path, draw: Draw, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index, "Warming", lambda file: Prefetch(file, worth=0))
+    monkeypatch.setattr(index, "Prefetch", lambda file: Prefetch(file, worth=0))
     store = GalleryStore(tmp_path / "gallery", read_ahead=True)
     store.start()
     store.save(*draw(1))
