@@ -29,11 +29,13 @@ INSTALL := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --no-build
 ARGS ?=
 # Tests wait for servers and disks more than they compute. WORKERS=0 runs them in one process, as --pdb needs it.
 WORKERS ?= 3
-# Tests that start a server, a command, Node or strace, or draw with a model, are not among the fast ones.
+# Tests that start a server, a command, Node or strace, that draw with a model, or that damage a file in a thousand places,
+# are not among the fast ones.
 SLOW := %/test_pools.py %/test_key_services.py %/test_commands.py %/test_cli.py %/test_cli_generate.py %/test_cli_plugins.py \
 	%/test_cli_serve.py %/test_plugins_apart.py \
 	%/test_testing.py %/test_decoding.py %/test_gallery_cli.py %/test_gallery_durability.py %/test_gallery_export.py \
-	%/test_gallery_proofs.py %/test_kill.py %/test_standin.py
+	%/test_gallery_proofs.py %/test_gallery_pixels.py %/test_gallery_import.py %/test_ledger_damage.py %/test_money.py \
+	%/test_kill.py %/test_standin.py
 FAST := $(filter-out $(SLOW),$(wildcard core/tests/test_*.py libs/*/tests/test_*.py plugins/gallery_fs/tests/test_*.py \
 	plugins/leonardo/tests/test_*.py))
 # The tests that have a long form.

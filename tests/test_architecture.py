@@ -1,4 +1,4 @@
-"""Arrows run one way (DESIGN 1): who may import whom, read from the sources and from a serving process."""
+"""Arrows run one way: who may import whom, read from the sources and from a serving process."""
 
 from __future__ import annotations
 
