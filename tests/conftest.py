@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "plugins" / "leonardo" / "tes
 
 from harness import House, Server, fake_house, served
 from packaging_kit import Wheelhouse, build_everything
-from processes import Together, check
+from processes import Together, begin_with_longest, check
 from standin import KEY, StandIn
 from standin_http import standing_in
 
@@ -27,13 +27,15 @@ _KEY = "the-key-that-stays"
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:
-    """How several processes share the tests."""
+    """How several processes share the tests: file by file as they were collected, not by their number of tests."""
+    config.option.loadscopereorder = False
     return Together(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Nothing that there is one of is used by two processes."""
+    """Nothing that there is one of is used by two processes, and what takes longest comes first."""
     check(items)
+    begin_with_longest(items)
 
 
 @pytest.fixture

@@ -20,6 +20,12 @@ xdist's own groups, which are marks, do nothing with pytest 9.2: they are passed
 left. The process that shares the tests out sees names alone.
 """
 
+LONGEST = (
+    *("test_docs_plugins.py", "test_docs.py", "test_compiling.py", "test_leaks.py", "test_storage_full.py"),
+    *("test_onnx_openvino.py", "test_cli_plugins.py", "test_training.py", "test_onnx_export.py", "test_editing.py"),
+)
+"""Files that take long, the longest first: begun last, one would keep a process busy while the others have no work."""
+
 _GROUPS = {file: fixture for fixture, files in TOGETHER.items() for file in files}
 
 
@@ -29,6 +35,12 @@ class Together(LoadFileScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
         file: str = super()._split_scope(nodeid)
         return _GROUPS.get(PurePosixPath(file).name, file)
+
+
+def begin_with_longest(items: list[pytest.Item]) -> None:
+    """Put the tests of `LONGEST` first; the others stay as they are. Processes take files in this order."""
+    ranks = {file: rank for rank, file in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path.name, len(ranks)))
 
 
 def check(items: Iterable[pytest.Item]) -> None:
