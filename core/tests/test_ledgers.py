@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from shared_ledger import Memory, SharedLedger
-from stepping import Coroutine, House as Plugin, Stepper, here, play, submit
+from stepping import Coroutine, House as Plugin, Stepper, Waiter, here, play, submit
 from visioncraft.errors import ConfigurationError
 from visioncraft.gallery.memory import MemoryStore
 from visioncraft.jobs.job import JobState
@@ -80,9 +80,10 @@ def server(memory: Memory, generator: Stepper, store: MemoryStore, ledger: str =
 
 def test_jobs_of_a_server_that_has_ended_go_on_in_another_one_on_the_same_ledger() -> None:
     async def scene() -> None:
-        memory, store = Memory(clock=Clock()), MemoryStore()
-        async with server(memory, Stepper(), store) as runtime:
-            left = [await submit(runtime, f"image {number}") for number in range(2)]
+        memory, store, waiter = Memory(clock=Clock()), MemoryStore(), Waiter()
+        async with server(memory, waiter, store) as runtime:
+            left = [await submit(runtime, f"image {number}") for number in range(2)]  # one runs, one waits
+            await waiter.begun.wait()
         async with server(memory, Coroutine(), store) as other:
             for job in left:
                 again = await other.jobs.get(job.id)

@@ -19,6 +19,7 @@ from visioncraft.plugins.manager import PluginManager
 from visioncraft.plugins.registry import Registry
 from visioncraft.runtime.runtime import Runtime
 from visioncraft.settings import JobsSettings, Settings
+from visioncraft.testing import PATIENCE_S
 from visioncraft.types.generation import GeneratedImage, GenerationRequest
 from visioncraft.types.models import Limits, ModelInfo
 from visioncraft.workers.in_process_pool import InProcessPool
@@ -129,4 +130,4 @@ async def submit(
 
 
 def play(test: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(asyncio.wait_for(test(), 60))
+    asyncio.run(asyncio.wait_for(test(), PATIENCE_S))
