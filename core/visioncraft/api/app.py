@@ -130,11 +130,13 @@ def _guard(app: FastAPI, settings: Settings, authenticators: Sequence[Authentica
         BodyGuard,
         limit=server.max_body_bytes,
         total=server.body_memory_bytes,
-        limit_of=lambda scope: app.state.dialects.request_size(scope),
+        limit_of=app.state.dialects.request_size,
     )
     app.add_middleware(DocsPolicy)
     app.add_middleware(CrashGuard)
-    app.add_middleware(TokenGuard, token=app.state.token, authenticators=authenticators, open_paths=app.state.dialects)
+    app.add_middleware(
+        TokenGuard, token=app.state.token, authenticators=authenticators, is_opened=app.state.dialects.is_opened
+    )
     app.add_middleware(
         CORSMiddleware,
         allow_origin_regex=origin_pattern(server.cors_origins).pattern,

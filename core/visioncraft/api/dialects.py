@@ -60,10 +60,13 @@ class Dialects:
         dialect = self.of(scope) if self._known else None
         return dialect.request_size if dialect else None
 
-    def __contains__(self, path: object) -> bool:
-        """Whether a path answers without a token."""
-        opened = [each for dialect, _ in self._known for each in dialect.open_paths]
-        return any(path == each or (each.endswith("/") and str(path).startswith(each)) for each in opened)
+    def is_opened(self, scope: Scope) -> bool:
+        """Whether the dialect that a request speaks lets everybody see what it asks for: no plugin opens another's."""
+        dialect = self.of(scope) if self._known else None
+        if dialect is None:
+            return False
+        path = local_path(scope)
+        return any(path == each or (each.endswith("/") and path.startswith(each)) for each in dialect.open_paths)
 
 
 async def refuse(error: VisionCraftError, scope: Scope, receive: Receive, send: Send) -> None:

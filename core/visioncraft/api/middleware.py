@@ -7,7 +7,7 @@ import hmac
 import ipaddress
 import logging
 import re
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Sequence
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -86,7 +86,7 @@ class TokenGuard:
         token: The server's token. Where there is none and no authenticator everybody is let in, which `visioncraft
             serve` allows on a loopback address only.
         authenticators: Plugins' own ways to know people, asked in turn where the token does not fit.
-        open_paths: What plugins let everybody see.
+        is_opened: Whether a plugin lets everybody see what a request asks for.
     """
 
     def __init__(
@@ -94,10 +94,10 @@ class TokenGuard:
         app: ASGIApp,
         token: Token,
         authenticators: Sequence[Authenticator] = (),
-        open_paths: Container[str] = (),
+        is_opened: Callable[[Scope], bool] = lambda scope: False,
     ) -> None:
         self._app = app
-        self._token, self._authenticators, self._open_paths = token, authenticators, open_paths
+        self._token, self._authenticators, self._is_opened = token, authenticators, is_opened
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, or answer 401."""
@@ -110,7 +110,7 @@ class TokenGuard:
     async def _is_let_in(self, scope: Scope) -> bool:
         """Whether a request may pass; who it is from is in its state then."""
         token = self._token.current()
-        if token is None and not self._authenticators:
+        if (token is None and not self._authenticators) or _is_open(local_path(scope)) or self._is_opened(scope):
             return True
         state = scope.setdefault("state", {})
         headers = Headers(scope=scope)
@@ -121,8 +121,7 @@ class TokenGuard:
         if (identity := await self._identity(headers)) is not None:
             state["identity"] = identity
             return True
-        path = local_path(scope)
-        return _is_open(path) or path in self._open_paths
+        return False
 
     async def _identity(self, headers: Headers) -> Identity | None:
         """Who an authenticator says that is; one that fails knows nobody."""
