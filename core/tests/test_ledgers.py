@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from visioncraft.gallery.memory import MemoryStore
 from visioncraft.jobs.job import JobState
 from visioncraft.jobs.ledger.contract import LedgerFactory
 from visioncraft.jobs.ledger.sqlite import SqliteLedger
+from visioncraft.jobs.upkeep import _repeat
 from visioncraft.plugins.hookspecs import hookimpl
 from visioncraft.plugins.manager import PluginManager
 from visioncraft.runtime.runtime import Runtime
@@ -144,3 +147,19 @@ def test_a_server_that_draws_while_its_lease_runs_out_does_not_end_the_job_a_sec
 def test_a_ledger_that_nobody_offers_stops_the_start_and_names_those_that_are_there() -> None:
     with pytest.raises(ConfigurationError, match=r"jobs\.ledger selects 'postgres', .* one of: shared, sqlite"):
         server(Memory(), Stepper(), MemoryStore(), "postgres")
+
+
+def test_a_ledger_that_raises_what_it_likes_is_looked_after_again() -> None:
+    async def scene() -> None:
+        again, calls = asyncio.Event(), count()
+
+        async def look_after() -> None:
+            if next(calls) == 0:
+                raise RuntimeError("the plugin's database is gone")
+            again.set()
+
+        loop = asyncio.create_task(_repeat(look_after, 0))
+        await again.wait()
+        loop.cancel()
+
+    play(scene)

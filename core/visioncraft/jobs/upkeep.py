@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,8 @@ from visioncraft.jobs.dispatcher import Dispatcher
 from visioncraft.jobs.job import Job
 from visioncraft.jobs.ledger.contract import Ledger
 from visioncraft.settings import JobsSettings
+
+log = logging.getLogger(__name__)
 
 _FORGET_EVERY_S = 600.0
 _BEATS_A_LEASE = 3  # two may be late
@@ -69,4 +72,7 @@ class Upkeep:
 async def _repeat(work: Callable[[], Awaitable[None]], pause_s: float) -> None:
     while True:
         await asyncio.sleep(pause_s)
-        await work()
+        try:
+            await work()
+        except Exception:  # a plugin's ledger may raise anything; without heartbeats others would take every job
+            log.exception("the ledger could not be looked after; it is tried again in %g s", pause_s)
