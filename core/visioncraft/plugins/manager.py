@@ -117,7 +117,10 @@ class PluginManager:
         target = self._pluggy.get_plugin(name)
         others = [plugin for plugin in self._pluggy.get_plugins() if plugin is not target]
         caller = self._pluggy.subset_hook_caller(hook, remove_plugins=others)
-        handed = {"settings": self.settings, **({"service": self.service} if hook == "visioncraft_routers" else {})}
+        wanted = caller.spec.argnames if caller.spec else ()
+        handed = {
+            name: getattr(self, name) for name in wanted
+        }  # `settings`, `service`: as the hook's specification says
         answers = call_with_timeout(self._patience, lambda: caller(**handed), hook)
         return answers[0] if answers else None
 

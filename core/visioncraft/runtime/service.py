@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -195,5 +196,10 @@ def _succeeded(job: Job, trouble: str | None) -> ImageRecord:
 
 def _fingerprint(model: str | None, prompt: str, fields: Mapping[str, Any]) -> str:
     """What tells this request from others under the same key."""
-    asked = repr((model, prompt, sorted(fields.items(), key=lambda item: item[0])))
+    asked = json.dumps([model, prompt, fields], sort_keys=True, default=_digest)
     return hashlib.sha256(asked.encode("utf-8", "replace")).hexdigest()
+
+
+def _digest(value: object) -> str:
+    """What stands for an image's bytes."""
+    return hashlib.sha256(value).hexdigest() if isinstance(value, bytes) else str(value)
