@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import logging
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, BinaryIO, ClassVar
+from typing import TYPE_CHECKING, BinaryIO, ClassVar, TypeVar
 
 from visioncraft import (
     ALL_IMAGES,
-    ConfigurationError,
     Decoders,
     GalleryQuery,
     ImageRecord,
@@ -38,15 +35,16 @@ if TYPE_CHECKING:
     from visioncraft_gallery_fs.index.live import LiveIndex
     from visioncraft_gallery_fs.index.rebuild import Outcome
     from visioncraft_gallery_fs.upkeep.check import Findings, Hashes
+    from visioncraft_gallery_fs.upkeep.remove import Removal
 
-log = logging.getLogger("visioncraft.gallery_fs")
+T = TypeVar("T")
 
 
 class GalleryStore(ImageStore):
-    """Pictures as PNG files in dated folders, found through an index in SQLite.
+    """Images as PNG files in dated folders, found through an index in SQLite.
 
-    A picture counts as saved when its file, the folder naming it and its row are on disk, in this order; so a crash
-    leaves at worst a file that no row names, which a reindex picks up, and never a row without a file.
+    One counts as saved when its file, the folder naming it and its row are on disk, in this order; so a crash leaves at
+    worst a file that no row names, which a reindex picks up.
 
     Args:
         root: The gallery's folder, absolute.
@@ -163,25 +161,15 @@ class GalleryStore(ImageStore):
 
     def get(self, image_id: str) -> ImageRecord:
         """One record. Raises `NotFound`, also when somebody removed the file by hand."""
-        record, path = self._find(image_id)
-        self._check_there(image_id, path)
-        return record
+        return self._find_file(image_id)[0]
 
     def open(self, image_id: str) -> bytes:
         """The PNG's bytes, as they were saved. Raises `NotFound`, or `StorageError` for a file that cannot be read."""
-        _, path = self._find(image_id)
-        try:
-            return path.read_bytes()
-        except OSError as error:
-            raise self._unreadable(image_id, path, error) from error
+        return self._at(image_id, self._find(image_id)[1], Path.read_bytes)
 
     def reader(self, image_id: str) -> BinaryIO:
         """The file itself, which stays whole for its reader when it is deleted meanwhile. Raises as `open` does."""
-        _, path = self._find(image_id)
-        try:
-            return path.open("rb")
-        except OSError as error:
-            raise self._unreadable(image_id, path, error) from error
+        return self._at(image_id, self._find(image_id)[1], lambda path: path.open("rb"))
 
     def list(self, limit: int, offset: int = 0, query: GalleryQuery = ALL_IMAGES, cursor: str | None = None) -> Page:
         """A page from the index alone. Raises `InvalidRequest` for a cursor that is none of this query's."""
@@ -194,15 +182,12 @@ class GalleryStore(ImageStore):
 
     def delete_many(self, image_ids: Sequence[str]) -> Sequence[str]:
         """Remove pictures; answers the ids of those there were. Raises `StorageError` when the disk refuses."""
-        from visioncraft_gallery_fs.upkeep.remove import Removal
-
         ids = [image_id for image_id in dict.fromkeys(image_ids) if is_image_id(image_id)]
-        return Removal(self.root, self._standing, self._thumbnails).remove(ids) if ids else []
+        return self._removal.remove(ids) if ids else []
 
     def mark(self, image_id: str, marks: Marks) -> ImageRecord:
         """Keep what people say of a picture, beside it and in the index. Raises `NotFound` or `StorageError`."""
-        record, path = self._find(image_id)
-        self._check_there(image_id, path)
+        record, path = self._find_file(image_id)
         with self._marking:
             try:
                 write_marks(path, marks)
@@ -221,8 +206,7 @@ class GalleryStore(ImageStore):
 
     def version(self, image_id: str) -> str:
         """Another one after somebody has edited the file. Raises `NotFound`, or `StorageError`."""
-        _, path = self._find(image_id)
-        return f"-{self._check_there(image_id, path).st_mtime_ns:x}"
+        return f"-{self._at(image_id, self._find(image_id)[1], Path.stat).st_mtime_ns:x}"
 
     def has_import(self, sha256: str) -> bool:
         """Whether a picture was imported from a file with this SHA-256, in hexadecimal."""
@@ -239,8 +223,7 @@ class GalleryStore(ImageStore):
 
     def thumbnail(self, image_id: str) -> bytes:
         """A WebP of the picture, made on first ask and kept. Raises `NotFound` or `StorageError`."""
-        _, path = self._find(image_id)
-        self._check_there(image_id, path)
+        _, path = self._find_file(image_id)
         webp = self._thumbnails.get(path, lambda: self.open(image_id))
         if self._index.find(image_id) is None:
             self._thumbnails.drop(path)
@@ -248,28 +231,10 @@ class GalleryStore(ImageStore):
         return webp
 
     def _open(self, opened: Callable[[LiveIndex], None], strict: bool = False) -> None:
-        from visioncraft_gallery_fs.index.live import LiveIndex
+        from visioncraft_gallery_fs.index.start import start_index
 
-        if self._opened is not None:
-            return
-        hindered = disk.write_problem(self.root)
-        if hindered is not None and strict:
-            raise ConfigurationError(hindered)
-        standing = LiveIndex(self.root)
-        try:
-            swept = durable.sweep(self.root)
-            opened(standing)
-            if hindered is None:
-                durable.sync_folder(self.root)
-        except StorageError as error:
-            raise ConfigurationError(error.message) from error
-        except OSError as error:
-            raise ConfigurationError(f"{error.filename or self.root}: {durable.reason(error)}") from error
-        self._opened = standing
-        if hindered is not None and not standing.read_only:
-            log.warning("%s. Until then the gallery is for reading alone", hindered)
-        if swept:
-            log.info("%s: removed %s temporary files that a crash had left", self.root, swept)
+        if self._opened is None:
+            self._opened = start_index(self.root, opened, strict)
 
     @property
     def _standing(self) -> LiveIndex:
@@ -279,8 +244,13 @@ class GalleryStore(ImageStore):
 
     @property
     def _index(self) -> PictureIndex:
-        """The index to read."""
         return self._standing.reading()
+
+    @property
+    def _removal(self) -> Removal:
+        from visioncraft_gallery_fs.upkeep.remove import Removal
+
+        return Removal(self.root, self._standing, self._thumbnails)
 
     def _write(self, path: Path, data: bytes, replace: bool = False) -> None:
         try:
@@ -297,9 +267,15 @@ class GalleryStore(ImageStore):
             raise _not_found(image_id)
         return found[0], durable.inside(self.root, found[1])
 
-    def _check_there(self, image_id: str, path: Path) -> os.stat_result:
+    def _find_file(self, image_id: str) -> tuple[ImageRecord, Path]:
+        record, path = self._find(image_id)
+        self._at(image_id, path, Path.stat)
+        return record, path
+
+    def _at(self, image_id: str, path: Path, ask: Callable[[Path], T]) -> T:
+        """What is asked of an image's file. Raises as `open` does."""
         try:
-            return path.stat()
+            return ask(path)
         except OSError as error:
             raise self._unreadable(image_id, path, error) from error
 
@@ -308,11 +284,7 @@ class GalleryStore(ImageStore):
         if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
             return StorageError(f"{path}: cannot be read: {durable.reason(error)}")
         disk.check_there(self.root)
-        if self._standing.file.exists():
-            with suppress(StorageError):  # "not found" is true whether the row can be dropped now or later
-                self._standing.writing().remove([image_id])
-            drop_marks(path)
-            self._thumbnails.drop(path)
+        self._removal.forget(image_id, path)
         return _not_found(image_id)
 
     def _retain(self) -> None:

@@ -54,6 +54,14 @@ class Removal:
         self._remove_files(gone)
         return [record.id for record, _ in gone]
 
+    def forget(self, image_id: str, path: Path) -> None:
+        """Take away what is left of an image whose file somebody removed by hand."""
+        if self.standing.file.exists():
+            with suppress(StorageError):  # that it is gone is true whether the row can be dropped now or later
+                self.standing.writing().remove([image_id])
+            drop_marks(path)
+            self.thumbnails.drop(path)
+
     def _remove_rows(self, ids: Sequence[str]) -> list[str]:
         return self.standing.change(lambda index: index.remove(ids))
 
