@@ -97,7 +97,8 @@ def test_what_is_no_prefix_changes_nothing(fake: Server, prefix: str) -> None:
 @pytest.mark.parametrize("path", ["/docs-assets/status", "/docs/status", "/health/status", "/studio/status"])
 def test_a_prefix_opens_no_door(behind: Server, path: str) -> None:
     headers = {"X-Forwarded-Prefix": f"/{path.split('/')[1]}", "Authorization": ""}
-    error_of(httpx.get(behind.url + path, headers=headers), 401, "AUTHENTICATION_ERROR")
+    refused = error_of(httpx.get(behind.url + path, headers=headers), 401, "AUTHENTICATION_ERROR")
+    assert refused["details"] == {"token": "missing"}
 
 
 def test_a_proxy_says_which_host_and_scheme_its_client_used(behind: Server) -> None:

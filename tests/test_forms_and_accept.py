@@ -153,7 +153,8 @@ def test_a_form_is_refused_as_json_is(
 @pytest.mark.parametrize("boundary", ["; boundary=x", "", "; boundary=" + "y" * 500])
 def test_what_is_no_form_is_refused(fake: Server, body: bytes, boundary: str) -> None:
     headers = {"Content-Type": f"multipart/form-data{boundary}"}
-    error_of(fake.client.post("/generate", content=body, headers=headers), 400, "VALIDATION_ERROR")
+    refused = error_of(fake.client.post("/generate", content=body, headers=headers), 400, "VALIDATION_ERROR")
+    assert refused["details"]["field"] in ("body", "prompt") and refused["details"]["issue"]
 
 
 def test_a_form_past_the_bound_of_a_body_is_refused(fake: Server) -> None:

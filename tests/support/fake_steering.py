@@ -48,7 +48,6 @@ def routes(seen: list[dict[str, Any]], secret: str) -> APIRouter:
         seen: What reached a generator, in their order.
         secret: What the route that crashes says.
     """
-    gates = Gates()
     router = APIRouter(prefix="/fake", include_in_schema=False)
 
     @router.get("/seen")
@@ -58,6 +57,17 @@ def routes(seen: list[dict[str, Any]], secret: str) -> APIRouter:
     @router.post("/seen")
     def see(what: Annotated[dict[str, Any], Body()]) -> None:
         seen.append(what)
+
+    @router.get("/crash")
+    def crash() -> None:
+        raise RuntimeError(secret)
+
+    _add_gates(router, Gates())
+    return router
+
+
+def _add_gates(router: APIRouter, gates: Gates) -> None:
+    """The routes by which the engine waits for permits, and tests for steps."""
 
     @router.post("/pass/{name}")
     def pass_one(name: str) -> None:
@@ -78,9 +88,3 @@ def routes(seen: list[dict[str, Any]], secret: str) -> APIRouter:
     @router.get("/reached/{name}/{step}")
     def reached(name: str, step: int) -> bool:
         return gates.reached(name, step)
-
-    @router.get("/crash")
-    def crash() -> None:
-        raise RuntimeError(secret)
-
-    return router

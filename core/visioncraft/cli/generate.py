@@ -24,13 +24,25 @@ _OPTIONS = {
     "hires.scale": "--hires",
 }
 
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", help="A .png, .jpg or .webp file, or a folder; else this folder.")
+]
+Declared = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="NAME=VALUE, a parameter that the model declares; may be given several times."),
+]
+Local = Annotated[
+    bool, typer.Option("--local", help="Draw in this process, also where a server runs that has the model loaded.")
+]
+ServerUrl = Annotated[
+    str | None, typer.Option(envvar="VISIONCRAFT_URL", help="A server's URL; else the one that has this data folder.")
+]
+
 
 def generate(
     ctx: typer.Context,
     prompt: Annotated[str, typer.Argument(help="What to draw.")],
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="A .png, .jpg or .webp file, or a folder; else this folder.")
-    ] = None,
+    output: Output = None,
     model: Annotated[str | None, typer.Option(help="The model; see `visioncraft models`.")] = None,
     negative_prompt: Annotated[str | None, typer.Option(help="What to keep out of the picture.")] = None,
     steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None,
@@ -55,17 +67,9 @@ def generate(
     aspect_ratio: Annotated[str | None, typer.Option(help="For Leonardo.ai, as 16:9.")] = None,
     preset_style: Annotated[str | None, typer.Option(help="For Leonardo.ai, as CINEMATIC.")] = None,
     quality: Annotated[str | None, typer.Option(help="For Leonardo.ai.")] = None,
-    parameter: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="NAME=VALUE, a parameter that the model declares; may be given several times."),
-    ] = None,
-    local: Annotated[
-        bool, typer.Option("--local", help="Draw in this process, also where a server runs that has the model loaded.")
-    ] = False,
-    server: Annotated[
-        str | None,
-        typer.Option(envvar="VISIONCRAFT_URL", help="A server's URL; else the one that has this data folder."),
-    ] = None,
+    parameter: Declared = None,
+    local: Local = False,
+    server: ServerUrl = None,
 ) -> None:
     """Draw a picture, keep it in the gallery and write it to a file.
 

@@ -121,8 +121,8 @@ class Dispatcher:
         """Stop what runs, without ending any job, close the pool, and tell everybody who waits or watches."""
         self.closing = True
         self.standstill.close()
-        for drawing in self._attempts.values():
-            drawing.stop()
+        for attempt in self._attempts.values():
+            attempt.stop()
         if self._tasks:
             await asyncio.wait(self._tasks.values(), timeout=_GRACE_S)
         await self._pool.close()  # which ends those too that are in the middle of a long step
@@ -240,10 +240,10 @@ class Dispatcher:
             raise asyncio.CancelledError
         known = asyncio.create_task(self._written(job))
         report, on_free_slot = partial(self._progressed, lane), partial(self._pump, lane)
-        drawing = Attempt(job, lane.generator, self._pool, self._writer, self.standstill, known, report, on_free_slot)
-        self._attempts[job] = drawing
+        attempt = Attempt(job, lane.generator, self._pool, self._writer, self.standstill, known, report, on_free_slot)
+        self._attempts[job] = attempt
         try:
-            records = await self._all_of(job, drawing)
+            records = await self._all_of(job, attempt)
         finally:
             del self._attempts[job]
             with suppress(JobCancelled):
@@ -253,10 +253,10 @@ class Dispatcher:
             job.png = None
         return records[0]
 
-    async def _all_of(self, job: Job, drawing: Attempt) -> list[ImageRecord]:
+    async def _all_of(self, job: Job, attempt: Attempt) -> list[ImageRecord]:
         while True:
             try:
-                return await drawing.run()
+                return await attempt.run()
             except WorkerLost as lost:
                 await self._lose(job, lost)
 
