@@ -13,7 +13,23 @@ from packaging.version import InvalidVersion
 from visioncraft._version import PLUGIN_API, __version__
 
 CORE = "visioncraft"
-OURS = frozenset(f"visioncraft-{name}" for name in ("gallery-fs", "leonardo", "local-onnx", "local-sd", "mini"))
+OURS = frozenset(
+    f"visioncraft-{name}"
+    for name in (
+        "a1111-api",
+        "comfyui-api",
+        "gallery-fs",
+        "gemini-api",
+        "hf-api",
+        "leonardo",
+        "local-onnx",
+        "local-sd",
+        "mcp-server",
+        "mini",
+        "openai-api",
+        "web-ui",
+    )
+)
 """The distributions that load in safe mode; every other plugin is somebody else's."""
 
 

@@ -1,0 +1,1 @@
+"""ComfyUI's API, as a plugin of VisionCraft Pro."""

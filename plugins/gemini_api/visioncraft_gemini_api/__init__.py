@@ -1,0 +1,1 @@
+"""Gemini's image API, as a plugin of VisionCraft Pro."""

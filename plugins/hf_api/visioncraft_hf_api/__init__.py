@@ -1,0 +1,1 @@
+"""Hugging Face's inference API, as a plugin of VisionCraft Pro."""

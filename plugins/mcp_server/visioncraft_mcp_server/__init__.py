@@ -1,0 +1,1 @@
+"""Model Context Protocol, as a plugin of VisionCraft Pro."""

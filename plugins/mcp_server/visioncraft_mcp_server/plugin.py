@@ -1,0 +1,13 @@
+"""The hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from visioncraft import Dialect, Service, hookimpl
+
+
+@hookimpl
+def visioncraft_routers(service: Service) -> Sequence[Dialect]:
+    """Model Context Protocol."""
+    return []

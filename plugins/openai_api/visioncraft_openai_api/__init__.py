@@ -1,0 +1,1 @@
+"""OpenAI's images API, as a plugin of VisionCraft Pro."""
