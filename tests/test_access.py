@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import signal
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import requests
 from harness import House, Server, error_of, fake_house, served
 from sockets import ask, connect, handshake, until_closed
 
@@ -48,6 +50,38 @@ def client_of(server: Server, headers: dict[str, str]) -> str:
 )
 def test_nobody_gets_a_turn_by_what_is_made_up(fake: Server, headers: dict[str, str]) -> None:
     assert client_of(fake, headers) == "127.0.0.1"
+
+
+def basic(words: str) -> str:
+    return f"Basic {base64.b64encode(words.encode()).decode()}"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Authorization": basic(f"anybody:{TOKEN}")},
+        {"Authorization": basic(f":{TOKEN}")},
+        {"Authorization": "Bearer ", "X-Api-Key": TOKEN},
+        {"Authorization": "", "Api-Key": TOKEN},
+        {"Authorization": "Basic ", "X-Goog-Api-Key": TOKEN},
+    ],
+)
+def test_the_token_counts_in_every_header_that_programs_have_for_it(behind: Server, headers: dict[str, str]) -> None:
+    assert (
+        requests.get(f"{behind.url}/status", headers=headers, timeout=60).status_code == 200
+    )  # httpx sends no space last
+
+
+@pytest.mark.parametrize("given", ["Basic ", "Bearer ", "Basic !!!", basic("a:b"), f"Digest {TOKEN}", TOKEN])
+def test_nothing_else_counts_as_the_token(behind: Server, given: str) -> None:
+    headers = {"Authorization": given}
+    assert requests.get(f"{behind.url}/status", headers=headers, timeout=60).status_code == 401
+
+
+def test_programs_in_docker_reach_the_machine_they_run_on(fake: Server) -> None:
+    assert fake.get("/status", headers={"Host": "host.docker.internal:8000"}).status_code == 200
+    refused = fake.get("/status", headers={"Host": "visioncraft:8000"})
+    assert "server.allowed_hosts" in error_of(refused, 403, "FORBIDDEN")["message"]
 
 
 @pytest.mark.parametrize(

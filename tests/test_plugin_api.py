@@ -93,6 +93,27 @@ def test_refusals_of_the_servers_guards_leave_in_its_form_too(opened: Server) ->
     error_of(opened.get("/nowhere"), 404, "NOT_FOUND")
 
 
+def test_a_signed_url_opens_its_image_and_nothing_else(opened: Server) -> None:
+    answer = opened.get("/postcard?text=signed")
+    url = httpx.URL(answer.headers["x-image-url"])
+    with stranger(opened) as nobody:
+        assert nobody.get(url).content == answer.content
+        assert nobody.head(url).status_code == 200
+        refused = [
+            nobody.get(url.copy_with(path=f"{url.path}/thumbnail")),
+            nobody.get(f"/gallery?{url.query.decode()}"),
+            nobody.get(url.copy_set_param("exp", "99999999999")),
+            nobody.get(url.copy_set_param("sig", "ü" * 32)),
+            nobody.delete(url),
+        ]
+    assert [each.status_code for each in refused] == [401] * len(refused)
+
+
+def test_an_image_says_in_which_dialect_it_was_asked_for(opened: Server) -> None:
+    record = read_record(opened.get("/postcard?text=by+post").content)
+    assert record is not None and record.facts["dialect"] == "postcard"
+
+
 def test_a_page_is_open_behind_a_token_and_what_it_shows_is_not(opened: Server) -> None:
     with stranger(opened) as client:
         page = client.get("/frame/")

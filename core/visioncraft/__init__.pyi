@@ -13,6 +13,9 @@ from .api_keys import (
 from .cli.replay import (
     replay as replay,
 )
+from .credentials import (
+    credentials as credentials,
+)
 from .decoding import (
     Decoders as Decoders,
 )
@@ -70,6 +73,7 @@ from .images.metadata import (
     png_chunks as png_chunks,
 )
 from .images.png import (
+    converted as converted,
     decode_png as decode_png,
     encode_png as encode_png,
     read_record as read_record,
@@ -116,6 +120,8 @@ from .types.editing import (
     Hires as Hires,
     InputImage as InputImage,
     LoRA as LoRA,
+    Mask as Mask,
+    MaskReading as MaskReading,
 )
 from .types.gallery import (
     ALL_IMAGES as ALL_IMAGES,

@@ -40,7 +40,7 @@ class ServerSettings(PluginSettings):
 
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
-    allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
+    allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]", "host.docker.internal")
     cors_origins: tuple[str, ...] = ("http://localhost", "http://127.0.0.1", "http://[::1]")
     max_body_bytes: int = Field(16 * 2**20, ge=1024)
     body_memory_bytes: int = Field(64 * 2**20, ge=1024)

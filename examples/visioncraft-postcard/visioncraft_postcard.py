@@ -19,9 +19,11 @@ def router(service: Service) -> APIRouter:
     @routes.get("/postcard", response_class=Response)
     async def postcard(request: Request, text: str, model: str | None = None) -> Response:
         """Draw the text, and wait for it; hanging up cancels the job."""
-        job = await service.submit(model, text, caller=service.caller_of(request), width=256, height=128)
-        await service.wait(job.id, request)
-        return Response(await service.image(job.id), media_type="image/png", headers={"X-Job-Id": job.id})
+        caller = service.caller_of(request)
+        job = await service.submit(model, text, caller=caller, dialect="postcard", width=256, height=128)
+        image = (await service.wait(job.id, request)).images[0]
+        headers = {"X-Job-Id": job.id, "X-Image-Url": service.image_url(request, image.id)}
+        return Response(await service.image(job.id), media_type="image/png", headers=headers)
 
     return routes
 

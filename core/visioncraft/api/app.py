@@ -25,6 +25,7 @@ from visioncraft.api.middleware import DOCS_ASSETS, CrashGuard, DocsPolicy, Host
 from visioncraft.api.origins import origin_pattern
 from visioncraft.api.proxies import Forwarded
 from visioncraft.api.routes import gallery, generate, images, jobs, system
+from visioncraft.api.signed_links import SignedLinks
 from visioncraft.api.turnstile import Turnstile
 from visioncraft.plugins.guard import one_line
 from visioncraft.plugins.info import PluginInfo
@@ -68,7 +69,9 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
         app.include_router(routes.router)
     _mount_plugins(app, house)
     openapi.customise(app, house)
-    _guard(app, settings, _authenticators(house))
+    authenticators = _authenticators(house)
+    app.state.links = SignedLinks(app.state.token, guarded=bool(authenticators))
+    _guard(app, settings, authenticators)
     return app
 
 
@@ -135,7 +138,10 @@ def _guard(app: FastAPI, settings: Settings, authenticators: Sequence[Authentica
     app.add_middleware(DocsPolicy)
     app.add_middleware(CrashGuard)
     app.add_middleware(
-        TokenGuard, token=app.state.token, authenticators=authenticators, is_opened=app.state.dialects.is_opened
+        TokenGuard,
+        token=app.state.token,
+        authenticators=authenticators,
+        is_opened=lambda scope: app.state.dialects.is_opened(scope) or app.state.links.opens(scope),
     )
     app.add_middleware(
         CORSMiddleware,

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from visioncraft.api.dialects import refuse
 from visioncraft.api.links import local_path
 from visioncraft.api.origins import origin_pattern
+from visioncraft.credentials import credentials
 from visioncraft.errors import AuthenticationError, Forbidden, VisionCraftError
 from visioncraft.settings import ServerSettings
 from visioncraft.token import Token
@@ -79,14 +80,14 @@ class HostAndOriginGuard:
 
 
 class TokenGuard:
-    """Asks for `Authorization: Bearer <token>`, or for what an authenticator knows, where there is either.
+    """Asks for the token, in any header that `credentials` reads, or for what an authenticator knows.
 
     Args:
         app: What is guarded.
         token: The server's token. Where there is none and no authenticator everybody is let in, which `visioncraft
             serve` allows on a loopback address only.
         authenticators: Plugins' own ways to know people, asked in turn where the token does not fit.
-        is_opened: Whether a plugin lets everybody see what a request asks for.
+        is_opened: Whether everybody may see what a request asks for: by a plugin's leave, or by a signed URL.
     """
 
     def __init__(
@@ -104,8 +105,7 @@ class TokenGuard:
         if scope["type"] not in ("http", "websocket") or await self._is_let_in(scope):
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get("authorization", "").partition(" ")[2]
-        await refuse(_unknown(given), scope, receive, send)
+        await refuse(_unknown(bool(credentials(Headers(scope=scope)))), scope, receive, send)
 
     async def _is_let_in(self, scope: Scope) -> bool:
         """Whether a request may pass; who it is from is in its state then."""
@@ -114,8 +114,7 @@ class TokenGuard:
             return True
         state = scope.setdefault("state", {})
         headers = Headers(scope=scope)
-        scheme, _, given = headers.get("authorization", "").partition(" ")
-        if token and scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode()):
+        if token and _is_among(token, credentials(headers)):
             state["token_mark"] = hashlib.sha256(token.encode()).hexdigest()[:8]
             return True
         if (identity := await self._identity(headers)) is not None:
@@ -183,7 +182,12 @@ class DocsPolicy:
         await self._app(scope, receive, kept_here if ours else send)
 
 
-def _unknown(given: str) -> AuthenticationError:
+def _is_among(token: str, given: Sequence[str]) -> bool:
+    """Whether the token was given; how long a comparison takes says nothing about it."""
+    return any(hmac.compare_digest(each.encode("utf-8", "replace"), token.encode()) for each in given)
+
+
+def _unknown(given: bool) -> AuthenticationError:
     """A token that is wrong reads otherwise than one that is missing."""
     if given:
         words = "That is not this server's token: send the one that it has now as Authorization: Bearer <token>"

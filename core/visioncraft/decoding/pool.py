@@ -55,7 +55,7 @@ class Decoders:
         Raises `InvalidRequest` that names its field for what is no picture or takes too much to decode, and
         `RateLimitExceeded` where others have been waiting so long that its turn does not come.
         """
-        made = await self._for_request(sent, Fit(sent.data, width, height, use), Made)
+        made = await self._for_request(sent, Fit(sent.data, width, height, use, sent.reading), Made)
         return sent.as_image(width, height, made.data)
 
     def thumbnail(self, content: bytes, side: int) -> bytes | None:

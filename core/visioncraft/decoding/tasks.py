@@ -6,6 +6,7 @@ import msgspec
 
 from visioncraft.images.pixels import NoPicture, TooMuch, Use, checked_size, fitted, upright_size
 from visioncraft.images.png import as_png, encode_png, thumbnail
+from visioncraft.types.editing import MaskReading
 
 
 class Look(msgspec.Struct, tag=True, frozen=True):
@@ -21,6 +22,7 @@ class Fit(msgspec.Struct, tag=True, frozen=True):
     width: int
     height: int
     use: Use
+    reading: MaskReading | None = None
 
 
 class Shrink(msgspec.Struct, tag=True, frozen=True):
@@ -84,7 +86,7 @@ def perform(task: Task) -> Answer:
             return Made(thumbnail(task.data, task.side))
         if isinstance(task, Copy):
             return Made(*as_png(task.data))
-        return Made(encode_png(np.asarray(fitted(task.data, task.width, task.height, task.use))))
+        return Made(encode_png(np.asarray(fitted(task.data, task.width, task.height, task.use, task.reading))))
     except NoPicture as error:
         return Refused(str(error), isinstance(error, TooMuch))
     except MemoryError:

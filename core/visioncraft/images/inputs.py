@@ -10,18 +10,21 @@ import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from visioncraft.errors import InvalidRequest
 from visioncraft.images.pixels import NoPicture, TooMuch, Use, fitted, upright_size
 from visioncraft.images.png import encode_png
-from visioncraft.types.editing import InputImage
+from visioncraft.types.editing import InputImage, Mask, MaskReading
 
 MAX_BYTES = 32 * 2**20
 """The largest file that is taken, in bytes; `server.max_body_bytes` usually ends sooner."""
 
 MAX_TEXT = MAX_BYTES * 4 // 3 + 256
 """The longest base64 of it, in characters, with a data URL's head."""
+
+MAX_EDGE = 256
+"""How far the edge of a mask may be moved or softened, in pixels."""
 
 _DATA_URL = re.compile(r"data:(image/[\w.+-]+)?(;[\w-]+=[\w-]+)*;base64,", re.IGNORECASE)
 
@@ -33,10 +36,12 @@ class Sent:
     Args:
         field: Where it was sent, for errors.
         data: The file.
+        reading: How a mask is read, where white is not simply what is drawn anew.
     """
 
     field: str
     data: bytes
+    reading: MaskReading | None = None
 
     def as_image(self, width: int, height: int, png: bytes) -> InputImage:
         """What it has become."""
@@ -47,8 +52,10 @@ class Sent:
         return _refused(self.field, f"{why}; send a smaller picture" if isinstance(why, TooMuch) else str(why))
 
 
-def read(field: str, sent: str | bytes) -> Sent:
+def read(field: str, sent: str | bytes | Mask) -> Sent:
     """Take a picture: base64, a `data:` URL, or the file itself. Raises `InvalidRequest` that names the field."""
+    if isinstance(sent, Mask):
+        return replace(read(field, sent.image), reading=_checked(field, sent.reading))
     data = sent if isinstance(sent, bytes) else _decoded(field, sent)
     if len(data) > MAX_BYTES:
         raise _refused(field, f"at most {MAX_BYTES} bytes")
@@ -72,7 +79,14 @@ def prepare(sent: Sent, width: int, height: int, use: Use = "picture", *, grey: 
 
     use = "mask" if grey else use
     with _usable(sent):
-        return sent.as_image(width, height, encode_png(np.asarray(fitted(sent.data, width, height, use))))
+        return sent.as_image(width, height, encode_png(np.asarray(fitted(sent.data, width, height, use, sent.reading))))
+
+
+def _checked(field: str, reading: MaskReading) -> MaskReading:
+    for name in ("grow", "blur"):
+        if not 0 <= getattr(reading, name) <= MAX_EDGE:
+            raise _refused(field, f"its {name} is 0 to {MAX_EDGE} pixels")
+    return reading
 
 
 def _decoded(field: str, text: str) -> bytes:

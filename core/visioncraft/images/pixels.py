@@ -18,6 +18,8 @@ from visioncraft.images.metadata import SIGNATURE, chunk
 if TYPE_CHECKING:
     from PIL import Image
 
+    from visioncraft.types.editing import MaskReading
+
 FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_PIXELS = 2**26
 """The largest picture that is decoded, in pixels (8192 x 8192): a small file may claim to be a huge one."""
@@ -61,9 +63,18 @@ def upright_size(content: bytes) -> tuple[int, int]:
         return (height, width) if _orientation(content, picture) >= _ON_ITS_SIDE else (width, height)
 
 
-def fitted(content: bytes, width: int, height: int, use: Use = "picture") -> Image.Image:
-    """The picture at the size it is used at, in RGB; a mask in shades of grey. Raises `NoPicture`."""
-    from PIL import Image
+def fitted(
+    content: bytes, width: int, height: int, use: Use = "picture", reading: MaskReading | None = None
+) -> Image.Image:
+    """The picture at the size it is used at, in RGB; a mask in shades of grey. Raises `NoPicture`.
+
+    Args:
+        content: Its file.
+        width, height: The size it is used at, in pixels.
+        use: What for.
+        reading: How a mask is read, where white is not simply what is drawn anew.
+    """
+    from PIL import Image, ImageChops
 
     with _opened(content) as picture:
         _check_shape(*picture.size)
@@ -73,7 +84,20 @@ def fitted(content: bytes, width: int, height: int, use: Use = "picture") -> Ima
         plain = _plain(picture)
     if use == "mask":
         plain = plain.convert("LA" if plain.mode in ("LA", "RGBA") else "L")
-    return _turned(_flat(plain.resize(size, Image.Resampling.LANCZOS, reducing_gap=_GAP), _UNDER[use]), turn)
+    if reading is not None and reading.channel == "alpha" and plain.mode == "LA":
+        plain = ImageChops.invert(plain.getchannel("A"))
+    flat = _turned(_flat(plain.resize(size, Image.Resampling.LANCZOS, reducing_gap=_GAP), _UNDER[use]), turn)
+    return flat if reading is None else _edged(flat.convert("L"), reading).convert("RGB")
+
+
+def _edged(mask: Image.Image, reading: MaskReading) -> Image.Image:
+    """A mask in shades of grey, turned around, grown and softened as is said."""
+    from PIL import ImageChops, ImageFilter
+
+    mask = ImageChops.invert(mask) if reading.invert else mask
+    for _ in range(reading.grow):
+        mask = mask.filter(ImageFilter.MaxFilter(3))  # a pixel on each side
+    return mask.filter(ImageFilter.GaussianBlur(reading.blur)) if reading.blur else mask
 
 
 def checked_size(png: bytes) -> tuple[int, int]:

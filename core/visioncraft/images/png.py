@@ -78,8 +78,14 @@ def thumbnail(content: bytes, side: int) -> bytes:
     return buffer.getvalue()
 
 
-def converted(png: bytes, kind: str, record: ImageRecord) -> bytes:
-    """The picture of a PNG as `webp`, without loss, or `jpeg`, with AUTOMATIC1111's `parameters` in its EXIF.
+def converted(png: bytes, kind: str, record: ImageRecord, quality: int | None = None) -> bytes:
+    """The picture of a PNG in another format, with AUTOMATIC1111's `parameters` in its EXIF; it takes a while.
+
+    Args:
+        png: The picture, as the gallery has it.
+        kind: `webp` or `jpeg`.
+        record: What made it.
+        quality: 1 to 100, the better the larger; None is 95 for `jpeg`, and no loss at all for `webp`.
 
     Raises `StorageError` as `decode_png` does, and for a picture that is too large for the format.
     """
@@ -87,7 +93,9 @@ def converted(png: bytes, kind: str, record: ImageRecord) -> bytes:
 
     with _told(png):
         picture, buffer = opaque(png), BytesIO()
-    how: dict[str, Any] = {"lossless": True} if kind == "webp" else {"quality": 95, "subsampling": 0}
+    how: dict[str, Any] = {"quality": 95, "subsampling": 0} if kind == "jpeg" else {"lossless": True}
+    if quality is not None:
+        how = {"quality": quality}
     comment = a1111_parameters(record).encode("utf-16-be", "replace")
     exif = Image.Exif()
     if len(comment) < _MAX_EXIF:

@@ -28,7 +28,7 @@ MAX_IMAGES = 16
 _STRENGTH, _STRENGTH_OF_A_MASK = 0.8, 1.0  # diffusers' own defaults for img2img and inpainting
 _NEEDS = {"strength": "init_image", "mask": "init_image", "upscale": "upscaler"}
 _BOUNDS = {"num_images": (1, MAX_IMAGES), "clip_skip": (1, 12), "upscale": (1.0, 8.0)}
-_FIELDS = {field.name for field in fields(GenerationRequest)} - {"prompt", "model", "job_id", "extra"}
+_FIELDS = {field.name for field in fields(GenerationRequest)} - {"prompt", "model", "dialect", "job_id", "extra"}
 _USES: dict[str, Use] = {"init_image": "picture", "mask": "mask", "controlnet": "condition"}
 _CATALOGUE = {"aspect_ratio": "aspect_ratios", "preset_style": "preset_styles", "quality": "quality_levels"}
 
@@ -233,8 +233,7 @@ def request_fields(record: ImageRecord) -> dict[str, Any]:
     """
     if (seed := record.facts.get(FACT_ORIGINAL_SEED)) is not None:
         raise _invalid("seed", f"this picture was drawn with {seed}, and no seed here is past {MAX_SEED}")
-    names = (field.name for field in fields(GenerationRequest) if field.name not in ("model", "job_id", "extra"))
-    given = {name: record.parameters[name] for name in names if name in record.parameters}
+    given = {name: record.parameters[name] for name in ("prompt", *_FIELDS) if name in record.parameters}
     given |= {name: value for name, value in record.parameters.items() if name not in RESERVED}
     size = {"width": record.width, "height": record.height}
     return {**size, **given, "prompt": record.prompt, "negative_prompt": record.negative_prompt} | {

@@ -9,7 +9,7 @@ from visioncraft.errors import NotFound
 from visioncraft.jobs.job import Job
 from visioncraft.plugins.contracts import ImageStore
 from visioncraft.types.gallery import ImageRecord
-from visioncraft.types.generation import WARNINGS, GeneratedImage
+from visioncraft.types.generation import FACT_DIALECT, WARNINGS, GeneratedImage
 from visioncraft.types.ids import image_filename, image_time
 
 
@@ -56,7 +56,9 @@ def record_of(job: Job, number: int, generator: str, image: GeneratedImage, bega
     request, image_id = job.image_request(number)
     created_at = image_time(image_id)
     seconds = (datetime.now(UTC) - began).total_seconds()
-    told = {WARNINGS: list(image.warnings)} if image.warnings else {}
+    told: dict[str, object] = {WARNINGS: list(image.warnings)} if image.warnings else {}
+    if request.dialect:
+        told[FACT_DIALECT] = request.dialect
     return ImageRecord(
         id=image_id,
         filename=image_filename(image_id, created_at),

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from starlette.routing import Mount
 
 
+LIFETIME_S = 3600.0
+"""How long a signed URL works unless a dialect says otherwise, in seconds: as long as OpenAI's."""
+
+
 class Service(Protocol):
     """The server, as its own routes and those of plugins use it. All methods are called in the server's event loop."""
 
@@ -46,6 +50,7 @@ class Service(Protocol):
         key: str | None = None,
         priority: int = 0,
         warnings: Sequence[str] = (),
+        dialect: str = "",
         **fields: Any,
     ) -> JobView:
         """Queue a job; when this returns it survives a crash.
@@ -57,8 +62,10 @@ class Service(Protocol):
             key: The same key gives the same job, however often it is sent.
             priority: Higher ones run first.
             warnings: What is to be told with the job, a sentence each.
+            dialect: The dialect's name, which the image keeps as the fact `dialect`.
             fields: Further fields of `POST /generate`, and parameters that the model declares. Images are files' bytes,
-                base64 or the id of one in the gallery. What is left out is the model's default.
+                base64 or the id of one in the gallery; a `mask` may be a `visioncraft.Mask`, which says how it is
+                read. What is left out is the model's default.
 
         Raises:
             InvalidRequest: A field is wrong; it is named.
@@ -69,6 +76,9 @@ class Service(Protocol):
 
     async def job(self, job_id: str) -> JobView:
         """Where a job stands. Raises `NotFound`."""
+
+    def jobs(self, caller: str | None = None) -> Sequence[JobView]:
+        """The jobs that run and those that wait, in the order in which they run; of one caller, or of all (None)."""
 
     def watch(self, job_id: str, after: str | None = None) -> AsyncIterator[JobEvent]:
         """What happens to a job until its end, beginning with where it stands.
@@ -97,6 +107,16 @@ class Service(Protocol):
 
         Raises:
             NotFound: There is no such image, or it was deleted since.
+        """
+
+    def image_url(self, request: Request, image_id: str, lifetime_s: float = LIFETIME_S) -> str:
+        """Where whoever asks can fetch an image of the gallery, with no header.
+
+        Args:
+            request: Who asks: the URL has the scheme, the host and the port of this request.
+            image_id: The image.
+            lifetime_s: How long the URL works, in seconds, where the server asks for a token or a key. It is signed
+                then; whoever has it sees this one image.
         """
 
     async def status(self) -> Mapping[str, Any]:

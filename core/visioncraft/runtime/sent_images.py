@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from visioncraft.errors import InvalidRequest, NotFound
 from visioncraft.plugins.contracts import ImageStore
+from visioncraft.types.editing import Mask
 from visioncraft.types.ids import is_image_id
 
 _FIELDS = ("init_image", "mask")
@@ -21,7 +23,15 @@ async def resolve(fields: Mapping[str, Any], store: ImageStore) -> dict[str, Any
     return {**fields, **found}
 
 
-async def _picture(field: str, sent: str, store: ImageStore) -> str | bytes:
+async def _picture(field: str, sent: str | bytes | Mask, store: ImageStore) -> str | bytes | Mask:
+    if isinstance(sent, Mask):
+        return replace(sent, image=await _found(field, sent.image, store))
+    return await _found(field, sent, store)
+
+
+async def _found(field: str, sent: str | bytes, store: ImageStore) -> str | bytes:
+    if isinstance(sent, bytes):
+        return sent
     if is_image_id(sent):
         try:
             return await asyncio.to_thread(store.open, sent)

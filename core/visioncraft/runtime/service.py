@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import asdict, is_dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from visioncraft.errors import InvalidRequest, ModelNotAvailable, NotFound, Serv
 from visioncraft.jobs.job import Job, Order
 from visioncraft.jobs.requests import Plan, plan_request
 from visioncraft.plugins.contracts import ImageStore
+from visioncraft.plugins.service import LIFETIME_S
 from visioncraft.runtime.sent_images import resolve
 from visioncraft.types.gallery import ImageRecord
 from visioncraft.types.jobs import JobEvent, JobView
@@ -68,15 +70,22 @@ class RuntimeService:
         key: str | None = None,
         priority: int = 0,
         warnings: Sequence[str] = (),
+        dialect: str = "",
         **fields: Any,
     ) -> JobView:
         """Queue a job; see `visioncraft.Service`."""
         fingerprint = _fingerprint(model, prompt, fields) if key else ""
         order = Order(caller, priority, key, fingerprint, tuple(warnings))
-        return self.view(await self.accept(await self.find_model(model), prompt, order, fields))
+        return self.view(await self.accept(await self.find_model(model), prompt, order, fields, dialect=dialect))
 
     async def accept(
-        self, model: ModelInfo, prompt: str, order: Order, fields: Mapping[str, Any], wants_png: bool = False
+        self,
+        model: ModelInfo,
+        prompt: str,
+        order: Order,
+        fields: Mapping[str, Any],
+        wants_png: bool = False,
+        dialect: str = "",
     ) -> Job:
         """Validate what is asked and queue its job; the same key gives the same job. Raises as `submit`.
 
@@ -86,13 +95,20 @@ class RuntimeService:
             order: Who asks, and how.
             fields: As `submit` takes them.
             wants_png: Whether the image's bytes are kept in memory for this caller, until `JobService.release`.
+            dialect: In which plugin's dialect that is asked.
         """
         jobs = self._runtime.jobs
         if order.key is None:  # under a key it may be a job that is there already
             jobs.check_queue(model)
         plan = await self._plan(model, prompt, await resolve(fields, self.store))
+        plan = replace(plan, request=replace(plan.request, dialect=dialect))
         complete = partial(plan.complete, self._runtime.decoders) if plan.pictures else None
         return await jobs.submit(plan.request, order, wants_png, complete)
+
+    def jobs(self, caller: str | None = None) -> Sequence[JobView]:
+        """The jobs that run and those that wait, in the order in which they run; of one caller, or of all."""
+        found = [self.view(job) for job in self._runtime.jobs.live() if caller in (None, job.order.client)]
+        return sorted(found, key=lambda job: (job.position, job.started_at or job.created_at))
 
     async def job(self, job_id: str) -> JobView:
         """Where a job stands. Raises `NotFound`."""
@@ -130,6 +146,11 @@ class RuntimeService:
             return job.png
         return await asyncio.to_thread(self.store.open, job.records[number].id)
 
+    def image_url(self, request: Request, image_id: str, lifetime_s: float = LIFETIME_S) -> str:
+        """Where whoever asks can fetch an image, with no header; see `visioncraft.Service`."""
+        url: str = request.app.state.links.url(request, f"/images/{image_id}", lifetime_s)
+        return url
+
     async def status(self) -> Mapping[str, Any]:
         """What `GET /status` answers."""
         from visioncraft.runtime.status import system_status  # which asks the runtime that has this service
@@ -165,6 +186,7 @@ class RuntimeService:
             images=tuple(job.records),
             error=job.error,
             warnings=tuple(job.warnings),
+            dialect=job.request.dialect,
         )
 
     async def _plan(self, model: ModelInfo, prompt: str, fields: Mapping[str, Any]) -> Plan:
@@ -201,5 +223,7 @@ def _fingerprint(model: str | None, prompt: str, fields: Mapping[str, Any]) -> s
 
 
 def _digest(value: object) -> str:
-    """What stands for an image's bytes."""
+    """What stands for an image's bytes, and for a mask."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return json.dumps(asdict(value), sort_keys=True, default=_digest)
     return hashlib.sha256(value).hexdigest() if isinstance(value, bytes) else str(value)

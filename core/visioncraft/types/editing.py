@@ -6,6 +6,7 @@ Light as `types` is, for the same reason.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,45 @@ class InputImage:
     def reference(self) -> str:
         """What stands for the picture in answers and in files: `sha256:…`."""
         return f"sha256:{self.sha256}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskReading:
+    """How a mask is read.
+
+    Args:
+        channel: `grey`, or `alpha`: what is transparent is drawn anew. An image without transparency counts as grey.
+        invert: Black is drawn anew, or what is opaque, in place of the other.
+        grow: By how many pixels of the request's size the part that is drawn anew is made wider on all sides.
+        blur: Radius in pixels by which its edge is softened, after growing.
+
+    .. versionadded:: 1.1
+    """
+
+    channel: Literal["grey", "alpha"] = "grey"
+    invert: bool = False
+    grow: int = 0
+    blur: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Mask(MaskReading):
+    """A mask as a client of another program means it: `service.submit(..., mask=Mask(image, channel="alpha"))`.
+
+    A mask that is sent as an image alone is read as grey: white is drawn anew, black stays.
+
+    Args:
+        image: The file's bytes, base64, a `data:` URL, or the id of an image in the gallery.
+
+    .. versionadded:: 1.1
+    """
+
+    image: bytes | str
+
+    @property
+    def reading(self) -> MaskReading:
+        """How it is read, without the image."""
+        return MaskReading(channel=self.channel, invert=self.invert, grow=self.grow, blur=self.blur)
 
 
 @dataclass(frozen=True, slots=True)

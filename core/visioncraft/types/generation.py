@@ -14,6 +14,10 @@ WARNINGS = "warnings"
 """The fact of a picture that lists what was told of its making: `GeneratedImage.warnings`."""
 
 
+FACT_DIALECT = "dialect"
+"""The fact of a picture that says in which plugin's dialect it was asked for; absent for the API's own."""
+
+
 def steps_taken(steps: int, strength: float) -> int:
     """Counts the steps that an image is drawn over in: `strength` of those asked for, and one at least.
 
@@ -54,6 +58,8 @@ class GenerationRequest:
         upscaler: What enlarges the finished picture; None leaves it.
         upscale: By how much, with `upscaler`.
         leonardo_model, aspect_ratio, preset_style, quality: For Leonardo.ai; other generators ignore them.
+        dialect: In which plugin's dialect it was asked for, as `openai`; empty for the API's own. The picture keeps
+            it as the fact `dialect` (since plugin API 1.1).
         extra: Values of the parameters that the model declares, by their names (since plugin API 1.1).
         job_id: The job that asks. A job that runs again after a crash has the same id, so a generator that pays for its
             work can tell that it has begun it already.
@@ -82,6 +88,7 @@ class GenerationRequest:
     aspect_ratio: str = "1:1"
     preset_style: str = "CREATIVE"
     quality: str = "standard"
+    dialect: str = ""
     job_id: str = ""
     extra: Mapping[str, JSON] = field(default_factory=dict)
 

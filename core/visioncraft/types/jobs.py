@@ -49,6 +49,7 @@ class JobView:
         images: Records of the images stored so far, in their order.
         error: Why it failed or was cancelled.
         warnings: What of the request is not in the images, or not as asked, a sentence each.
+        dialect: In which plugin's dialect it was asked for; empty for the API's own.
     """
 
     id: str
@@ -69,6 +70,7 @@ class JobView:
     images: tuple[ImageRecord, ...] = ()
     error: VisionCraftError | None = None
     warnings: tuple[str, ...] = ()
+    dialect: str = ""
 
     @property
     def ended(self) -> bool:

@@ -1,0 +1,70 @@
+"""URLs that open one image to whoever has them, for a limited time: for clients and pages that can send no header."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+import time
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlencode
+
+from visioncraft.api.links import link, local_path
+from visioncraft.token import Token
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.types import Scope
+
+_IMAGE = re.compile(r"/images/[a-z0-9_]{1,64}(/thumbnail)?")
+"""What may be opened: one image, or its thumbnail."""
+
+_DIGITS = 32  # hexadecimal ones of a signature: 128 bits
+
+
+class SignedLinks:
+    """Signs paths of images, and knows its own signatures again.
+
+    The key comes from the server's token, so that servers with one token open each other's URLs, and a new token makes
+    all earlier URLs worthless. Without a token, where plugins know who may come in, it lasts as long as the process.
+
+    Args:
+        token: The server's.
+        guarded: Whether plugins' authenticators ask who somebody is, even where there is no token.
+    """
+
+    def __init__(self, token: Token, guarded: bool) -> None:
+        self._token, self._guarded = token, guarded
+        self._own_key = secrets.token_bytes(32)
+
+    def url(self, request: Request, path: str, lifetime_s: float) -> str:
+        """The absolute URL of a path, signed where the server asks who somebody is.
+
+        Args:
+            request: Whose scheme, host and port the URL has.
+            path: As routes have it, without a proxy's prefix.
+            lifetime_s: Seconds from now for which a signature counts.
+        """
+        url = f"{request.url.scheme}://{request.url.netloc}{link(path)}"
+        if self._token.current() is None and not self._guarded:
+            return url
+        expires = str(int(time.time() + lifetime_s))
+        return f"{url}?{urlencode({'exp': expires, 'sig': self._signature(path, expires)})}"
+
+    def opens(self, scope: Scope) -> bool:
+        """Whether a request asks for an image with a signature that still counts."""
+        path = local_path(scope)
+        if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD") or not _IMAGE.fullmatch(path):
+            return False
+        given = parse_qs(scope["query_string"].decode("latin-1"))
+        expires, signature = given.get("exp", [""])[0], given.get("sig", [""])[0]
+        if not (expires.isascii() and expires.isdigit() and len(expires) < 16 and int(expires) >= time.time()):
+            return False
+        return hmac.compare_digest(signature.encode(), self._signature(path, expires).encode())
+
+    def _signature(self, path: str, expires: str) -> str:
+        """HMAC-SHA256 (RFC 2104) of what is opened and until when."""
+        token = self._token.current()
+        key = hashlib.sha256(b"visioncraft-links:" + token.encode()).digest() if token else self._own_key
+        return hmac.new(key, f"{path}\n{expires}".encode(), hashlib.sha256).hexdigest()[:_DIGITS]
