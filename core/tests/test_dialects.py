@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.testclient import TestClient
 from starlette.routing import Mount
-from visioncraft import Dialect
+from visioncraft import Dialect, VisionCraftError, status_of
+from visioncraft.api import errors
 from visioncraft.api.dialects import Dialects
 
 
-def scope_of(path: str) -> dict[str, Any]:
-    return {"type": "http", "method": "GET", "path": path, "root_path": "", "headers": []}
+def scope_of(path: str, method: str = "GET") -> dict[str, Any]:
+    return {"type": "http", "method": method, "path": path, "root_path": "", "headers": []}
 
 
 @pytest.fixture
@@ -23,7 +25,7 @@ def dialects() -> Dialects:
     mount = Mount("/page", FastAPI(openapi_url=None))
     app.include_router(router)
     known = Dialects()
-    opened = ["/spoken/help", "/page/", "/gallery", "/images/"]
+    opened = ["/spoken/help", "OPTIONS /spoken/draw", "/page/", "/gallery", "/images/"]
     known.add(Dialect(router, mounts=[mount], open_paths=opened, request_size=10), [*app.routes, mount])
     return known
 
@@ -52,3 +54,27 @@ def test_a_dialect_opens_paths_of_its_own_and_none_of_others(
 def test_a_path_that_would_open_more_than_it_says_is_refused(path: str) -> None:
     with pytest.raises(ValueError, match="open path"):
         Dialect(open_paths=[path])
+
+
+def test_a_path_may_be_open_to_one_method_alone(dialects: Dialects) -> None:
+    assert dialects.is_opened(scope_of("/spoken/draw", "OPTIONS"))
+    assert not dialects.is_opened(scope_of("/spoken/draw", "POST"))
+
+
+@pytest.mark.parametrize("path", ["POST /draw", "options /draw", " /draw"])
+def test_a_method_that_changes_something_is_never_open(path: str) -> None:
+    with pytest.raises(ValueError, match="open path"):
+        Dialect(open_paths=[path])
+
+
+def test_a_dialect_is_told_of_a_method_that_its_route_does_not_take_and_the_answer_allows_those_that_it_does() -> None:
+    def told(_request: Request, error: VisionCraftError) -> Response:
+        return Response(error.code, status_of(error))
+
+    router, app, known = APIRouter(), FastAPI(openapi_url=None), Dialects()
+    router.add_api_route("/draw", lambda: None, methods=["POST"])
+    app.include_router(router)
+    known.add(Dialect(router, errors=told), app.routes)
+    errors.install(app, known.errors_or)
+    answer = TestClient(app).get("/draw")
+    assert (answer.status_code, answer.text, answer.headers["allow"]) == (405, "METHOD_NOT_ALLOWED", "POST")

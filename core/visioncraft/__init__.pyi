@@ -6,6 +6,13 @@ from ._version import (
     PLUGIN_API as PLUGIN_API,
     __version__ as __version__,
 )
+from .api.errors import (
+    status_of as status_of,
+)
+from .api.streaming import (
+    base64_of as base64_of,
+    spliced as spliced,
+)
 from .api_keys import (
     ApiKeys as ApiKeys,
     KeyService as KeyService,

@@ -65,6 +65,12 @@ class NotFound(VisionCraftError):
     code = "NOT_FOUND"
 
 
+class MethodNotAllowed(VisionCraftError):
+    """There is such a route, which does not take this HTTP method."""
+
+    code = "METHOD_NOT_ALLOWED"
+
+
 class ModelNotAvailable(VisionCraftError):
     """The named model cannot draw here: unknown, or its weights are absent.
 

@@ -12,7 +12,8 @@ from starlette.types import Receive, Scope, Send
 
 from visioncraft.api.errors import Handler, domain_error, error_response
 from visioncraft.api.links import local_path
-from visioncraft.errors import VisionCraftError
+from visioncraft.api.methods import allowed
+from visioncraft.errors import MethodNotAllowed, VisionCraftError
 from visioncraft.plugins.service import Dialect
 
 log = logging.getLogger(__name__)
@@ -65,8 +66,15 @@ class Dialects:
         dialect = self.of(scope) if self._known else None
         if dialect is None:
             return False
-        path = local_path(scope)
-        return any(path == each or (each.endswith("/") and path.startswith(each)) for each in dialect.open_paths)
+        path, method = local_path(scope), scope.get("method", "")
+        return any(_opens(each, method, path) for each in dialect.open_paths)
+
+
+def _opens(opened: str, method: str, path: str) -> bool:
+    """Whether one of a dialect's open paths, as `/page/` or `OPTIONS /draw`, lets a request in."""
+    only, _, opened_path = opened.rpartition(" ")
+    fits = path == opened_path or (opened_path.endswith("/") and path.startswith(opened_path))
+    return fits and only in ("", method)
 
 
 async def refuse(error: VisionCraftError, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,7 +93,10 @@ async def _answer(dialect: Dialect, request: Request, error: VisionCraftError) -
     assert dialect.errors is not None  # noqa: S101 - for mypy: only such dialects are asked
     try:
         made = dialect.errors(request, error)
-        return await made if inspect.isawaitable(made) else made
+        answer = await made if inspect.isawaitable(made) else made
+        if isinstance(error, MethodNotAllowed):  # which has to say what is (RFC 9110, 15.5.6)
+            answer.headers["Allow"] = allowed(request.app, request.scope)
+        return answer
     except Exception:
         log.exception("a dialect could not answer an error; the API's own form takes its place")
         return error_response(error)

@@ -48,12 +48,22 @@ _KIND_OF_STATUS: Mapping[int, type[errors.VisionCraftError]] = {
     401: errors.AuthenticationError,
     403: errors.Forbidden,
     404: errors.NotFound,
+    405: errors.MethodNotAllowed,
     503: errors.ServiceUnavailable,
 }
 
 
 def status_of(error: errors.VisionCraftError) -> int:
-    """The HTTP status that an error leaves with; 500 for a code that the table does not know."""
+    """The HTTP status that an error leaves with.
+
+    Args:
+        error: Any error of the server; a dialect that has statuses of its own may begin with this one.
+
+    Returns:
+        The status; 500 for a code that the table does not know.
+
+    .. versionadded:: 1.1
+    """
     return UPSTREAM if isinstance(error, errors.UpstreamError) else STATUS.get(error.code, 500)
 
 

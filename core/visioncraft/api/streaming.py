@@ -23,14 +23,27 @@ Part = bytes | BinaryIO
 
 
 def base64_of(picture: BinaryIO) -> Iterator[bytes]:
-    """A picture's base64, piece by piece; the file is closed at the end."""
+    """A picture's base64, piece by piece; the file is closed at the end.
+
+    .. versionadded:: 1.1
+    """
     with picture:
         while piece := picture.read(PIECE):
             yield pybase64.b64encode(piece)
 
 
 def spliced(parts: Sequence[Part], headers: Mapping[str, str]) -> Response:
-    """JSON with pictures spliced in: no encoder ever walks over them."""
+    """JSON with pictures spliced in: no encoder ever walks over them.
+
+    Args:
+        parts: The document's bytes in their order; an open file between them stands for its base64.
+        headers: Of the answer.
+
+    Returns:
+        An answer that holds one piece of a large document at a time.
+
+    .. versionadded:: 1.1
+    """
     length = sum(len(part) if isinstance(part, bytes) else -(-size_of(part) // 3) * 4 for part in parts)
     pieces = (piece for part in parts for piece in ([part] if isinstance(part, bytes) else base64_of(part)))
     return _answer(pieces, length, headers, "application/json")

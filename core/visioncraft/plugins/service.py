@@ -34,6 +34,9 @@ class Service(Protocol):
     def models(self) -> Sequence[ModelInfo]:
         """The models that can draw now."""
 
+    async def look_for_models(self) -> Sequence[ModelInfo]:
+        """The models that can draw now, those among them whose weights came since the server last looked."""
+
     async def find_model(self, name: str | None) -> ModelInfo:
         """The model that a client means; None is the default one.
 
@@ -140,7 +143,7 @@ class Dialect:
             the API.
         mounts: Further ASGI applications, as static files.
         open_paths: Paths that answer without a token, as a page's shell: nothing of the user's may be in them. One that
-            ends in `/` means everything below it.
+            ends in `/` means everything below it; `OPTIONS /draw` opens a path to that method alone.
         request_size: The largest body in bytes; None is `server.max_body_bytes`.
     """
 
@@ -152,7 +155,10 @@ class Dialect:
 
     def __post_init__(self) -> None:
         """Refuse a path that would open more than it says."""
-        for path in self.open_paths:
+        for opened in self.open_paths:
+            method, _, path = opened.rpartition(" ")
+            if method not in ("", "GET", "HEAD", "OPTIONS") or opened.startswith(" "):
+                raise ValueError(f"open path {opened!r}: only GET, HEAD and OPTIONS may be open")
             if not path.startswith("/") or path == "/" or ".." in path or "//" in path:
                 raise ValueError(f"open path {path!r}: a path begins with one /, has no .. and is not / itself")
 

@@ -50,6 +50,11 @@ class RuntimeService:
         """The models that can draw now."""
         return self._runtime.registry.available()
 
+    async def look_for_models(self) -> Sequence[ModelInfo]:
+        """The models that can draw now, after a look for weights that came since the last one."""
+        await asyncio.to_thread(self._runtime.registry.refresh)
+        return self.models()
+
     async def find_model(self, name: str | None) -> ModelInfo:
         """The model a client means; weights that came since the last look are found. Raises `ModelNotAvailable`."""
         registry = self._runtime.registry

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from fastapi import APIRouter
 
 from visioncraft._version import API_VERSION
@@ -49,8 +47,7 @@ async def status(runtime: RuntimeDep) -> StatusAnswer:
 @router.get("/models", responses=responses())
 async def models(runtime: RuntimeDep) -> ModelsAnswer:
     """The models that can draw now, and their specifications."""
-    await asyncio.to_thread(runtime.registry.refresh)
-    available = runtime.registry.available()
+    available = await runtime.service.look_for_models()
     return ModelsAnswer(
         local_models={model.id: _local(model) for model in available if model.kind == "local"},
         cloud_models={model.id: dict(model.catalogue or {}) for model in available if model.kind == "cloud"},
