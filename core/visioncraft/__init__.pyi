@@ -118,6 +118,9 @@ from .plugins.service import (
     Dialect as Dialect,
     Service as Service,
 )
+from .printing import (
+    whole_text as whole_text,
+)
 from .settings import (
     PluginSettings as PluginSettings,
     Settings as Settings,

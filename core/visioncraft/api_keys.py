@@ -96,9 +96,7 @@ class ApiKeys:
         """Raise `InvalidRequest` for an unknown service, and for what cannot be a key."""
         self.known(service)
         if not _KEY.fullmatch(key):
-            raise InvalidRequest(
-                "Invalid api_key provided", field="api_key", issue="8 to 512 visible ASCII characters without spaces"
-            )
+            raise InvalidRequest.of("api_key", "8 to 512 visible ASCII characters without spaces")
 
     def _read(self) -> dict[str, str]:
         try:

@@ -40,6 +40,14 @@ class InvalidRequest(VisionCraftError):
     def __init__(self, message: str, *, field: str, issue: str) -> None:
         super().__init__(message, field=field, issue=issue)
 
+    @classmethod
+    def of(cls, field: str, issue: str) -> InvalidRequest:
+        """As nearly all of them read: `Invalid <field> provided`.
+
+        .. versionadded:: 1.1
+        """
+        return cls(f"Invalid {field} provided", field=field, issue=issue)
+
 
 class AuthenticationError(VisionCraftError):
     """A key or token is missing or was refused."""

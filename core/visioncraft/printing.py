@@ -18,6 +18,14 @@ _FOLDERS = re.compile(
 )
 
 
+def whole_text(text: str) -> str:
+    """The text with a question mark for each half of a surrogate pair, which no encoding knows and libraries raise on.
+
+    .. versionadded:: 1.1
+    """
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def without_folders(text: str) -> str:
     """The text with files by their own names alone: where they lie on this machine is not for its clients to know."""
     return _FOLDERS.sub("", text)

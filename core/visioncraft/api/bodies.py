@@ -45,7 +45,7 @@ class BodyGuard:
         limit = self._limit_of(scope) or self._limit
         announced = Headers(scope=scope).get("content-length", "0")
         if announced.isdigit() and int(announced) > limit:
-            problem = InvalidRequest("Invalid body provided", field="body", issue=f"at most {limit} bytes")
+            problem = InvalidRequest.of("body", f"at most {limit} bytes")
             await refuse(problem, scope, receive, send)
             return
         body = _Body(self, receive, limit)

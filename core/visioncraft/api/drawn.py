@@ -42,7 +42,7 @@ def accepted(accept: str, several: bool) -> str:
     if liked[JSON]:
         return JSON
     issue = f"one picture only with Accept: {best}; accept {JSON} for several"
-    raise InvalidRequest("Invalid num_images provided", field="num_images", issue=issue)
+    raise InvalidRequest.of("num_images", issue)
 
 
 async def answer(job: Job, record: ImageRecord, png: bytes, kind: str, store: ImageStore) -> Response:

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from visioncraft import errors
 from visioncraft.api.methods import allowed
-from visioncraft.printing import visible, without_folders
+from visioncraft.printing import visible, whole_text, without_folders
 
 log = logging.getLogger(__name__)
 
@@ -154,7 +154,7 @@ def _invalid(error: RequestValidationError) -> errors.InvalidRequest:
         issue = "required, but absent"
     elif first["type"] == "value_error":
         issue = str(first["ctx"]["error"])  # without pydantic's "Value error, " before it
-    return errors.InvalidRequest(f"Invalid {field} provided", field=field, issue=_printable(issue))
+    return errors.InvalidRequest.of(field, _printable(issue))
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:
@@ -173,7 +173,7 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
 
 def _unreadable(problem: HTTPException) -> errors.InvalidRequest:
     issue = _unread(problem.__cause__) or str(problem.detail)
-    return errors.InvalidRequest("Invalid body provided", field="body", issue=issue)
+    return errors.InvalidRequest.of("body", issue)
 
 
 def _unread(cause: BaseException | None) -> str | None:
@@ -194,4 +194,4 @@ def _field(location: tuple[Any, ...]) -> str:
 
 def _printable(text: str) -> str:
     """Lone surrogates and control characters out: the answer must be JSON that every client reads."""
-    return text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "")[:500]
+    return whole_text(text).replace("\x00", "")[:500]

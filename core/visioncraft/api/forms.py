@@ -149,4 +149,4 @@ def _text(name: str, field: FieldInfo | None, value: str) -> Iterator[Any]:
 
 
 def _invalid(name: str, issue: str) -> InvalidRequest:
-    return InvalidRequest(f"Invalid {name[:64]} provided", field=name[:64], issue=issue)
+    return InvalidRequest.of(name[:64], issue)

@@ -12,7 +12,7 @@ from visioncraft.api.schemas.errors import ErrorAnswer
 from visioncraft.runtime.runtime import Runtime
 
 _EXAMPLES: tuple[errors.VisionCraftError, ...] = (
-    errors.InvalidRequest("Invalid prompt provided", field="prompt", issue="Prompt cannot be empty"),
+    errors.InvalidRequest.of("prompt", "Prompt cannot be empty"),
     errors.AuthenticationError("This server needs its token: send Authorization: Bearer <token>"),
     errors.Forbidden("Requests from that Origin are refused; add it to server.cors_origins"),
     errors.NotFound("No picture 'img_01kb0v7m3qj4x5n6p7r8s9t0ab'"),

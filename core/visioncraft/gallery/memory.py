@@ -128,9 +128,7 @@ def _after(places: list[Place], query: GalleryQuery, cursor: str | None) -> int:
         return 0
     match = _CURSOR.fullmatch(cursor)
     if match is None or match["sort"] != query.sort:
-        raise InvalidRequest(
-            "Invalid cursor provided", field="cursor", issue="a next_cursor that a page of the same sort answered"
-        )
+        raise InvalidRequest.of("cursor", "a next_cursor that a page of the same sort answered")
     last = int(match["rating"]), int(match["moment"]), match["id"]
     backwards = query.sort != "oldest"
     passed = [place >= last if backwards else place <= last for place in places]

@@ -49,7 +49,7 @@ class Sent:
 
     def refused(self, why: NoPicture) -> InvalidRequest:
         """What to raise where it is not used."""
-        return _refused(self.field, f"{why}; send a smaller picture" if isinstance(why, TooMuch) else str(why))
+        return InvalidRequest.of(self.field, f"{why}; send a smaller picture" if isinstance(why, TooMuch) else str(why))
 
 
 def read(field: str, sent: str | bytes | Mask) -> Sent:
@@ -58,7 +58,7 @@ def read(field: str, sent: str | bytes | Mask) -> Sent:
         return replace(read(field, sent.image), reading=_checked(field, sent.reading))
     data = sent if isinstance(sent, bytes) else _decoded(field, sent)
     if len(data) > MAX_BYTES:
-        raise _refused(field, f"at most {MAX_BYTES} bytes")
+        raise InvalidRequest.of(field, f"at most {MAX_BYTES} bytes")
     return Sent(field, data)
 
 
@@ -85,7 +85,7 @@ def prepare(sent: Sent, width: int, height: int, use: Use = "picture", *, grey: 
 def _checked(field: str, reading: MaskReading) -> MaskReading:
     for name in ("grow", "blur"):
         if not 0 <= getattr(reading, name) <= MAX_EDGE:
-            raise _refused(field, f"its {name} is 0 to {MAX_EDGE} pixels")
+            raise InvalidRequest.of(field, f"its {name} is 0 to {MAX_EDGE} pixels")
     return reading
 
 
@@ -93,15 +93,15 @@ def _decoded(field: str, text: str) -> bytes:
     import pybase64
 
     if text.startswith("sha256:"):
-        raise _refused(field, "this picture was drawn from one that is not kept; send that one again")
+        raise InvalidRequest.of(field, "this picture was drawn from one that is not kept; send that one again")
     head = _DATA_URL.match(text)
     if text[:5].lower() == "data:" and head is None:
-        raise _refused(field, "a data URL of a picture begins data:image/png;base64,")
+        raise InvalidRequest.of(field, "a data URL of a picture begins data:image/png;base64,")
     body = text[head.end() :] if head else text
     try:
         return pybase64.b64decode("".join(body.split()), validate=True)
     except ValueError as error:
-        raise _refused(field, "base64 of a PNG, JPEG or WebP picture, or a data: URL of one") from error
+        raise InvalidRequest.of(field, "base64 of a PNG, JPEG or WebP picture, or a data: URL of one") from error
 
 
 @contextmanager
@@ -110,7 +110,3 @@ def _usable(sent: Sent) -> Iterator[None]:
         yield
     except NoPicture as error:
         raise sent.refused(error) from error
-
-
-def _refused(field: str, issue: str) -> InvalidRequest:
-    return InvalidRequest(f"Invalid {field} provided", field=field, issue=issue)

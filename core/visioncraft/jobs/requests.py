@@ -128,9 +128,9 @@ def _extra(model: ModelInfo, given: Mapping[str, Any], known: Callable[[], Seque
         if name not in declared:
             able = [other.id for other in known() if name in {each.name for each in other.parameters}]
             who = f"models that have it: {', '.join(able)}" if able else "no model here has it"
-            raise _invalid(name, f"{model.id} has no such parameter; {who}")
+            raise InvalidRequest.of(name, f"{model.id} has no such parameter; {who}")
         if (issue := declared[name].issue_with(value)) is not None:
-            raise _invalid(name, f"{issue}, for {model.id}")
+            raise InvalidRequest.of(name, f"{issue}, for {model.id}")
     defaults = {name: each.default for name, each in declared.items() if each.default is not None}
     return {**defaults, **given}
 
@@ -143,7 +143,7 @@ def _chosen(model: ModelInfo, given: Mapping[str, Any]) -> dict[str, Any]:
         wanted = given.get(field, GenerationRequest.__dataclass_fields__[field].default)
         entry = next((each for name, each in offered.items() if name.lower() == wanted.strip().lower()), None)
         if offered and entry is None:
-            raise _invalid(field, f"one of: {', '.join(offered)}")
+            raise InvalidRequest.of(field, f"one of: {', '.join(offered)}")
         if entry is not None:
             chosen[field] = entry["id"]
             if "resolution" in entry:
@@ -159,7 +159,7 @@ def _without_tags(
     words, tagged = loras_taken_out(prompt)
     if tagged and "loras" not in model.abilities:
         wanted = f"<lora:{tagged[0]['name'][:80]}> asks for a LoRA, which {model.id} cannot use"
-        raise _invalid("prompt", f"{wanted}; take the tag out; {_able('loras', known)}")
+        raise InvalidRequest.of("prompt", f"{wanted}; take the tag out; {_able('loras', known)}")
     if tagged:
         _check_text("prompt", words)
         given["loras"] = [*given.get("loras", ()), *tagged]
@@ -174,12 +174,12 @@ def _able(ability: str, known: Callable[[], Sequence[ModelInfo]]) -> str:
 def _check_abilities(model: ModelInfo, given: Mapping[str, Any], known: Callable[[], Sequence[ModelInfo]]) -> None:
     for field in get_args(Ability):
         if field in given and field not in model.abilities:
-            raise _invalid(field, f"{model.id} cannot use it; {_able(field, known)}")
+            raise InvalidRequest.of(field, f"{model.id} cannot use it; {_able(field, known)}")
     for field, needed in _NEEDS.items():
         if field in given and needed not in given:
-            raise _invalid(field, f"only together with {needed}")
+            raise InvalidRequest.of(field, f"only together with {needed}")
     if "hires" in given and "init_image" in given:
-        raise _invalid("hires", "enlarges what is drawn from text alone; leave out init_image")
+        raise InvalidRequest.of("hires", "enlarges what is drawn from text alone; leave out init_image")
 
 
 def _control(given: dict[str, Any]) -> dict[str, Any] | None:
@@ -216,7 +216,7 @@ def _editing(given: Mapping[str, Any], masked: bool) -> dict[str, Any]:
         _check_range(field, made.get(field, high), (low, high))
     made["loras"] = tuple(LoRA(**entry) for entry in given.get("loras", ()))
     if len(made["loras"]) > MAX_LORAS:
-        raise _invalid("loras", f"at most {MAX_LORAS}")
+        raise InvalidRequest.of("loras", f"at most {MAX_LORAS}")
     for number, lora in enumerate(made["loras"]):
         _check_range(f"loras.{number}.weight", lora.weight, (-10, 10))
     if "hires" in given:
@@ -232,7 +232,7 @@ def request_fields(record: ImageRecord) -> dict[str, Any]:
     Raises `InvalidRequest` for a picture from elsewhere whose seed none here can be: another one would draw another.
     """
     if (seed := record.facts.get(FACT_ORIGINAL_SEED)) is not None:
-        raise _invalid("seed", f"this picture was drawn with {seed}, and no seed here is past {MAX_SEED}")
+        raise InvalidRequest.of("seed", f"this picture was drawn with {seed}, and no seed here is past {MAX_SEED}")
     given = {name: record.parameters[name] for name in ("prompt", *_FIELDS) if name in record.parameters}
     given |= {name: value for name, value in record.parameters.items() if name not in RESERVED}
     size = {"width": record.width, "height": record.height}
@@ -244,12 +244,12 @@ def request_fields(record: ImageRecord) -> dict[str, Any]:
 
 def _check_text(field: str, text: str, may_be_empty: bool = False) -> None:
     if not text.strip() and not may_be_empty:
-        raise _invalid(field, f"{field.capitalize()} cannot be empty")
+        raise InvalidRequest.of(field, f"{field.capitalize()} cannot be empty")
     if len(text) > MAX_PROMPT_CHARACTERS:
-        raise _invalid(field, f"at most {MAX_PROMPT_CHARACTERS} characters, not {len(text)}")
+        raise InvalidRequest.of(field, f"at most {MAX_PROMPT_CHARACTERS} characters, not {len(text)}")
     for character in text:
         if unicodedata.category(character) in ("Cc", "Cs") and character not in "\n\r\t":
-            raise _invalid(field, f"contains the control character U+{ord(character):04X}; remove it")
+            raise InvalidRequest.of(field, f"contains the control character U+{ord(character):04X}; remove it")
 
 
 def _seed(seed: int, count: int) -> int:
@@ -257,7 +257,7 @@ def _seed(seed: int, count: int) -> int:
     if seed == -1:
         return secrets.randbelow(_DRAWN_SEEDS - MAX_IMAGES)
     if not 0 <= seed <= MAX_SEED - (count - 1):
-        raise _invalid("seed", f"-1 for a random seed, or 0 to {MAX_SEED - (count - 1)}")
+        raise InvalidRequest.of("seed", f"-1 for a random seed, or 0 to {MAX_SEED - (count - 1)}")
     return seed
 
 
@@ -270,7 +270,7 @@ def _check_limits(request: GenerationRequest, limits: Limits) -> None:
         _check_range(field, pixels, (limits.min_resolution[axis], limits.max_resolution[axis]), name)
         if pixels % limits.size_multiple:
             nearest = round(pixels / limits.size_multiple) * limits.size_multiple
-            raise _invalid(field, f"a multiple of {limits.size_multiple} for {name}; nearest is {nearest}")
+            raise InvalidRequest.of(field, f"a multiple of {limits.size_multiple} for {name}; nearest is {nearest}")
     if request.hires is not None:
         for axis, side in enumerate(request.hires_size):
             _check_range("hires.scale", side, (limits.min_resolution[axis], limits.max_resolution[axis]), name)
@@ -280,14 +280,10 @@ def _check_limits(request: GenerationRequest, limits: Limits) -> None:
 def _check_passes(field: str, steps: int, strength: float) -> None:
     """A picture that is drawn over is drawn for `strength` of the steps; none would leave it as it is."""
     if not 0 < strength <= 1 or int(steps * strength) < 1:
-        raise _invalid(field, f"past 0 to 1, and with {steps} steps at least {1 / steps:.2g}")
+        raise InvalidRequest.of(field, f"past 0 to 1, and with {steps} steps at least {1 / steps:.2g}")
 
 
 def _check_range(field: str, value: float, bounds: tuple[float, float], model: str = "") -> None:
     low, high = bounds
     if not (math.isfinite(value) and low <= value <= high):
-        raise _invalid(field, f"{low:g} to {high:g}" + (f" for {model}" if model else ""))
-
-
-def _invalid(field: str, issue: str) -> InvalidRequest:
-    return InvalidRequest(f"Invalid {field} provided", field=field, issue=issue)
+        raise InvalidRequest.of(field, f"{low:g} to {high:g}" + (f" for {model}" if model else ""))

@@ -269,7 +269,7 @@ class JobService:
         job = await self._ledger.by_key(order.key or "")
         if job is not None and job.order.fingerprint != order.fingerprint:
             issue = "this key was used for another request; take a new one for each"
-            raise InvalidRequest("Invalid Idempotency-Key provided", field="Idempotency-Key", issue=issue)
+            raise InvalidRequest.of("Idempotency-Key", issue)
         return live.get(job.id) or self._dispatcher.live.get(job.id, job) if job else None
 
     def _held(self, job: Job, wants_png: bool) -> Job:

@@ -72,4 +72,4 @@ def _number(tag: str, text: str) -> float:
 
 
 def _refuse(field: str, tag: str, issue: str) -> NoReturn:
-    raise InvalidRequest(f"Invalid {field} provided", field=field, issue=f"{tag[:_SHOWN]}: {issue}")
+    raise InvalidRequest.of(field, f"{tag[:_SHOWN]}: {issue}")

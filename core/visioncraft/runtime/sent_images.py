@@ -36,12 +36,8 @@ async def _found(field: str, sent: str | bytes, store: ImageStore) -> str | byte
         try:
             return await asyncio.to_thread(store.open, sent)
         except NotFound:
-            raise _invalid(field, f"there is no picture {sent} in the gallery") from None
+            raise InvalidRequest.of(field, f"there is no picture {sent} in the gallery") from None
     if sent[:8].lower().startswith(("http://", "https://")):
         issue = "a URL is not fetched; send the picture (base64, or a file in a form) or the id of one in the gallery"
-        raise _invalid(field, issue)
+        raise InvalidRequest.of(field, issue)
     return sent
-
-
-def _invalid(field: str, issue: str) -> InvalidRequest:
-    return InvalidRequest(f"Invalid {field} provided", field=field, issue=issue)

@@ -59,7 +59,7 @@ class RuntimeService:
         """The model a client means; weights that came since the last look are found. Raises `ModelNotAvailable`."""
         registry = self._runtime.registry
         if name is not None and not re.fullmatch(NAME_PATTERN, name):
-            raise InvalidRequest("Invalid model provided", field="model", issue="a model's id, see GET /models")
+            raise InvalidRequest.of("model", "a model's id, see GET /models")
         try:
             return registry.model(name)
         except ModelNotAvailable:

@@ -111,7 +111,7 @@ class LeonardoGenerator(Generator):
             slugs = [model.slug for model in (*MODELS, *known)]
             near = get_close_matches(name, slugs, n=1)
             issue = f"did you mean '{near[0]}'?" if near else "GET /models lists them"
-            raise InvalidRequest("Invalid leonardo_model provided", field="leonardo_model", issue=issue)
+            raise InvalidRequest.of("leonardo_model", issue)
         return found
 
     def _remembered(self) -> list[CloudModel]:

@@ -59,7 +59,7 @@ def _styled(request: GenerationRequest, model: CloudModel, alchemy: bool) -> tup
     """The prompt, and the field that carries the style; without such a field the prompt says it."""
     style = STYLES.get(request.preset_style)
     if style is None:
-        raise _invalid("preset_style", f"one of: {', '.join(STYLES)}")
+        raise InvalidRequest.of("preset_style", f"one of: {', '.join(STYLES)}")
     if model.family != "other" and style.uuid:
         return request.prompt, {"styleUUID": style.uuid}
     if model.family == "other" and style.preset and alchemy:  # without alchemy only LEONARDO and NONE are taken
@@ -69,15 +69,11 @@ def _styled(request: GenerationRequest, model: CloudModel, alchemy: bool) -> tup
 
 def _check(payload: dict[str, Any], model: CloudModel) -> None:
     if len(payload["prompt"]) > MAX_PROMPT:
-        raise _invalid(
+        raise InvalidRequest.of(
             "prompt", f"at most {MAX_PROMPT} characters with the style's words, not {len(payload['prompt'])}"
         )
     if not 0 <= payload["seed"] <= model.max_seed:
-        raise _invalid("seed", f"-1 for a random seed, or 0 to {model.max_seed} for {model.name}")
+        raise InvalidRequest.of("seed", f"-1 for a random seed, or 0 to {model.max_seed} for {model.name}")
     for field in ("width", "height"):
         if payload[field] % 8 or not _SIDES[0] <= payload[field] <= _SIDES[1]:
-            raise _invalid(field, f"{_SIDES[0]} to {_SIDES[1]} in multiples of 8")
-
-
-def _invalid(field: str, issue: str) -> InvalidRequest:
-    return InvalidRequest(f"Invalid {field} provided", field=field, issue=issue)
+            raise InvalidRequest.of(field, f"{_SIDES[0]} to {_SIDES[1]} in multiples of 8")

@@ -74,13 +74,13 @@ def check_abilities(request: GenerationRequest, folder: OnnxFolder) -> None:
     """Refuse what only an engine with torch can, or what the model lacks. Raises `InvalidRequest` for the field."""
     if request.init_image is not None and "vae_encoder" not in folder.graphs:
         issue = f"{folder.path.name} was exported without its vae_encoder; export it again"
-        raise InvalidRequest("Invalid init_image provided", field="init_image", issue=issue)
+        raise InvalidRequest.of("init_image", issue)
     asked = [name for name in _ELSEWHERE if getattr(request, name)]
     if request.clip_skip != 1:
         asked.append("clip_skip")
     if asked:
         issue = "ONNX Runtime cannot use it; take local_onnx out of generation.backends, or leave the field out"
-        raise InvalidRequest(f"Invalid {asked[0]} provided", field=asked[0], issue=issue)
+        raise InvalidRequest.of(asked[0], issue)
 
 
 def _sampled(answer: Floats, noise: Noise) -> Floats:

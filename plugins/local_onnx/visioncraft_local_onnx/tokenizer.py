@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from visioncraft import whole_text
 from visioncraft_diffusion.errors import ModelRefused
 
 from visioncraft_local_onnx.folder import read_json
@@ -39,12 +40,12 @@ class PromptTokenizer:
 
     def ids(self, texts: list[str]) -> NDArray[np.int64]:
         """Token ids of shape (texts, 77): what is too long is cut, what is short padded."""
-        encoded = self._tokenizer.encode_batch([_well_formed(text) for text in texts])
+        encoded = self._tokenizer.encode_batch([whole_text(text) for text in texts])
         return np.array([entry.ids for entry in encoded], dtype=np.int64)
 
     def cuts(self, text: str) -> bool:
         """Whether a text is too long."""
-        return bool(self._tokenizer.encode(_well_formed(text)).overflowing)
+        return bool(self._tokenizer.encode(whole_text(text)).overflowing)
 
 
 def _open(folder: Path) -> Tokenizer:
@@ -80,8 +81,3 @@ def _length_and_pad(folder: Path) -> tuple[int, str]:
     pad = next((entry["pad_token"] for entry in stated if entry.get("pad_token")), _END)
     length = next((entry["model_max_length"] for entry in stated if "model_max_length" in entry), 77)
     return min(int(length), 77), str(pad["content"] if isinstance(pad, dict) else pad)
-
-
-def _well_formed(text: str) -> str:
-    """Lone surrogates cannot be encoded, and the library raises on them."""
-    return text.encode("utf-8", "replace").decode("utf-8")

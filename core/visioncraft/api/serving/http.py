@@ -85,7 +85,7 @@ class HTTPConnection(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """What came is not HTTP."""
-        self._end(InvalidRequest("Invalid request provided", field="request", issue="not valid HTTP/1.1"))
+        self._end(InvalidRequest.of("request", "not valid HTTP/1.1"))
 
     def make_room(self) -> None:
         """End for the sake of another client. What is on its way to this one still arrives."""

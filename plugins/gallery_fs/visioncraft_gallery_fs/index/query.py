@@ -199,9 +199,7 @@ def page_values(query: GalleryQuery, limit: int, offset: int, cursor: str | None
         return bounds
     match = _CURSOR.fullmatch(cursor)
     if match is None or match["sort"] != query.sort or not -INT64 <= int(match["key"]) < INT64:
-        raise InvalidRequest(
-            "Invalid cursor provided", field="cursor", issue="a next_cursor that a page of the same sort answered"
-        )
+        raise InvalidRequest.of("cursor", "a next_cursor that a page of the same sort answered")
     return {**bounds, "last_key": int(match["key"]), "last_rating": int(match["rating"])}
 
 

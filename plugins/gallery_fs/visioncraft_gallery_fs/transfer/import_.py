@@ -22,6 +22,7 @@ from visioncraft import (
     is_image_id,
     new_image_id,
     read_record,
+    whole_text,
     with_record,
 )
 
@@ -159,4 +160,4 @@ def _record(picture: ForeignPicture, found: ForeignMetadata, file: Path, modifie
 
 
 def _whole_characters(text: str) -> str:
-    return text.encode("utf-8", "replace").decode().replace("\0", " ")
+    return whole_text(text).replace("\0", " ")
