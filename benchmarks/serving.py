@@ -32,6 +32,7 @@ def server(toml: str = "", environment: Mapping[str, str] = os.environ) -> Itera
         port = _free_port()
         command = [VISIONCRAFT, "--settings", str(settings), "serve", "--port", str(port)]
         clean = {key: value for key, value in environment.items() if not key.startswith("VISIONCRAFT_")}
+        clean["VISIONCRAFT_SERVER__DIALECT_PORTS"] = "off"  # they may be somebody's on this machine
         began = time.perf_counter()
         process = subprocess.Popen(command, env=clean, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:

@@ -57,7 +57,8 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
     """Nothing of the user's settings or data, and nothing loaded ahead."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("VISIONCRAFT_")}
     own = {"PYTHONPATH": str(folder / "site"), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
-    return {**kept, **own, "VISIONCRAFT_WORKERS__WARM": "off", **more}
+    quiet = {"VISIONCRAFT_WORKERS__WARM": "off", "VISIONCRAFT_SERVER__DIALECT_PORTS": "off"}
+    return {**kept, **own, **quiet, **more}
 
 
 def install(folder: Path, name: str, source: str) -> None:

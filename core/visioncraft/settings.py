@@ -50,6 +50,7 @@ class ServerSettings(PluginSettings):
     body_timeout_s: float = Field(30.0, gt=0)
     write_timeout_s: float = Field(60.0, gt=0)
     keep_alive_s: int = Field(5, ge=1)
+    dialect_ports: Literal["own", "free", "off"] = "own"
     root_path: str = Field("", pattern=rf"^({PREFIX})?$")
     trusted_proxies: tuple[IPvAnyNetwork, ...] = ()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,16 +13,19 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 from starlette.routing import BaseRoute, Match, Mount
+from starlette.types import Scope
 
 from visioncraft._version import API_VERSION
 from visioncraft.api import errors, openapi
 from visioncraft.api.access_log import AccessLog
-from visioncraft.api.bodies import BodyGuard
+from visioncraft.api.bodies import BodyGuard, BodyMemory
 from visioncraft.api.dialects import Dialects
 from visioncraft.api.headers import SafeHeaders
+from visioncraft.api.links import local_path
 from visioncraft.api.methods import HeadAnswers
-from visioncraft.api.middleware import DOCS_ASSETS, CrashGuard, DocsPolicy, HostAndOriginGuard, TokenGuard
+from visioncraft.api.middleware import DOCS_ASSETS, CrashGuard, DocsPolicy, HostAndOriginGuard, TokenGuard, is_open
 from visioncraft.api.origins import origin_pattern
+from visioncraft.api.ports import OwnPort, app_of, living
 from visioncraft.api.proxies import Forwarded
 from visioncraft.api.routes import gallery, generate, images, jobs, system
 from visioncraft.api.signed_links import SignedLinks
@@ -31,7 +34,7 @@ from visioncraft.plugins.guard import one_line
 from visioncraft.plugins.info import PluginInfo
 from visioncraft.plugins.service import Dialect
 from visioncraft.runtime.runtime import Runtime
-from visioncraft.settings import Settings
+from visioncraft.settings import ServerSettings, Settings
 from visioncraft.token import Token
 from visioncraft.types.identity import Authenticator
 
@@ -51,7 +54,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with house:
+        async with house, living(app.state.ports):
             yield
 
     app = FastAPIOffline(  # /docs and /redoc with their scripts from here, not from a CDN
@@ -62,7 +65,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.runtime = house
-    app.state.dialects = Dialects()
+    app.state.dialects, app.state.ports = Dialects(), []
     app.state.token = Token(settings.token.get_secret_value() if settings.token else None, settings.token_file)
     errors.install(app, app.state.dialects.errors_or)
     for routes in (system, generate, jobs, gallery, images):
@@ -71,7 +74,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     openapi.customise(app, house)
     authenticators = _authenticators(house)
     app.state.links = SignedLinks(app.state.token, guarded=bool(authenticators))
-    _guard(app, settings, authenticators)
+    _guard_all(app, settings, authenticators)
     return app
 
 
@@ -95,6 +98,9 @@ def _mount(app: FastAPI, info: PluginInfo, offered: APIRouter | Mount | Dialect)
     if not isinstance(offered, APIRouter | Mount | Dialect):
         raise TypeError(f"a {type(offered).__name__} is no APIRouter, Mount or Dialect")
     dialect = offered if isinstance(offered, Dialect) else Dialect()
+    if dialect.port is not None:
+        app.state.ports.append(OwnPort(info, dialect.port, app_of(dialect, info, app)))
+        return
     router = offered if isinstance(offered, APIRouter) else dialect.router
     mounts = [offered] if isinstance(offered, Mount) else list(dialect.mounts)
     before = len(app.routes)
@@ -125,14 +131,35 @@ def _answers(route: BaseRoute, scope: dict[str, Any]) -> bool:
     return route.matches(scope)[0] is Match.FULL
 
 
-def _guard(app: FastAPI, settings: Settings, authenticators: Sequence[Authenticator]) -> None:
+def _guard_all(app: FastAPI, settings: Settings, authenticators: Sequence[Authenticator]) -> None:
+    """Guard the API and the dialects on ports of their own, which have one bound for the bodies of all."""
+    server, dialects, links = settings.server, app.state.dialects, app.state.links
+    bodies = BodyMemory(max(server.max_body_bytes, server.body_memory_bytes))
+
+    def is_opened(scope: Scope) -> bool:
+        return is_open(local_path(scope)) or dialects.is_opened(scope) or links.opens(scope)
+
+    _guard(app, server, authenticators, bodies, is_opened)
+    for each in app.state.ports:
+        # No proxy offers such a port under the API's path, and what the API opens is not the dialect's to open.
+        apart = server.model_copy(update={"root_path": ""})
+        each.app.state.links = links
+        _guard(each.app, apart, authenticators, bodies, each.app.state.dialects.is_opened)
+
+
+def _guard(
+    app: FastAPI,
+    server: ServerSettings,
+    authenticators: Sequence[Authenticator],
+    bodies: BodyMemory,
+    is_opened: Callable[[Scope], bool],
+) -> None:
     """Middleware, the innermost first: what is refused for its Host or Origin is refused before anything else."""
-    server = settings.server
     app.add_middleware(HeadAnswers)
     app.add_middleware(
         BodyGuard,
         limit=server.max_body_bytes,
-        total=server.body_memory_bytes,
+        memory=bodies,
         limit_of=app.state.dialects.request_size,
     )
     app.add_middleware(DocsPolicy)
@@ -141,7 +168,7 @@ def _guard(app: FastAPI, settings: Settings, authenticators: Sequence[Authentica
         TokenGuard,
         token=app.state.token,
         authenticators=authenticators,
-        is_opened=lambda scope: app.state.dialects.is_opened(scope) or app.state.links.opens(scope),
+        is_opened=is_opened,
     )
     app.add_middleware(
         CORSMiddleware,

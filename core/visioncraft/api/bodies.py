@@ -19,22 +19,47 @@ _COLLECT_AFTER_S = 1.0
 _COME_BACK = {"Retry-After": "2"}
 
 
+class BodyMemory:
+    """What clients' bodies take while they are read, whatever port they come in by.
+
+    Args:
+        most: Bytes of all of them at one time.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held = 0
+
+    def hold(self, size: int) -> None:
+        """Count further bytes that wait in memory. Raises `HTTPException` and counts none where there is no room."""
+        if self._held + size > self._most:
+            raise HTTPException(503, "too many large requests are being received at once", _COME_BACK)
+        self._held += size
+
+    def let_go(self, size: int) -> None:
+        """Those bytes do not wait any more."""
+        self._held -= size
+
+
 class BodyGuard:
-    """Refuses a body past `limit` by its announced length and while it is read, and past `total` for all together.
+    """Refuses a body past `limit` by its announced length and while it is read, and all together past `memory`.
 
     Args:
         limit: Bytes of one body (`server.max_body_bytes`).
-        total: Bytes of all bodies that are being read at one time (`server.body_memory_bytes`); at least one body's.
+        memory: Counts the bodies that are being read (`server.body_memory_bytes`).
         limit_of: The bound that a request's dialect states for itself; None where it states none.
     """
 
     def __init__(
-        self, app: ASGIApp, limit: int, total: int, limit_of: Callable[[Scope], int | None] = lambda scope: None
+        self,
+        app: ASGIApp,
+        limit: int,
+        memory: BodyMemory,
+        limit_of: Callable[[Scope], int | None] = lambda scope: None,
     ) -> None:
         self._app = app
         self._limit, self._limit_of = limit, limit_of
-        self._total = max(limit, total)
-        self._held = 0
+        self._memory = memory
         self._collecting: asyncio.TimerHandle | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -48,23 +73,13 @@ class BodyGuard:
             problem = InvalidRequest.of("body", f"at most {limit} bytes")
             await refuse(problem, scope, receive, send)
             return
-        body = _Body(self, receive, limit)
+        body = _Body(self._memory, receive, limit)
         try:
             await self._app(scope, body.receive, send)
         finally:
             body.forget()
             if body.read > _LARGE:
                 self._collect_soon()
-
-    def hold(self, size: int) -> None:
-        """Count further bytes that wait in memory. Raises `HTTPException` and counts none where there is no room."""
-        if self._held + size > self._total:
-            raise HTTPException(503, "too many large requests are being received at once", _COME_BACK)
-        self._held += size
-
-    def let_go(self, size: int) -> None:
-        """Those bytes do not wait any more."""
-        self._held -= size
 
     def _collect_soon(self) -> None:
         """What is left of a request that failed is a circle of errors and frames, and holds its body.
@@ -82,8 +97,8 @@ class BodyGuard:
 class _Body:
     """One request's body while it is read."""
 
-    def __init__(self, guard: BodyGuard, receive: Receive, limit: int) -> None:
-        self._guard, self._limit = guard, limit
+    def __init__(self, memory: BodyMemory, receive: Receive, limit: int) -> None:
+        self._memory, self._limit = memory, limit
         self._receive = receive
         self.read = 0
         self._held = 0
@@ -96,7 +111,7 @@ class _Body:
             raise HTTPException(400, f"at most {self._limit} bytes")
         if message.get("more_body", False):
             more = max(0, self.read - _FREE) - self._held
-            self._guard.hold(more)
+            self._memory.hold(more)
             self._held += more
         else:  # whole, or its client has gone
             self.forget()
@@ -104,5 +119,5 @@ class _Body:
 
     def forget(self) -> None:
         """It is being read no longer."""
-        self._guard.let_go(self._held)
+        self._memory.let_go(self._held)
         self._held = 0

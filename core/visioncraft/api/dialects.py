@@ -20,10 +20,15 @@ log = logging.getLogger(__name__)
 
 
 class Dialects:
-    """All dialects that plugins have brought, by their routes."""
+    """All dialects that plugins have brought, by their routes.
 
-    def __init__(self) -> None:
-        self._known: list[tuple[Dialect, list[BaseRoute]]] = []
+    Args:
+        only: The one that is spoken whatever is asked for, on a port of its own.
+    """
+
+    def __init__(self, only: Dialect | None = None) -> None:
+        self._only = only
+        self._known: list[tuple[Dialect, list[BaseRoute]]] = [(only, [])] if only else []
 
     def add(self, dialect: Dialect, routes: Sequence[BaseRoute]) -> None:
         """Have a dialect's routes answer errors in its own form.
@@ -47,6 +52,8 @@ class Dialects:
 
     def of(self, scope: Scope) -> Dialect | None:
         """The dialect that a request speaks; None for the API's own."""
+        if self._only is not None:
+            return self._only
         path = local_path(scope)
         for dialect, routes in self._known:
             prefix = dialect.router.prefix if dialect.router is not None else ""

@@ -87,7 +87,8 @@ class TokenGuard:
         token: The server's token. Where there is none and no authenticator everybody is let in, which `visioncraft
             serve` allows on a loopback address only.
         authenticators: Plugins' own ways to know people, asked in turn where the token does not fit.
-        is_opened: Whether everybody may see what a request asks for: by a plugin's leave, or by a signed URL.
+        is_opened: Whether everybody may see what a request asks for: as it is the server's own page, by a plugin's
+            leave, or by a signed URL.
     """
 
     def __init__(
@@ -110,7 +111,7 @@ class TokenGuard:
     async def _is_let_in(self, scope: Scope) -> bool:
         """Whether a request may pass; who it is from is in its state then."""
         token = self._token.current()
-        if (token is None and not self._authenticators) or _is_open(local_path(scope)) or self._is_opened(scope):
+        if (token is None and not self._authenticators) or self._is_opened(scope):
             return True
         state = scope.setdefault("state", {})
         headers = Headers(scope=scope)
@@ -196,7 +197,8 @@ def _unknown(given: bool) -> AuthenticationError:
     return AuthenticationError(words, token="missing")  # noqa: S106 - a word about it
 
 
-def _is_open(path: str) -> bool:
+def is_open(path: str) -> bool:
+    """Whether the API itself answers a path without a token."""
     return path in OPEN_PATHS or path.startswith(f"{DOCS_ASSETS}/")
 
 

@@ -10,10 +10,13 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 
 import typer
 import uvicorn
+from fastapi import FastAPI
 
 from visioncraft._version import __version__
 from visioncraft.api.app import create_app
@@ -23,6 +26,7 @@ from visioncraft.api.serving.descriptors import room_for_clients
 from visioncraft.api.serving.http import HTTPConnection
 from visioncraft.api.serving.memory import give_back_what_is_large
 from visioncraft.api.serving.websocket import WebSocketConnection
+from visioncraft.cli.ports import BoundPort, bound, bound_ports
 from visioncraft.errors import ConfigurationError
 from visioncraft.runtime.client import url_for
 from visioncraft.runtime.running import announced
@@ -45,19 +49,8 @@ def run(settings: Settings) -> None:
         try:
             runtime = Runtime(settings, durable=True)
             app = create_app(settings, runtime)
-            config = uvicorn.Config(
-                app,
-                log_config=None,
-                access_log=False,  # `api/access_log.py` says more
-                http=HTTPConnection,
-                ws=WebSocketConnection,
-                ws_max_size=settings.server.max_message_bytes,
-                proxy_headers=False,
-                server_header=False,
-                timeout_keep_alive=settings.server.keep_alive_s,
-                timeout_graceful_shutdown=_GRACE_S,
-            )
-            _Server(config, runtime, app.state.token).run(sockets=[listener])
+            with bound_ports(app.state.ports, settings.server) as ports:
+                _Server(config_of(app, settings), runtime, app.state.token, ports).run(sockets=[listener])
         finally:
             ended = sys.exception()
             if not isinstance(ended, Exception):  # an error has to be shown first
@@ -67,19 +60,27 @@ def run(settings: Settings) -> None:
 def bound_socket(host: str, port: int) -> socket.socket:
     """A socket bound before anything slow is loaded, so that a taken port is said at once."""
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, protocol)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-        except OSError:
-            listener.close()
-            raise
+        return bound(host, port)
     except OSError as error:
         raise ConfigurationError(
             f"{host}:{port} cannot be listened on: {error.strerror}; end what uses it, or choose another with --port"
         ) from error
-    return listener
+
+
+def config_of(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """How uvicorn is to serve an application: the API's, or that of a dialect on a port of its own."""
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,  # `api/access_log.py` says more
+        http=HTTPConnection,
+        ws=WebSocketConnection,
+        ws_max_size=settings.server.max_message_bytes,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=settings.server.keep_alive_s,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
 
 
 def _status_of(ended: BaseException | None) -> int:
@@ -106,8 +107,9 @@ def _leave_threads(status: int) -> None:
 class _Server(uvicorn.Server):
     """uvicorn that says in one line that it is ready, and leaves nobody waiting when it ends."""
 
-    def __init__(self, config: uvicorn.Config, runtime: Runtime, token: Token) -> None:
+    def __init__(self, config: uvicorn.Config, runtime: Runtime, token: Token, ports: Sequence[BoundPort]) -> None:
         super().__init__(config)
+        self._ports = ports
         self._runtime, self._warmer = runtime, Warmer(runtime)
         self._token = token
         self._said = ExitStack()  # what others are told while this serves
@@ -127,7 +129,9 @@ class _Server(uvicorn.Server):
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._token.read_again)
         gc.freeze()  # what is loaded by now stays: looking for garbage in it would delay answers by milliseconds
         for listener in sockets or ():
-            self.servers.append(Acceptor(listener, self._connection, self._connections))  # type: ignore[arg-type]
+            self._accept(listener, self.config)
+        for port in self._ports:
+            self._open(port)
         if sockets and not self.should_exit:
             url = url_of(sockets[0])
             self._said.enter_context(announced(self._runtime.settings.data_path, url))
@@ -149,8 +153,20 @@ class _Server(uvicorn.Server):
         await self._runtime.jobs.close()
         await super().shutdown(sockets)
 
-    def _connection(self) -> HTTPConnection:
-        return HTTPConnection(self.config, self._connections, self.lifespan.state)
+    def _accept(self, listener: socket.socket, config: uvicorn.Config) -> None:
+        connect = partial(HTTPConnection, config, self._connections, self.lifespan.state)
+        self.servers.append(Acceptor(listener, connect, self._connections))  # type: ignore[arg-type]
+
+    def _open(self, port: BoundPort) -> None:
+        """Have a dialect answer on its own port, unless another program has begun to listen there."""
+        config = config_of(port.app, self._runtime.settings)
+        config.load()
+        try:
+            self._accept(port.listener, config)
+        except OSError as error:
+            port.blame(error)
+        else:
+            self._runtime.listening.setdefault(port.info.name, []).append(url_of(port.listener))
 
 
 def url_of(listener: socket.socket) -> str:
@@ -163,6 +179,7 @@ def greeting(runtime: Runtime, url: str) -> str:
     default = runtime.registry.default_model()
     parts = [
         f"VisionCraft Pro {__version__} is ready at {url}",
+        *(f"{name} at {', '.join(urls)}" for name, urls in sorted(runtime.listening.items())),
         f"docs at {url}/docs",
         f"default model {default.id}" if default else "no model can draw yet, see `visioncraft models`",
         f"pictures in {runtime.registry.store.name}",

@@ -17,6 +17,7 @@ from visioncraft.types.models import ModelInfo
 
 if TYPE_CHECKING:
     from fastapi import APIRouter, Request, Response
+    from starlette.requests import HTTPConnection
     from starlette.routing import Mount
 
 
@@ -125,8 +126,8 @@ class Service(Protocol):
     async def status(self) -> Mapping[str, Any]:
         """What `GET /status` answers."""
 
-    def caller_of(self, request: Request) -> str:
-        """Who asks: an identity where the server knows one, else the address."""
+    def caller_of(self, request: HTTPConnection) -> str:
+        """Who asks, by a request or a WebSocket: an identity where the server knows one, else the address."""
 
 
 Errors = Callable[["Request", VisionCraftError], "Response | Awaitable[Response]"]
@@ -145,6 +146,8 @@ class Dialect:
         open_paths: Paths that answer without a token, as a page's shell: nothing of the user's may be in them. One that
             ends in `/` means everything below it; `OPTIONS /draw` opens a path to that method alone.
         request_size: The largest body in bytes; None is `server.max_body_bytes`.
+        port: Where these routes answer in place of the API's own port, for clients that expect theirs there: nothing
+            else answers on it, the API's guards stand before it, and a port that is taken costs this dialect alone.
     """
 
     router: APIRouter | None = None
@@ -152,9 +155,12 @@ class Dialect:
     mounts: Sequence[Mount] = ()
     open_paths: Sequence[str] = ()
     request_size: int | None = None
+    port: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a path that would open more than it says."""
+        """Refuse a path that would open more than it says, and a port that nobody could be told of."""
+        if self.port is not None and not 1 <= self.port <= 65535:
+            raise ValueError(f"port {self.port}: 1 to 65535; a dialect that is switched off is not handed over")
         for opened in self.open_paths:
             method, _, path = opened.rpartition(" ")
             if method not in ("", "GET", "HEAD", "OPTIONS") or opened.startswith(" "):

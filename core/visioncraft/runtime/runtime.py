@@ -54,6 +54,7 @@ class Runtime(AbstractAsyncContextManager["Runtime"]):
         self.thumbnails = ThreadPoolExecutor(_THUMBNAILS, "thumbnails")
         self.pool = pool(self.registry) if pool else _selected_pool(self.plugins, self.registry)
         ledger = _selected_ledger(self.plugins) if durable else SqliteLedger(None)
+        self.listening: dict[str, list[str]] = {}  # where plugins' own ports answer, by the plugin
         self.jobs = JobService(self.registry, self.pool, ledger, settings.jobs)
         self.service = self.plugins.service = RuntimeService(self)
         self.registry.store.start()

@@ -24,6 +24,7 @@ from visioncraft.types.models import ModelInfo
 
 if TYPE_CHECKING:
     from fastapi import Request
+    from starlette.requests import HTTPConnection
 
     from visioncraft.runtime.runtime import Runtime
 
@@ -162,7 +163,7 @@ class RuntimeService:
 
         return await system_status(self._runtime)
 
-    def caller_of(self, request: Request) -> str:
+    def caller_of(self, request: HTTPConnection) -> str:
         """Who asks: an identity, or the address and what tells tokens apart; nothing that a client makes up."""
         if (identity := getattr(request.state, "identity", None)) is not None:
             return str(identity.name)

@@ -53,6 +53,7 @@ async def system_status(runtime: Runtime) -> dict[str, Any]:
             "queue_paused": runtime.jobs.paused,
             "queue_trouble": without_folders(runtime.jobs.trouble) if runtime.jobs.trouble else None,
             "storage": runtime.registry.store.name,
+            "listening": dict(runtime.listening),
             "backends": {status.name: dict(status.facts) for status in [*others, *own] if status.facts},
         },
     }

@@ -63,8 +63,13 @@ class House:
         return self.folder / "site"
 
     def settings(self) -> Path:
-        """Write the settings file. Nothing is loaded ahead of requests unless the tables say so."""
-        tables = {**self.tables, "workers": {"warm": "off", **self.tables.get("workers", {})}}
+        """Write the settings file.
+
+        Nothing is loaded ahead of requests, and no plugin takes a port that all servers would want, unless the tables
+        say so.
+        """
+        quiet = {"workers": {"warm": "off"}, "server": {"dialect_ports": "off"}}
+        tables = {**self.tables, **{name: {**table, **self.tables.get(name, {})} for name, table in quiet.items()}}
         lines = [line for name, table in sorted(tables.items()) for line in _toml(name, table)]
         path = self.folder / "settings.toml"
         path.write_text("\n".join(lines) + "\n", "utf-8")
@@ -170,6 +175,11 @@ class Server:
         """What `GET /plugins` says of one."""
         found: dict[str, Any] = next(each for each in self.get("/plugins").json() if each["name"] == name)
         return found
+
+    def url_of(self, plugin: str) -> str:
+        """Where a plugin listens on a port of its own; settings must have said `dialect_ports = "free"`."""
+        (url,) = self.get("/status").json()["system_info"]["listening"][plugin]
+        return str(url)
 
     def pictures(self) -> int:
         """How many pictures the gallery has."""
