@@ -59,6 +59,7 @@ def test_a_drawing_may_begin_from_a_picture_as_diffusers_image_to_image_does(sd1
     import torch
     from visioncraft_local_sd.denoising.denoiser import Denoiser
     from visioncraft_local_sd.denoising.run import DenoisingRun, Start
+    from visioncraft_local_sd.denoising.unet import UNet
     from visioncraft_local_sd.text.encoder import Conditioning
 
     pipe: Any = diffusers.StableDiffusionImg2ImgPipeline
@@ -82,7 +83,7 @@ def test_a_drawing_may_begin_from_a_picture_as_diffusers_image_to_image_does(sd1
         start = Start(picture, 0.6, after_step=lambda sampling: seen.append(sampling.index))
         branches = (Conditioning(without), Conditioning(told))
         sampling = DenoisingRun(scheduler, 5, 4.0, branches, noise, generator, "cpu", start)
-        denoiser = Denoiser(stock.unet, BatchLimits(kept, "fp32", room=lambda height, width: 8))
+        denoiser = Denoiser(UNet(stock.unet), BatchLimits(kept, "fp32", room=lambda height, width: 8))
         while not sampling.ended:
             sampling.advance(denoiser.predict([sampling.ask(denoiser)])[0])
     assert sampling.steps == 3

@@ -79,6 +79,6 @@ def test_a_preview_that_fails_is_left_out_and_said_once_and_the_picture_is_drawn
     def decode(latents: torch.Tensor) -> torch.Tensor:
         raise MemoryError("no room")
 
-    previewer = Previewer(PreviewChoice("linear", 1, tmp_path), decode, xl=False)
+    previewer = Previewer(PreviewChoice("linear", 1, tmp_path), decode, taesd="")
     assert [previewer.at(step, 4, torch.randn(1, 4, 8, 8)) for step in (1, 2, 3)] == [None, None, None]
     assert [record.message for record in caplog.records] == ["previews are left out from here on: no room"]

@@ -20,7 +20,6 @@ from visioncraft import (
     Progress,
     StoredModel,
 )
-from visioncraft_diffusion.families import FAMILIES
 from visioncraft_diffusion.generator import CachedGenerator
 
 from visioncraft_local_sd.batching.engine import Engine
@@ -167,9 +166,9 @@ class LocalSD(CachedGenerator["LoadedModel"]):
         progress.stage("loading")
         device = self._chosen_device = choose_device(self._settings.device)
         self._engine.lingers = device == "cuda"
-        dtype = self._dtype(device)
+        dtype = self._dtype(device, checkpoint.kind.half)
         estimate = self._footprint(checkpoint, device, dtype)
-        mode = self._choose_mode(estimate, FAMILIES[checkpoint.family].side)
+        mode = self._choose_mode(estimate, checkpoint.kind.side)
         loaded = self._guarded(
             lambda: self._read(checkpoint, dtype, mode, estimate), lambda: self._insufficient(estimate, (512, 512))
         )
@@ -192,10 +191,11 @@ class LocalSD(CachedGenerator["LoadedModel"]):
             checkpoint, self._engine, device, dtype, mode, estimate, choices, preview, parts, compiling
         )
 
-    def _dtype(self, device: str) -> str:
+    def _dtype(self, device: str, half: str) -> str:
+        """The precision on a device, for a family that draws in `half` on a GPU: one in bf16 overflows fp16."""
         chosen = self._settings.dtype
         if device == "cuda":
-            return "fp16" if chosen == "auto" else chosen
+            return half if chosen == "auto" or (chosen, half) == ("fp16", "bf16") else chosen
         if self._lacks_bf16(device):
             _log.warning("%s", EMULATED)
         return "fp32" if chosen == "fp32" else precision_on_cpu()  # fp16 was meant for a GPU that is not there

@@ -5,16 +5,54 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
-from diffusers.models.embeddings import get_timestep_embedding
 from visioncraft import Control
 
 from visioncraft_local_sd.batching.limits import BatchLimits
 from visioncraft_local_sd.denoising.controlnet import Condition, ControlNet
 from visioncraft_local_sd.device.memory import is_out_of_memory
-from visioncraft_local_sd.text.encoder import Conditioning
+
+
+class Branch(Protocol):
+    """What one branch of a request tells the denoiser, as its family encodes it."""
+
+    @property
+    def key(self) -> Hashable:
+        """Equal for branches whose tensors stack."""
+
+
+B_co = TypeVar("B_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Row(Generic[B_co]):
+    """A row of a denoiser call: one branch of one request."""
+
+    call: DenoiserCall
+    branch: B_co
+
+
+class Caller(Protocol):
+    """How a family's network is called."""
+
+    @property
+    def network(self) -> Any:
+        """The network."""
+
+    def embedded(self, guidance: float) -> torch.Tensor | None:
+        """The guidance scale as an input of the network; None for one that takes none."""
+
+    def __call__(
+        self, rows: Sequence[Row[Any]], network: Callable[..., Any], control: ControlNet | None
+    ) -> torch.Tensor:
+        """What the network says to each row: fp32, (rows, channels, height, width).
+
+        Args:
+            network: What is called: the network, or what is as good.
+            control: A ControlNet beside it.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +71,14 @@ class DenoiserCall:
     denoiser: Denoiser
     latents: torch.Tensor
     timestep: torch.Tensor
-    branches: tuple[Conditioning, ...]
+    branches: tuple[Branch, ...]
     guidance: torch.Tensor | None = None
     condition: Condition | None = None
 
     @property
     def key(self) -> Hashable:
         """Calls of one denoiser whose tensors stack."""
-        return (id(self.denoiser), self.latents.shape, self.branches[0].embeddings.shape)
+        return (id(self.denoiser), self.latents.shape, self.branches[0].key)
 
     @property
     def weight(self) -> int:
@@ -68,21 +106,21 @@ class DenoiserCall:
 
 
 class Denoiser:
-    """A model's UNet.
+    """A model's network, switched to what requests want of it.
 
     Args:
-        unet: The network; latents and predictions are fp32 whatever it computes in.
+        caller: How it is called.
         bounds: How many rows a call may have.
         ready: Called before each call: switches the network to what this denoiser is for.
         edited: Whether it is for LoRAs or a ControlNet: such calls take longer, and teach nobody what a call takes.
         control: A ControlNet beside it.
         network: What is called in the network's place.
-        pace: Called after each call, where a call returns before it is done; see `pace.Pace`.
+        pace: Called after each call, where a call returns before it is done; see `backpressure.Pace`.
     """
 
     def __init__(
         self,
-        unet: Any,
+        caller: Caller,
         bounds: BatchLimits,
         ready: Callable[[], None] | None = None,
         edited: bool = False,
@@ -91,62 +129,26 @@ class Denoiser:
         pace: Callable[[], None] | None = None,
     ) -> None:
         self.bounds = bounds
+        self._caller, self._network = caller, network or caller.network
         self._ready, self._edited, self._control = ready, edited, control
-        self._unet, self._network = unet, network or unet
         self._pace = pace
-        self._guidance_width: int | None = unet.config.time_cond_proj_dim
-        self._dtype: torch.dtype = unet.dtype  # asked once: diffusers walks through all parameters for it
-        last = unet.conv_in.weight.is_contiguous(memory_format=torch.channels_last)
-        self._layout = torch.channels_last if last else torch.contiguous_format
 
     def condition(self, control: Control, width: int, height: int) -> Condition | None:
         """A request's condition at a picture's size, as this denoiser's ControlNet reads it."""
         return self._control.condition(control, width, height) if self._control is not None else None
 
     def embedded(self, guidance: float) -> torch.Tensor | None:
-        """The guidance scale as an input, for denoisers that were distilled to take it: (1, channels)."""
-        if self._guidance_width is None:
-            return None
-        scale = torch.tensor([1000.0 * (guidance - 1)], device=self._unet.device)
-        embedded: torch.Tensor = get_timestep_embedding(scale, self._guidance_width)
-        return embedded
+        """The guidance scale as an input, for denoisers that take it."""
+        return self._caller.embedded(guidance)
 
     def predict(self, asks: Sequence[DenoiserCall]) -> Sequence[torch.Tensor]:
         """What the network says to each, in one call."""
         if self._ready is not None:
             self._ready()
-        rows = [(ask, branch) for ask in asks for branch in ask.branches]
-        latents = torch.cat([ask.latents for ask, _ in rows]).to(self._dtype, memory_format=self._layout)
-        timesteps = torch.stack([ask.timestep for ask, _ in rows])
-        embeddings = torch.cat([branch.embeddings for _, branch in rows])
-        added = _added([branch for _, branch in rows])
-        conditions = [ask.condition for ask, _ in rows if ask.condition is not None]
-        height, width = latents.shape[2:]
+        rows = [Row(ask, branch) for ask in asks for branch in ask.branches]
+        height, width = asks[0].latents.shape[2:]
         with nullcontext() if self._edited else self.bounds.timed(height, width, len(rows)):
-            output: torch.Tensor = self._network(
-                latents,
-                timesteps,
-                encoder_hidden_states=embeddings,
-                timestep_cond=_joined([ask.guidance for ask, _ in rows], self._dtype),
-                added_cond_kwargs=added,
-                return_dict=False,
-                **(self._control.residuals(conditions, latents, timesteps, embeddings, added) if self._control else {}),
-            )[0]
+            output = self._caller(rows, self._network, self._control)
         if self._pace is not None:
             self._pace()
-        return torch.split(output.float(), [len(ask.branches) for ask in asks])
-
-
-def _joined(parts: Sequence[torch.Tensor | None], dtype: torch.dtype | None = None) -> torch.Tensor | None:
-    present = [part for part in parts if part is not None]
-    return torch.cat(present).to(dtype=dtype) if present else None
-
-
-def _added(branches: Sequence[Conditioning]) -> dict[str, torch.Tensor | None] | None:
-    """XL's further conditions."""
-    if branches[0].pooled is None:
-        return None
-    return {
-        "text_embeds": _joined([branch.pooled for branch in branches]),
-        "time_ids": _joined([branch.sizes for branch in branches]),
-    }
+        return torch.split(output, [len(ask.branches) for ask in asks])

@@ -92,10 +92,7 @@ def _put_back(latents: torch.Tensor, mask: torch.Tensor) -> Callable[[DenoisingR
     """After every step, what the mask leaves becomes the picture again, with the noise of the step to come."""
 
     def put_back(sampling: DenoisingRun) -> None:
-        kept = latents
-        if not sampling.ended:
-            timestep = sampling.timesteps[sampling.index : sampling.index + 1]
-            kept = sampling.scheduler.add_noise(latents, sampling.noise, timestep)
+        kept = latents if sampling.ended else sampling.noised(latents)
         sampling.latents = (1 - mask) * kept + mask * sampling.latents
 
     return put_back

@@ -10,8 +10,15 @@ from typing import Any
 import torch
 from visioncraft import steps_taken
 
-from visioncraft_local_sd.denoising.denoiser import Denoiser, DenoiserCall
-from visioncraft_local_sd.text.encoder import Conditioning
+from visioncraft_local_sd.denoising.denoiser import Branch, Denoiser, DenoiserCall
+
+Guide = Callable[[torch.Tensor, torch.Tensor, float], torch.Tensor]
+"""From what the denoiser says without the text, what it says with it, and the guidance scale to what is drawn."""
+
+
+def past_without(without: torch.Tensor, told: torch.Tensor, scale: float) -> torch.Tensor:
+    """Classifier-free guidance (https://arxiv.org/abs/2207.12598): a scale of 1 is the text's own prediction."""
+    return without + scale * (told - without)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,7 @@ class DenoisingRun:
         generator: Goes on where `noise` ended, for samplers that add noise at each step.
         device: Where the denoiser is.
         start: A picture to begin from.
+        guide: What guidance means here.
     """
 
     def __init__(
@@ -53,24 +61,25 @@ class DenoisingRun:
         scheduler: Any,
         steps: int,
         guidance: float,
-        branches: tuple[Conditioning, ...],
+        branches: tuple[Branch, ...],
         noise: torch.Tensor,
         generator: torch.Generator,
         device: str,
         start: Start | None = None,
+        guide: Guide = past_without,
     ) -> None:
         self.scheduler = scheduler
         self.steps = steps
         self.branches = branches
         self.noise = noise.to(device)
         self.index = 0
-        self._guidance = guidance
+        self._guidance, self._guide = guidance, guide
         self._after_step = start.after_step if start is not None else None
         self._options = _step_options(scheduler, generator)
-        scheduler.set_timesteps(steps)  # on the CPU: looked up on a GPU, each would be waited for
+        self._schedule(steps)
         self.timesteps = scheduler.timesteps
         self._begin_at(0)
-        self.latents = self._begun(start) if start is not None else self.noise * scheduler.init_noise_sigma
+        self.latents = self._begun(start) if start is not None else self._noise_alone()
         self._told = self.timesteps.float().to(device)
 
     @property
@@ -89,19 +98,39 @@ class DenoisingRun:
     def ask(self, denoiser: Denoiser) -> DenoiserCall:
         """What the next step needs to know."""
         timestep = self.timesteps[self.index]
-        scaled = self.scheduler.scale_model_input(self.latents, timestep)
-        return DenoiserCall(denoiser, scaled, self._told[self.index], self.branches, denoiser.embedded(self._guidance))
+        embedded = denoiser.embedded(self._guidance)
+        return DenoiserCall(denoiser, self._scaled(timestep), self._told[self.index], self.branches, embedded)
 
     def advance(self, prediction: torch.Tensor) -> None:
         """Take a step with the denoiser's answer to `ask`."""
         if len(self.branches) == 2:
             without, told = prediction.chunk(2)
-            prediction = without + self._guidance * (told - without)
+            prediction = self._guide(without, told, self._guidance)
         timestep = self.timesteps[self.index]
         self.latents = self.scheduler.step(prediction, timestep, self.latents, **self._options, return_dict=False)[0]
         self.index += 1
         if self._after_step is not None:
             self._after_step(self)
+
+    def noised(self, latents: torch.Tensor) -> torch.Tensor:
+        """An image's latents with as much noise as the next step expects."""
+        timestep = self.timesteps[self.index : self.index + 1]
+        noised: torch.Tensor = self.scheduler.add_noise(latents, self.noise, timestep)
+        return noised
+
+    def _schedule(self, steps: int) -> None:
+        """Have the sampler lay out its steps: on the CPU, since looked up on a GPU each would be waited for."""
+        self.scheduler.set_timesteps(steps)
+
+    def _scaled(self, timestep: torch.Tensor) -> torch.Tensor:
+        """The latents as the denoiser reads them."""
+        scaled: torch.Tensor = self.scheduler.scale_model_input(self.latents, timestep)
+        return scaled
+
+    def _noise_alone(self) -> torch.Tensor:
+        """Where a drawing begins that begins in noise alone."""
+        alone: torch.Tensor = self.noise * self.scheduler.init_noise_sigma
+        return alone
 
     def _begin_at(self, call: int) -> None:
         """Say which call of the schedule comes first.
@@ -119,13 +148,7 @@ class DenoisingRun:
         self.timesteps = self.timesteps[left_out * order :]
         self.steps -= left_out
         self._begin_at(left_out * order)
-        if start.noise_only:
-            alone: torch.Tensor = self.noise * self.scheduler.init_noise_sigma
-            return alone
-        noised: torch.Tensor = self.scheduler.add_noise(
-            start.latents.to(self.noise.device), self.noise, self.timesteps[:1]
-        )
-        return noised
+        return self._noise_alone() if start.noise_only else self.noised(start.latents.to(self.noise.device))
 
 
 def _step_options(scheduler: Any, generator: torch.Generator) -> dict[str, Any]:

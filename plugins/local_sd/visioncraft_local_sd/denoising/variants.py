@@ -13,7 +13,7 @@ from visioncraft import Control, GenerationRequest, InvalidRequest, NotFound, st
 from visioncraft_local_sd.batching.backpressure import Pace
 from visioncraft_local_sd.batching.limits import BatchLimits
 from visioncraft_local_sd.denoising.controlnet import ControlNet, load_controlnet
-from visioncraft_local_sd.denoising.denoiser import Denoiser
+from visioncraft_local_sd.denoising.denoiser import Caller, Denoiser
 from visioncraft_local_sd.loras.merged import LoRAs
 
 
@@ -21,7 +21,7 @@ class Denoisers:
     """The denoisers of one model: the plain one for good, others while somebody draws with them.
 
     Args:
-        unet: The network.
+        caller: How the network is called.
         bounds: How many rows a call may have.
         loras: Switches it.
         find: From a ControlNet's name to its file or folder; raises `NotFound`.
@@ -31,7 +31,7 @@ class Denoisers:
 
     def __init__(
         self,
-        unet: Any,
+        caller: Caller,
         bounds: BatchLimits,
         loras: LoRAs,
         find: Callable[[str], Path],
@@ -40,8 +40,8 @@ class Denoisers:
     ) -> None:
         self._device = device
         self._pace = Pace() if device == "cuda" else None
-        self._unet, self._bounds, self._loras, self._find = unet, bounds, loras, find
-        self.plain = Denoiser(unet, bounds, partial(loras.activate, ()), network=network, pace=self._pace)
+        self._caller, self._bounds, self._loras, self._find = caller, bounds, loras, find
+        self.plain = Denoiser(caller, bounds, partial(loras.activate, ()), network=network, pace=self._pace)
         self._others: WeakValueDictionary[Hashable, Denoiser] = WeakValueDictionary()
         self._control: tuple[Hashable, ControlNet] | None = (
             None  # the last one stays: the next request often wants it too
@@ -56,7 +56,7 @@ class Denoisers:
         found = self._others.get(key)
         if found is None:
             ready = partial(self._loras.activate, request.loras)
-            found = self._others[key] = Denoiser(self._unet, self._bounds, ready, True, control, pace=self._pace)
+            found = self._others[key] = Denoiser(self._caller, self._bounds, ready, True, control, pace=self._pace)
         return found
 
     def _controlnet(self, control: Control) -> ControlNet:
@@ -68,5 +68,5 @@ class Denoisers:
         now = path, state_of(path)  # another file may have been put in its place
         if self._control is None or self._control[0] != now:
             self._control = None  # its memory first
-            self._control = (now, load_controlnet(path, self._unet, self._device))
+            self._control = (now, load_controlnet(path, self._caller.network, self._device))
         return self._control[1]

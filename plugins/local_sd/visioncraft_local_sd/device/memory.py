@@ -29,7 +29,6 @@ TILE = 512
 """Side of a VAE tile, in pixels."""
 
 _VAE_MAPS = {"cuda": 10, "cpu": 8}
-_UNET_MAPS = 32
 _BASE_GB = {"cuda": 0.3, "cpu": 0.05}  # what cuDNN, cuBLAS and the allocator keep beside tensors
 
 
@@ -39,19 +38,21 @@ class Footprint:
 
     Args:
         weights: GB by component, in the precision it is loaded with.
-        unet_bytes, vae_bytes: Bytes of one activation.
-        unet_width, vae_width: Channels of the first, largest feature maps.
+        denoiser_bytes, vae_bytes: Bytes of one activation.
+        denoiser_width, vae_width: Channels of the first, largest feature maps.
         scale: Pixels a latent stands for, by side.
         device: `cuda` or `cpu`.
+        maps: See `Family.maps`.
     """
 
     weights: Mapping[str, float]
-    unet_bytes: int
+    denoiser_bytes: int
     vae_bytes: int
-    unet_width: int
+    denoiser_width: int
     vae_width: int
     scale: int
     device: str
+    maps: float
 
     def resident_gb(self, mode: MemoryMode) -> float:
         """GB of weights that stay on the device."""
@@ -63,32 +64,34 @@ class Footprint:
 
     def working_gb(self, width: int, height: int, mode: MemoryMode) -> float:
         """GB that drawing takes beside the weights, for a picture of `width` x `height` pixels."""
-        unet = 2 * self.row_gb(height // self.scale, width // self.scale) * GB
+        denoiser = 2 * self.row_gb(height // self.scale, width // self.scale) * GB
         decoded = width * height if mode == "full" else min(width * height, TILE * TILE)
         vae = _VAE_MAPS[self.device] * decoded * self.vae_width * self.vae_bytes
-        return max(unet, vae) / GB + _BASE_GB[self.device]
+        return max(denoiser, vae) / GB + _BASE_GB[self.device]
 
     def row_gb(self, height: int, width: int) -> float:
         """GB that one row of a denoiser call takes, for latents of that height and width."""
-        return _UNET_MAPS * height * width * self.unet_width * self.unet_bytes / GB
+        return self.maps * height * width * self.denoiser_width * self.denoiser_bytes / GB
 
     def required_gb(self, width: int, height: int, mode: MemoryMode) -> float:
         """GB for weights and work together."""
         return self.resident_gb(mode) + self.working_gb(width, height, mode)
 
 
-def footprint(checkpoint: Checkpoint, device: str, unet_bytes: int, vae_bytes: int, text_bytes: int) -> Footprint:
+def footprint(checkpoint: Checkpoint, device: str, denoiser_bytes: int, vae_bytes: int, text_bytes: int) -> Footprint:
     """Estimate from a checkpoint's configuration and its weights' headers; needs no torch."""
-    sizes = {"unet": unet_bytes, "vae": vae_bytes}
+    family = checkpoint.kind
+    sizes = {family.denoiser: denoiser_bytes, "vae": vae_bytes}
     widths = checkpoint.config("vae").get("block_out_channels") or [128, 256, 512, 512]
     return Footprint(
         weights={part: n * sizes.get(part, text_bytes) / GB for part, n in checkpoint.parameters.items()},
-        unet_bytes=unet_bytes,
+        denoiser_bytes=denoiser_bytes,
         vae_bytes=vae_bytes,
-        unet_width=(checkpoint.config("unet").get("block_out_channels") or [320])[0],
+        denoiser_width=family.width(checkpoint.config(family.denoiser)),
         vae_width=widths[0],
         scale=2 ** (len(widths) - 1),
         device=device,
+        maps=family.maps,
     )
 
 

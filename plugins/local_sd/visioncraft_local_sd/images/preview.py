@@ -32,7 +32,7 @@ class PreviewChoice:
     Args:
         kind: `linear`, `taesd` or `off`.
         every: Steps between two previews.
-        models_dir: TAESD's weights lie in `taesd` below it, in `taesdxl` for XL.
+        models_dir: TAESD's weights lie below it, in a folder that the family names.
     """
 
     kind: PreviewKind
@@ -46,13 +46,13 @@ class Previewer:
     Args:
         choice: What settings want.
         decode: The model's own VAE: latents of shape (1, channels, h, w) to pictures of shape (1, 3, H, W) in -1 to 1.
-        xl: Whether the model is of the XL family.
+        taesd: The folder of the tiny decoder for its latents; empty where there is none.
     """
 
-    def __init__(self, choice: PreviewChoice, decode: Decode, xl: bool) -> None:
+    def __init__(self, choice: PreviewChoice, decode: Decode, taesd: str) -> None:
         self._choice = choice
         self._decode = decode
-        self._folder = choice.models_dir / ("taesdxl" if xl else "taesd")
+        self._folder = choice.models_dir / taesd if taesd else None
         self._show: Decode | None = None
         self._off = choice.kind == "off"
 
@@ -81,7 +81,7 @@ class Previewer:
         return picture
 
     def _tiny_decoder(self, latents: torch.Tensor) -> Decode | None:
-        if self._choice.kind != "taesd" or not list(self._folder.glob("*.safetensors")):
+        if self._choice.kind != "taesd" or self._folder is None or not list(self._folder.glob("*.safetensors")):
             return None
         try:
             with TemporaryDirectory(prefix="visioncraft-taesd-") as folder:

@@ -14,23 +14,22 @@ import diffusers
 import safetensors.torch
 import torch
 import transformers
-from visioncraft_diffusion.families import FAMILIES
 
 from visioncraft_local_sd.batching.engine import Engine
 from visioncraft_local_sd.compiling.network import CompileChoice
 from visioncraft_local_sd.device.measurements import Measurements
 from visioncraft_local_sd.device.memory import Footprint, MemoryMode, is_out_of_memory
+from visioncraft_local_sd.families.family import Family
+from visioncraft_local_sd.families.stable_diffusion import INPAINTING_CHANNELS
 from visioncraft_local_sd.images.preview import PreviewChoice
 from visioncraft_local_sd.images.vae_decoder import slice_vae
 from visioncraft_local_sd.loaded_model import DTYPES, LoadedModel
 from visioncraft_local_sd.loading.clip_tokenizer import clip_tokenizer
 from visioncraft_local_sd.loading.vae import load_vae
 from visioncraft_local_sd.weights.add_ons import AddOns
-from visioncraft_local_sd.weights.checkpoints import INPAINTING_CHANNELS, Checkpoint
+from visioncraft_local_sd.weights.checkpoints import Checkpoint
 from visioncraft_local_sd.weights.components import linked
 from visioncraft_local_sd.weights.safety import CheckpointRefused
-
-_OPEN_CLIP_PAD = "!"
 
 # diffusers loads through this. Of each tensor that safetensors 0.8 maps from a file two integers are never freed, 13 MB
 # in 500 loads of a small model; of one that it reads, none. Nor does a whole file stay mapped for one small tensor.
@@ -65,14 +64,16 @@ def load_pipeline(
     with ThreadPoolExecutor(1, "load") as reader:
         pipe = reader.submit(_open, checkpoint, device, torch.float32 if device == "cpu" else DTYPES[dtype]).result()
 
+    family = checkpoint.kind
+
     def settle() -> LoadedModel:
         if device == "cpu":
-            pipe.unet.to(DTYPES[dtype])
+            getattr(pipe, family.denoiser).to(DTYPES[dtype])
             pipe.vae.to(DTYPES[dtype])
-        elif dtype == "fp16" and checkpoint.family == "sdxl" and pipe.vae.config.get("force_upcast"):
+        elif dtype == "fp16" and family.vae_overflows and pipe.vae.config.get("force_upcast"):
             pipe.vae.to(torch.float32)
         _place(pipe, device, mode)
-        return LoadedModel(pipe, engine, device, mode, footprint, preview, choices, parts, compiling)
+        return LoadedModel(pipe, family, engine, device, mode, footprint, preview, choices, parts, compiling)
 
     return engine.call(settle)
 
@@ -95,18 +96,14 @@ def _open(checkpoint: Checkpoint, device: str, dtype: torch.dtype) -> Any:
     _correct_schedule(pipe, checkpoint)
     if checkpoint.vae is not None:
         pipe.vae = load_vae(checkpoint.vae, checkpoint.config_folder, pipe.vae, dtype)
-    _lay_out(pipe, device)
+    _lay_out(pipe, checkpoint.kind, device)
     return pipe
 
 
 def _read(checkpoint: Checkpoint, folder: Path, dtype: torch.dtype) -> Any:
     """The pipeline of a checkpoint; `folder` is empty and goes when it is read."""
-    xl = checkpoint.family == "sdxl"
-    pipeline_class: Any = diffusers.StableDiffusionXLPipeline if xl else diffusers.StableDiffusionPipeline
-    common: dict[str, Any] = {"dtype": dtype, "local_files_only": True, "feature_extractor": None}
-    common["image_encoder"] = None
-    if not xl:
-        common |= {"safety_checker": None, "requires_safety_checker": False}
+    pipeline_class: Any = getattr(diffusers, checkpoint.kind.pipeline)
+    common: dict[str, Any] = {"dtype": dtype, "local_files_only": True, **checkpoint.kind.left_out}
     if checkpoint.single_file:
         common |= _tokenizers(checkpoint) | {"config": str(_config_of(checkpoint, folder))}
         return pipeline_class.from_single_file(str(checkpoint.path), **common)
@@ -125,10 +122,8 @@ def _check_whole(pipe: Any, checkpoint: Checkpoint) -> None:
 
 
 def _not_whole(checkpoint: Checkpoint, reason: str) -> CheckpointRefused:
-    title = FAMILIES[checkpoint.family].title
-    return CheckpointRefused(
-        f"{checkpoint.path.name} is no whole {title} model, but a distilled, pruned or damaged one: {reason}"
-    )
+    whole = f"no whole {checkpoint.edition.title} model"
+    return CheckpointRefused(f"{checkpoint.path.name} is {whole}, but a distilled, pruned or damaged one: {reason}")
 
 
 def _config_of(checkpoint: Checkpoint, folder: Path) -> Path:
@@ -142,10 +137,7 @@ def _config_of(checkpoint: Checkpoint, folder: Path) -> Path:
 
 
 def _tokenizers(checkpoint: Checkpoint) -> dict[str, Any]:
-    found = {"tokenizer": clip_tokenizer(_OPEN_CLIP_PAD) if checkpoint.family == "sd2" else clip_tokenizer()}
-    if checkpoint.family == "sdxl":
-        found["tokenizer_2"] = clip_tokenizer(_OPEN_CLIP_PAD)
-    return found
+    return {name: clip_tokenizer(pad) for name, pad in checkpoint.kind.clip_pads.items()}
 
 
 def _correct_schedule(pipe: Any, checkpoint: Checkpoint) -> None:
@@ -159,15 +151,15 @@ def _correct_schedule(pipe: Any, checkpoint: Checkpoint) -> None:
         pipe.scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config, **changes)
 
 
-def _lay_out(pipe: Any, device: str) -> None:
-    """Channels last where convolutions are faster so, by docs/benchmarks.md: the VAE and XL's denoiser are not on CUDA.
+def _lay_out(pipe: Any, family: Family, device: str) -> None:
+    """Channels last where convolutions are faster so, by docs/benchmarks.md: the VAE is not on CUDA.
 
     On a CPU a row's numbers are then the same however many rows there are.
     """
     if device == "cpu":
         pipe.vae.to(memory_format=torch.channels_last)
-    if device == "cpu" or not isinstance(pipe, diffusers.StableDiffusionXLPipeline):
-        pipe.unet.to(memory_format=torch.channels_last)
+    if device in family.channels_last:
+        getattr(pipe, family.denoiser).to(memory_format=torch.channels_last)
 
 
 def _place(pipe: Any, device: str, mode: MemoryMode) -> None:

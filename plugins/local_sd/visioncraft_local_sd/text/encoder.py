@@ -30,6 +30,11 @@ class Conditioning:
     pooled: torch.Tensor | None = None
     sizes: torch.Tensor | None = None
 
+    @property
+    def key(self) -> Hashable:
+        """Equal for those that stack: texts of as many tokens."""
+        return self.embeddings.shape
+
 
 class TextEncoder:
     """The text encoders of one model.

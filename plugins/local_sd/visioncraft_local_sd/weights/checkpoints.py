@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
 from visioncraft import state_of
-from visioncraft_diffusion.families import Family, family_of
+from visioncraft_diffusion.errors import ModelRefused
+from visioncraft_diffusion.families import Family as Name, family_of
 
+from visioncraft_local_sd.families.family import UNKNOWN, Edition, Family
+from visioncraft_local_sd.families.stable_diffusion import INPAINTING_CHANNELS, edition_of
+from visioncraft_local_sd.families.table import FAMILIES, PIPELINES, recognised
 from visioncraft_local_sd.weights.components import Found, component_files
 from visioncraft_local_sd.weights.headers import Shapes, read_header, side
 from visioncraft_local_sd.weights.safety import CheckpointRefused, check_index, check_single_file, read_json, refused
 
 Prediction = Literal["auto", "epsilon", "v_prediction"]
-
-INPAINTING_CHANNELS = 9
-"""What a denoiser for inpainting reads: noisy latents, the mask, and what the mask leaves of the picture."""
 
 _DATA = Path(__file__).parents[1] / "data"
 _V2_PROBE = "model.diffusion_model.input_blocks.2.1.transformer_blocks.0.attn2.to_k.weight"
@@ -40,7 +41,7 @@ class Checkpoint:
 
     Args:
         path: The diffusers folder or the single `.safetensors` file.
-        family: `sd1`, `sd2` or `sdxl`.
+        family: Its family's name: `sdxl`.
         config_folder: Where its components' `config.json` are: `path` itself, or this package for a single file.
         variant: The weights' variant (`fp16`) where they are there in that one alone.
         parameters: Numbers of parameters by component.
@@ -51,10 +52,11 @@ class Checkpoint:
         files: Of a folder, the files that are loaded, by the paths that diffusers knows them by. All else in it is none
             of the model's.
         title: What its maker calls it; empty where the file does not say.
+        edition: Which of its family's models it is.
     """
 
     path: Path
-    family: Family
+    family: str
     config_folder: Path
     variant: str | None
     parameters: Mapping[str, int]
@@ -64,6 +66,12 @@ class Checkpoint:
     vae: Path | None = None
     files: Mapping[str, Path] = field(default_factory=dict)
     title: str = ""
+    edition: Edition = UNKNOWN
+
+    @property
+    def kind(self) -> Family:
+        """Its family."""
+        return FAMILIES[self.family]
 
     @property
     def single_file(self) -> bool:
@@ -72,8 +80,8 @@ class Checkpoint:
 
     @property
     def upcasts_vae(self) -> bool:
-        """Whether its VAE overflows fp16, as XL's first one does."""
-        return self.family == "sdxl" and bool(self.config("vae").get("force_upcast"))
+        """Whether its VAE overflows fp16, as SDXL's first one does."""
+        return self.kind.vae_overflows and bool(self.config("vae").get("force_upcast"))
 
     def config(self, component: str) -> dict[str, Any]:
         """A component's configuration as diffusers or transformers reads it."""
@@ -100,30 +108,43 @@ def _read(path: Path, prediction: Prediction, state: Hashable) -> Checkpoint:
 
 def _read_folder(folder: Path, prediction: Prediction) -> Checkpoint:
     index = check_index(folder)
-    xl = index["_class_name"].startswith("StableDiffusionXL")
-    encoders = ["text_encoder", "text_encoder_2"] if xl else ["text_encoder"]
-    others = [*(name.replace("text_encoder", "tokenizer") for name in encoders), "scheduler"]
-    for part in (*encoders, *others):
-        if not (folder / part).is_dir() or not isinstance(index.get(part), list):
-            raise CheckpointRefused(f"{folder.name} lacks its {part}")
-    found = {part: component_files(folder / part) for part in ("unet", "vae", *encoders, *others)}
-    unet = read_json(folder / "unet" / "config.json")
-    context, channels = unet.get("cross_attention_dim"), unet.get("in_channels", 4)
-    if channels not in (4, INPAINTING_CHANNELS):
-        raise CheckpointRefused(
-            f"{folder.name} has a denoiser of {channels} channels; known here: 4 and {INPAINTING_CHANNELS}"
-        )
+    found = _components(folder, index)
+    family, edition = _recognised(folder, index)
     variants = sorted({each.variant for each in found.values() if each.variant})
     return Checkpoint(
         path=folder,
-        family=family_of(xl, context),
+        family=family.name,
         config_folder=folder,
         variant=variants[0] if variants else None,
-        parameters={part: found[part].parameters for part in ("unet", "vae", *encoders)},
+        parameters={part: found[part].parameters for part in family.networks},
         prediction_type=None if prediction == "auto" else prediction,
-        inpaints=channels == INPAINTING_CHANNELS,
+        inpaints=_config(folder, family.denoiser).get("in_channels") == INPAINTING_CHANNELS,
         files=_files_of(folder, found),
+        edition=edition,
     )
+
+
+def _recognised(folder: Path, index: Mapping[str, Any]) -> tuple[Family, Edition]:
+    try:
+        return recognised(index, partial(_config, folder))
+    except CheckpointRefused:
+        raise
+    except ModelRefused as reason:
+        raise CheckpointRefused(f"{folder.name} {reason}") from None
+
+
+def _components(folder: Path, index: Mapping[str, Any]) -> dict[str, Found]:
+    """The files of every component. Raises `CheckpointRefused` that names one that is missing."""
+    components = PIPELINES[index["_class_name"]]
+    for part in components:
+        if not (folder / part).is_dir() or not isinstance(index.get(part), list):
+            raise CheckpointRefused(f"{folder.name} lacks its {part}")
+    return {part: component_files(folder / part) for part in components}
+
+
+def _config(folder: Path, part: str) -> dict[str, Any]:
+    file = "scheduler_config.json" if part == "scheduler" else "config.json"
+    return read_json(folder / part / file)
 
 
 def _files_of(folder: Path, found: Mapping[str, Found]) -> dict[str, Path]:
@@ -145,6 +166,7 @@ def _read_single_file(path: Path, prediction: Prediction) -> Checkpoint:
         zero_terminal_snr="ztsnr" in header.shapes,
         inpaints=side(header.shapes, _FIRST, 1, path.name) == INPAINTING_CHANNELS,
         title=header.title,
+        edition=edition_of(family),
     )
 
 
@@ -160,7 +182,7 @@ def _parameters(name: str, shapes: Shapes) -> dict[str, int]:
     return parameters
 
 
-def _family(name: str, shapes: Shapes) -> Family:
+def _family(name: str, shapes: Shapes) -> Name:
     if _FIRST not in shapes:
         raise CheckpointRefused(f"{name} is not a Stable Diffusion checkpoint in the original layout (a LoRA, a VAE?)")
     if side(shapes, _FIRST, 1, name) not in (4, INPAINTING_CHANNELS):

@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
-from visioncraft import Ability, FoundFile, ModelInfo, find_below, read_bounded, state_of
-from visioncraft_diffusion.families import FAMILIES, SD15, limits_of
+from visioncraft import Ability, FoundFile, Limits, ModelInfo, canonical_id, find_below, read_bounded, state_of
+from visioncraft_diffusion.families import FAMILIES, SD15
 from visioncraft_diffusion.library import ModelsFolder, models_path
 
 from visioncraft_local_sd.settings import LocalSDSettings, ModelEntry
@@ -136,13 +136,17 @@ class Library:
             checkpoint = read_checkpoint(path, entry.prediction_type)
         except CheckpointRefused as refused:
             return self._folder.refused(info, str(refused))
-        facts = FAMILIES[checkpoint.family]
+        edition, family = checkpoint.edition, checkpoint.kind
         maker = f", which its maker calls {checkpoint.title}" if checkpoint.title else ""
         return replace(
             info,
-            vram_required=facts.memory,
-            description=f"A {facts.title} model{maker}",
-            limits=limits_of(info.id, checkpoint.family),
+            vram_required=edition.memory,
+            description=f"A {edition.title} model{maker}",
+            limits=Limits() if canonical_id(info.id) == canonical_id(SD15) else edition.limits,
+            defaults=edition.defaults,
+            samplers=family.samplers,
+            abilities=family.abilities,
+            licence=edition.licence,
         )
 
     def _readable(self, snapshot: Path) -> bool:

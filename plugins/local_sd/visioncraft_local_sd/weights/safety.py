@@ -14,27 +14,15 @@ from typing import Any
 from visioncraft_diffusion import json_files
 from visioncraft_diffusion.errors import ModelRefused
 
+from visioncraft_local_sd.families.table import PIPELINES
+
 PICKLES = frozenset({".ckpt", ".bin", ".pt", ".pth", ".pkl", ".pickle"})
 """Suffixes of formats whose loading can run code."""
-
-PIPELINES = frozenset(
-    f"StableDiffusion{family}{task}Pipeline" for family in ("", "XL") for task in ("", "Img2Img", "Inpaint")
-)
-"""Pipelines a checkpoint may name."""
 
 NOT_LOADED = frozenset({"safety_checker", "feature_extractor", "image_encoder"})
 """Components that are never loaded, whatever a checkpoint names for them."""
 
 _LIBRARIES = frozenset({"diffusers", "transformers", "stable_diffusion", None})
-_CLASSES: Mapping[str, re.Pattern[str]] = {
-    "unet": re.compile(r"diffusers\.UNet2DConditionModel"),
-    "vae": re.compile(r"diffusers\.AutoencoderKL"),
-    "text_encoder": re.compile(r"transformers\.CLIPTextModel(WithProjection)?"),
-    "text_encoder_2": re.compile(r"transformers\.CLIPTextModel(WithProjection)?"),
-    "tokenizer": re.compile(r"transformers\.CLIPTokenizer(Fast)?"),
-    "tokenizer_2": re.compile(r"transformers\.CLIPTokenizer(Fast)?"),
-    "scheduler": re.compile(r"diffusers\.[A-Za-z0-9]+Scheduler"),
-}
 
 
 class CheckpointRefused(ModelRefused):
@@ -71,7 +59,7 @@ def check_index(folder: Path) -> dict[str, Any]:
         )
     for name, value in index.items():
         if not name.startswith("_") and isinstance(value, list | dict):
-            _check_component(name, value)
+            _check_component(name, value, PIPELINES[pipeline])
     return index
 
 
@@ -96,7 +84,7 @@ def check_config(file: Path) -> None:
             _check_shards(value, shown)
 
 
-def _check_component(name: str, value: Any) -> None:
+def _check_component(name: str, value: Any, classes: Mapping[str, re.Pattern[str]]) -> None:
     pair = value if isinstance(value, list) and len(value) == 2 else [object(), object()]
     library, class_name = pair
     if library is None and class_name is None:
@@ -105,7 +93,7 @@ def _check_component(name: str, value: Any) -> None:
         raise CheckpointRefused(f"model_index.json: {name}: {value!r:.120} would load code from outside diffusers")
     if name in NOT_LOADED:
         return
-    allowed = _CLASSES.get(name)
+    allowed = classes.get(name)
     if allowed is None or not allowed.fullmatch(f"{library}.{class_name}"):
         raise CheckpointRefused(f"model_index.json: {name}: {library}.{class_name:.80} is not a class this loads")
 

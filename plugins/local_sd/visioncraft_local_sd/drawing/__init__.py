@@ -1,0 +1,6 @@
+"""How the models of a family draw, a module a family; what is true of one before it is loaded is in `families/`.
+
+protocol.py          what the batching loop asks of a family
+stable_diffusion.py  Stable Diffusion 1.x, 2.x and XL
+table.py             which of them draws a model
+"""
