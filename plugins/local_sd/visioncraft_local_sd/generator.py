@@ -44,6 +44,7 @@ from visioncraft_local_sd.settings import LocalSDSettings
 from visioncraft_local_sd.weights.checkpoints import Checkpoint
 from visioncraft_local_sd.weights.files import Collection
 from visioncraft_local_sd.weights.models import ENGINE, Library
+from visioncraft_local_sd.weights.safety import CheckpointRefused
 
 if TYPE_CHECKING:
     from visioncraft_local_sd.loaded_model import LoadedModel
@@ -112,13 +113,22 @@ class LocalSD(CachedGenerator["LoadedModel"]):
         Raises `InvalidRequest` for an unknown sampler, `ModelNotAvailable`, `InsufficientVRAM`, `JobCancelled`, or
         `GenerationFailed` where a precision does not suffice.
         """
-        if request.sampler is not None:
-            request = replace(request, sampler=check_sampler(request.sampler))
+        request = self._with_sampler(request)
         with self._held(request.model, progress) as loaded:
             self._make_fit(loaded, request)
             return self._guarded(
                 lambda: self._draw(loaded, request, progress), lambda: self._ran_out(loaded, request.hires_size)
             )
+
+    def _with_sampler(self, request: GenerationRequest) -> GenerationRequest:
+        """The request with the one spelling of its sampler. Raises `InvalidRequest` where its model has none such."""
+        if request.sampler is None:
+            return request
+        try:
+            offered = self._library.checkpoint(request.model).kind.samplers
+        except CheckpointRefused:  # said when it is to be loaded
+            offered = ()
+        return replace(request, sampler=check_sampler(request.sampler, offered))
 
     def _draw(self, loaded: LoadedModel, request: GenerationRequest, progress: Progress) -> GeneratedImage:
         from visioncraft import encode_png

@@ -73,7 +73,7 @@ class LoadedModel:
         self._upscalers = Upscalers(partial(parts.find, "upscaler"), device)
         settle = torch.cuda.synchronize if device == "cuda" else None
         bounds = BatchLimits(choices, self.precision, self._room, settle, engine.settled_threads)
-        stays = mode in ("full", "slicing")  # elsewhere layers come and go
+        stays = family.compiles and mode in ("full", "slicing")  # elsewhere layers come and go
         self._network = compiling.network(denoiser, device, self._room) if stays else None
         find = partial(parts.find, "controlnet")
         self._denoisers = Denoisers(self._drawing.caller, bounds, self._loras, find, device, self._network)

@@ -55,7 +55,9 @@ def counted_rows(local: LocalSD, request: Any, watcher: Any) -> Iterator[list[in
     """How many rows each call of the denoiser has."""
     rows: list[int] = []
     with local._held(request.model, watcher) as loaded:
-        watch = loaded.pipe.unet.register_forward_hook(lambda module, args, output: rows.append(len(args[0])))
+        watch = loaded._drawing.caller.network.register_forward_hook(
+            lambda module, args, output: rows.append(len(args[0]))
+        )
     try:
         yield rows
     finally:

@@ -48,6 +48,8 @@ def encoded(vae: Any, pixels: torch.Tensor, generator: torch.Generator, device: 
     mean, std = vae.config.get("latents_mean"), vae.config.get("latents_std")
     if mean is not None and std is not None:
         latents = (latents - _by_channel(mean, latents)) / _by_channel(std, latents)
+    if (shift := vae.config.get("shift_factor")) is not None:
+        latents -= shift
     latents *= float(vae.config.scaling_factor)
     return latents
 

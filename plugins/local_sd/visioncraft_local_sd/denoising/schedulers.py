@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from inspect import signature
 from typing import Any
 
@@ -49,11 +49,16 @@ def sampler_names() -> list[str]:
     return sorted(SAMPLERS)
 
 
-def check_sampler(name: str) -> str:
+def check_sampler(name: str, offered: Sequence[str] = ()) -> str:
     """The one spelling of a sampler's name, as `dpm++_2m_karras` for `DPM++ 2M Karras`. Needs no torch.
+
+    Args:
+        offered: What the model samples with; empty for all that there are.
 
     Raises `InvalidRequest` for an unknown name, naming the nearest and all that are known.
     """
+    if offered:
+        return samplers.check_sampler(name, offered, f"this model's: {', '.join(offered)}")
     listed = f"known: {', '.join(sampler_names())}, most also with _{', _'.join(SCHEDULES)}"
     return samplers.check_sampler(name, _KNOWN, listed)
 

@@ -2,5 +2,6 @@
 
 protocol.py          what the batching loop asks of a family
 stable_diffusion.py  Stable Diffusion 1.x, 2.x and XL
+z_image.py           Z-Image
 table.py             which of them draws a model
 """

@@ -61,6 +61,7 @@ class Family:
             the first feature maps.
         channels_last: Devices on which the denoiser is faster in that layout.
         clip_pads: For single files, which carry no tokenizer: what pads each of CLIP's.
+        compiles: Whether the denoiser's calls are tensors alone, which can be compiled or recorded.
         taesd: The folder of the tiny decoder that shows its latents; empty where there is none.
     """
 
@@ -80,6 +81,7 @@ class Family:
     maps: float = 32
     channels_last: frozenset[str] = frozenset()
     clip_pads: Mapping[str, str] = field(default_factory=dict)
+    compiles: bool = False
     taesd: str = ""
 
     @property

@@ -68,6 +68,7 @@ SD1 = Family(
     half="fp16",
     channels_last=frozenset({"cpu", "cuda"}),
     clip_pads={"tokenizer": _END},
+    compiles=True,
     taesd="taesd",
 )
 SD2 = Family(
@@ -84,6 +85,7 @@ SD2 = Family(
     half="fp16",
     channels_last=SD1.channels_last,
     clip_pads={"tokenizer": _OPEN_CLIP_PAD},
+    compiles=True,
     taesd="taesd",
 )
 SDXL = Family(
@@ -101,5 +103,6 @@ SDXL = Family(
     vae_overflows=True,
     channels_last=frozenset({"cpu"}),  # by docs/benchmarks.md it is slower so on CUDA
     clip_pads={"tokenizer": _END, "tokenizer_2": _OPEN_CLIP_PAD},
+    compiles=True,
     taesd="taesdxl",
 )

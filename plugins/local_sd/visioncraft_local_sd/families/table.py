@@ -9,8 +9,9 @@ from visioncraft_diffusion.errors import ModelRefused
 
 from visioncraft_local_sd.families.family import Config, Edition, Family, ReadConfig
 from visioncraft_local_sd.families.stable_diffusion import SD1, SD2, SDXL
+from visioncraft_local_sd.families.z_image import Z_IMAGE
 
-FAMILIES: Mapping[str, Family] = {family.name: family for family in (SD1, SD2, SDXL)}
+FAMILIES: Mapping[str, Family] = {family.name: family for family in (SD1, SD2, SDXL, Z_IMAGE)}
 """By name."""
 
 PIPELINES: Mapping[str, Mapping[str, re.Pattern[str]]] = {

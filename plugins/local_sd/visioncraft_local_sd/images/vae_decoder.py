@@ -36,6 +36,8 @@ class Decoder:
         """The picture as the VAE gives it, about -1 to 1: (1, 3, height, width)."""
         vae = self._vae
         scaled = latents.float() / vae.config.scaling_factor
+        if (shift := vae.config.get("shift_factor")) is not None:
+            scaled = scaled + shift
         mean, std = vae.config.get("latents_mean"), vae.config.get("latents_std")
         if mean is not None and std is not None:
             spread = torch.tensor(std, device=scaled.device).view(1, -1, 1, 1)

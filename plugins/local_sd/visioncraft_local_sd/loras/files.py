@@ -17,6 +17,10 @@ from visioncraft_local_sd.weights.safety import CheckpointRefused
 OURS = ("unet.", "text_encoder.", "text_encoder_2.")
 """What diffusers' own names of layers begin with."""
 
+_OF_TRANSFORMERS = ("LoRA",)
+
+_NETWORKS = ("unet", "transformer", "text_encoder", "text_encoder_2")
+
 Layers = Mapping[str, Mapping[str, str]]
 
 
@@ -31,6 +35,9 @@ def load_lora(pipe: Any, file: Path, adapter: str) -> None:
     """
     keys = tensor_shapes(file)
     way, layers = way_of(file, keys), layers_of(keys)
+    if hasattr(pipe, "transformer"):
+        _load_into_transformer(pipe, file, adapter, way)
+        return
     if all(name.startswith(OURS) for name in layers):
         # diffusers reads its own layouts from the file, whose metadata may say a scale.
         folder = str(file.parent)
@@ -39,6 +46,19 @@ def load_lora(pipe: Any, file: Path, adapter: str) -> None:
         pipe.load_lora_weights(_as_lora(pipe, file, way, layers), adapter_name=adapter)
     if (placed := _placed(pipe, adapter)) != len(layers):
         issue = f"{placed} of its {len(layers)} layers are in this model; it is for another one"
+        raise CheckpointRefused(f"{file.name} does not fit: {issue}")
+
+
+def _load_into_transformer(pipe: Any, file: Path, adapter: str, way: str) -> None:
+    """What a file holds for a transformer, whose layouts diffusers knows; it has dropped a DoRA's lengths silently."""
+    if way not in _OF_TRANSFORMERS:
+        raise CheckpointRefused(f"{file.name} is a {way}; this model takes {' and '.join(_OF_TRANSFORMERS)}")
+    where = {"weight_name": file.name, "local_files_only": True, "use_safetensors": True}
+    tensors = pipe.lora_state_dict(str(file.parent), **where)
+    wanted = {name.split(".lora_")[0] for name in tensors if not name.endswith(".alpha")}
+    pipe.load_lora_weights(tensors, adapter_name=adapter)
+    if (placed := _placed(pipe, adapter)) != len(wanted):
+        issue = f"{placed} of its {len(wanted)} layers are in this model; it is for another one"
         raise CheckpointRefused(f"{file.name} does not fit: {issue}")
 
 
@@ -63,6 +83,6 @@ def _as_lora(pipe: Any, file: Path, way: str, layers: Layers) -> dict[str, torch
 
 def _placed(pipe: Any, adapter: str) -> int:
     """Around how many layers of the pipeline the adapter is."""
-    networks = (getattr(pipe, part, None) for part in ("unet", "text_encoder", "text_encoder_2"))
+    networks = (getattr(pipe, part, None) for part in _NETWORKS)
     modules = (module for network in networks if network is not None for module in network.modules())
     return sum(adapter in getattr(module, "lora_A", ()) for module in modules)

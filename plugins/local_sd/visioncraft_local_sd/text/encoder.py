@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,7 +9,8 @@ from typing import Any
 import torch
 from visioncraft import GenerationRequest
 
-from visioncraft_local_sd.text.prompts import check_clip_skip, encode_prompts, fragments
+from visioncraft_local_sd.text.kept import Kept
+from visioncraft_local_sd.text.prompts import check_clip_skip, encode_prompts, fragments, well_formed
 from visioncraft_local_sd.text.textual_inversion import TextualInversions
 
 _KEPT = 64  # texts; a pair of SD 1.x takes half a MB in fp32, one of XL 1.3 MB
@@ -51,7 +51,7 @@ class TextEncoder:
         self._dtype = dtype
         self._distilled = pipe.unet.config.time_cond_proj_dim is not None
         self._words, self._state = words, state
-        self._kept: OrderedDict[Hashable, tuple[Conditioning, ...]] = OrderedDict()
+        self._kept: Kept[tuple[Conditioning, ...]] = Kept(_KEPT)
 
     def encode(self, request: GenerationRequest) -> tuple[Conditioning, ...]:
         """The branches of a request: the negative one first where guidance is on, as it is above 1."""
@@ -70,19 +70,14 @@ class TextEncoder:
     def _remembered(self, request: GenerationRequest, guided: bool) -> tuple[Conditioning, ...]:
         negative = request.negative_prompt if guided else ""
         key = (request.prompt, negative, guided, request.clip_skip, request.loras, self._state())
-        if key not in self._kept:
-            self._kept[key] = self._encoded(request.prompt, negative, guided, request.clip_skip)
-            if len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(key)
-        return self._kept[key]
+        return self._kept.get(key, lambda: self._encoded(request.prompt, negative, guided, request.clip_skip))
 
     def _encoded(self, prompt: str, negative: str, guided: bool, clip_skip: int) -> tuple[Conditioning, ...]:
         check_clip_skip(self._pipe, clip_skip)
         with self._words.known(f"{prompt} {negative}") as spelled:
-            told = fragments("prompt", spelled(_well_formed(prompt)))
+            told = fragments("prompt", spelled(well_formed(prompt)))
             # None and not "": XL then uses zeros, as it was trained with
-            not_told = fragments("negative_prompt", spelled(_well_formed(negative))) if negative else None
+            not_told = fragments("negative_prompt", spelled(well_formed(negative))) if negative else None
             text, without, *pooled = encode_prompts(self._pipe, told, not_told, guided, clip_skip)
         says = Conditioning(text.to(self._dtype), *pooled[:1])
         return (Conditioning(without.to(self._dtype), *pooled[1:]), says) if guided else (says,)
@@ -93,8 +88,3 @@ class TextEncoder:
             size, (0, 0), size, dtype=pooled.dtype, text_encoder_projection_dim=pooled.shape[-1]
         )
         return sizes.to(pooled.device)
-
-
-def _well_formed(text: str) -> str:
-    """Lone surrogates cannot be encoded, and tokenizers raise on them."""
-    return text.encode("utf-8", "replace").decode("utf-8")

@@ -94,6 +94,11 @@ def _stock(
     return tuple(encoded)
 
 
+def well_formed(text: str) -> str:
+    """A text that tokenizers take: they raise on lone surrogates, which cannot be encoded."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def check_clip_skip(pipe: Any, clip_skip: int) -> None:
     """Raise `InvalidRequest` where a text encoder has no such layer."""
     layers = min(encoder.config.num_hidden_layers for encoder in encoders_of(pipe))

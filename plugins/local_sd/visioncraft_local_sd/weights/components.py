@@ -25,11 +25,14 @@ _WORDS = (
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
+    "chat_template.jinja",
+    "spiece.model",
+    "tokenizer.model",
 )
 DIFFUSERS_STEM = "diffusion_pytorch_model"
 """What diffusers calls the weights of its own networks; transformers' are called `model`."""
 
-_STEMS = {"unet": DIFFUSERS_STEM, "vae": DIFFUSERS_STEM}
+_STEMS = dict.fromkeys(("unet", "transformer", "vae"), DIFFUSERS_STEM)
 _PREFERRED = ("", "fp16", "bf16", "fp32")
 _WIDTHS = "block_out_channels"
 
