@@ -77,7 +77,7 @@ def stock(pipe: Any) -> Stock:
         size = {"width": SIDE, "height": SIDE, "num_inference_steps": STEPS, "guidance_scale": 0.0}
         generator = torch.Generator().manual_seed(seed)
         (image,) = own("a red apple", **{**size, **asked}, generator=generator, output_type="np").images
-        return (image * 255).round().astype(int)
+        return np.asarray((image * 255).round(), dtype=int)
 
     return draw
 
