@@ -7,6 +7,7 @@ from ._version import (
     __version__ as __version__,
 )
 from .api.errors import (
+    envelope as envelope,
     status_of as status_of,
 )
 from .api.streaming import (

@@ -77,7 +77,8 @@ seen: list[dict[str, Any]] = []
 class FakeEngine(Generator):
     """Fills a picture with the seed's colour, or with `noise`; one to start from comes back as it arrived.
 
-    `gated <name>` waits for a permit before every step; `warns <sentence>` tells that sentence of its picture.
+    `gated <name>` waits for a permit before every step; `warns <sentence>` tells that sentence of its picture;
+    `previews` shows one after each step, and not after the first alone.
 
     `dies <name>` ends its process as often as permits are left, at the step after; the other ends are in `_ENDS`.
     """
@@ -110,7 +111,8 @@ class FakeEngine(Generator):
         for step in range(1, request.num_inference_steps + 1):
             if kind == "gated":
                 self._tell(f"pass/{gate}")
-            progress.step(step, request.num_inference_steps, PREVIEW if step == 1 else None)
+            shown = step == 1 or kind == "previews"
+            progress.step(step, request.num_inference_steps, PREVIEW if shown else None)
             if kind in _ENDS and self._tell(f"take/{gate}"):
                 _ENDS[kind]()
         if request.init_image is not None:
