@@ -32,6 +32,11 @@ from .engines.devices import (
     has_bf16 as has_bf16,
     probe_device as probe_device,
 )
+from .engines.lanczos import (
+    LANCZOS as LANCZOS,
+    enlarged as enlarged,
+    is_lanczos as is_lanczos,
+)
 from .engines.model_cache import (
     ModelCache as ModelCache,
     Shelf as Shelf,
@@ -78,6 +83,7 @@ from .gallery.search import (
     search_terms as search_terms,
 )
 from .images.metadata import (
+    a1111_parameters as a1111_parameters,
     png_chunks as png_chunks,
 )
 from .images.png import (
@@ -88,6 +94,9 @@ from .images.png import (
     read_record_file as read_record_file,
     webp_thumbnail as webp_thumbnail,
     with_record as with_record,
+)
+from .images.texts import (
+    texts_of as texts_of,
 )
 from .jobs.job import (
     Job as Job,
@@ -128,7 +137,10 @@ from .settings import (
 )
 from .types.editing import (
     Control as Control,
+    Fit as Fit,
+    FittedImage as FittedImage,
     Hires as Hires,
+    ImageFacts as ImageFacts,
     InputImage as InputImage,
     LoRA as LoRA,
     Mask as Mask,

@@ -52,7 +52,7 @@ def generate(
     seed: Annotated[int | None, typer.Option(help="The same seed draws the same picture; -1 is a random one.")] = None,
     sampler: Annotated[str | None, typer.Option(help="As euler_a or dpm++_2m_karras.")] = None,
     init_image: Annotated[Path | None, typer.Option(help="A picture to start from.")] = None,
-    strength: Annotated[float | None, typer.Option(help="How much of it is drawn anew, past 0 to 1.")] = None,
+    strength: Annotated[float | None, typer.Option(help="How much of it is drawn anew; 0 only enlarges it.")] = None,
     mask: Annotated[Path | None, typer.Option(help="Where it is drawn anew: white is, black stays.")] = None,
     lora: Annotated[list[str] | None, typer.Option(help="NAME or NAME:WEIGHT; may be given several times.")] = None,
     controlnet: Annotated[str | None, typer.Option(help="A ControlNet by its name.")] = None,

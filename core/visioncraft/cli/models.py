@@ -9,7 +9,7 @@ import typer
 from visioncraft.cli import export, weights
 from visioncraft.cli.output import print_json, print_table, say
 from visioncraft.cli.state import State
-from visioncraft.cli.weights import JsonOption, keepers, print_parts, shown, size
+from visioncraft.cli.weights import JsonOption, print_parts, shown, size
 
 if TYPE_CHECKING:
     from visioncraft.plugins.contracts import Generator
@@ -36,7 +36,7 @@ def list_models(ctx: typer.Context, as_json: JsonOption = False) -> None:
     state: State = ctx.obj
     registry = state.registry()
     known = [_facts(registry, model) for model in registry.models()]
-    parts = [part for writer in keepers(registry) for part in writer.parts()]
+    parts = [part for writer in registry.keepers() for part in writer.parts()]
     if as_json:
         print_json(known + [_part_facts(part) for part in parts])
     elif known or parts:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar, TaskID
 
     from visioncraft.plugins.contracts import ModelKeeper, Progress
-    from visioncraft.plugins.registry import Registry
     from visioncraft.types.models import ModelInfo, StoredModel
 
 JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
@@ -79,13 +78,6 @@ def _own_name(part: StoredModel) -> str:
     return part.aliases[0] if part.aliases else part.id
 
 
-def keepers(registry: Registry) -> list[ModelKeeper]:
-    """The generators that keep weights."""
-    from visioncraft.plugins.contracts import ModelKeeper
-
-    return [generator for generator in registry.generators.values() if isinstance(generator, ModelKeeper)]
-
-
 def size(count: int) -> str:
     """Bytes for people, in powers of ten as file managers have them: `2.13 GB`."""
     amount, unit = float(count), 0
@@ -129,7 +121,7 @@ def _keeping(ctx: typer.Context) -> Iterator[ModelKeeper]:
     from visioncraft.errors import PluginError
 
     state: State = ctx.obj
-    found = keepers(state.registry())
+    found = state.registry().keepers()
     if not found:
         raise PluginError("No installed plugin keeps weights; pip install visioncraft-local-sd brings one")
     yield found[0]

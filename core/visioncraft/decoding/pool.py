@@ -11,15 +11,28 @@ from threading import Lock, Thread
 from typing import TypeVar
 
 from visioncraft.decoding.process import Decoder
-from visioncraft.decoding.tasks import Answer, Check, Copy, Fit, Look, Looked, Made, Refused, Shrink, Task
+from visioncraft.decoding.tasks import (
+    Answer,
+    Check,
+    Copy,
+    Fit,
+    Inspect,
+    Inspected,
+    Look,
+    Looked,
+    Made,
+    Refused,
+    Shrink,
+    Task,
+)
 from visioncraft.errors import RateLimitExceeded, ServiceUnavailable, StorageError
 from visioncraft.images.inputs import Sent
 from visioncraft.images.pixels import NoPicture, TooMuch, Use
 from visioncraft.settings import PicturesSettings
-from visioncraft.types.editing import InputImage
+from visioncraft.types.editing import ImageFacts, InputImage
 
 _Work = tuple[Task, "Future[Answer]"]
-AnswerT = TypeVar("AnswerT", Looked, Made)
+AnswerT = TypeVar("AnswerT", Looked, Inspected, Made)
 
 _SHARE_OF_THE_LAST = 0.3  # how much the newest picture counts in what one takes
 _END_LIMIT_S = 5.0
@@ -49,13 +62,18 @@ class Decoders:
         found = await self._for_request(sent, Look(sent.data), Looked)
         return found.width, found.height
 
+    async def inspect(self, sent: Sent) -> ImageFacts:
+        """The size of a picture, upright, and the texts in its file. Raises as `look`."""
+        found = await self._for_request(sent, Inspect(sent.data), Inspected)
+        return ImageFacts(found.width, found.height, found.texts)
+
     async def prepare(self, sent: Sent, width: int, height: int, use: Use) -> InputImage:
         """A picture at the size it is used at.
 
         Raises `InvalidRequest` that names its field for what is no picture or takes too much to decode, and
         `RateLimitExceeded` where others have been waiting so long that its turn does not come.
         """
-        made = await self._for_request(sent, Fit(sent.data, width, height, use, sent.reading), Made)
+        made = await self._for_request(sent, Fit(sent.data, width, height, use, sent.reading, sent.fit), Made)
         return sent.as_image(width, height, made.data)
 
     def thumbnail(self, content: bytes, side: int) -> bytes | None:

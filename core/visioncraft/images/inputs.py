@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from visioncraft.errors import InvalidRequest
 from visioncraft.images.pixels import NoPicture, TooMuch, Use, fitted, upright_size
 from visioncraft.images.png import encode_png
-from visioncraft.types.editing import InputImage, Mask, MaskReading
+from visioncraft.types.editing import Fit, FittedImage, InputImage, Mask, MaskReading
 
 MAX_BYTES = 32 * 2**20
 """The largest file that is taken, in bytes; `server.max_body_bytes` usually ends sooner."""
@@ -37,11 +37,13 @@ class Sent:
         field: Where it was sent, for errors.
         data: The file.
         reading: How a mask is read, where white is not simply what is drawn anew.
+        fit: How it comes to its size.
     """
 
     field: str
     data: bytes
     reading: MaskReading | None = None
+    fit: Fit = "stretch"
 
     def as_image(self, width: int, height: int, png: bytes) -> InputImage:
         """What it has become."""
@@ -52,10 +54,12 @@ class Sent:
         return InvalidRequest.of(self.field, f"{why}; send a smaller picture" if isinstance(why, TooMuch) else str(why))
 
 
-def read(field: str, sent: str | bytes | Mask) -> Sent:
+def read(field: str, sent: str | bytes | FittedImage | Mask) -> Sent:
     """Take a picture: base64, a `data:` URL, or the file itself. Raises `InvalidRequest` that names the field."""
     if isinstance(sent, Mask):
         return replace(read(field, sent.image), reading=_checked(field, sent.reading))
+    if isinstance(sent, FittedImage):
+        return replace(read(field, sent.image), fit=sent.fit)
     data = sent if isinstance(sent, bytes) else _decoded(field, sent)
     if len(data) > MAX_BYTES:
         raise InvalidRequest.of(field, f"at most {MAX_BYTES} bytes")
@@ -79,7 +83,8 @@ def prepare(sent: Sent, width: int, height: int, use: Use = "picture", *, grey: 
 
     use = "mask" if grey else use
     with _usable(sent):
-        return sent.as_image(width, height, encode_png(np.asarray(fitted(sent.data, width, height, use, sent.reading))))
+        pixels = np.asarray(fitted(sent.data, width, height, use, sent.reading, sent.fit))
+        return sent.as_image(width, height, encode_png(pixels))
 
 
 def _checked(field: str, reading: MaskReading) -> MaskReading:

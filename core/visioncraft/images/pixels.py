@@ -13,12 +13,13 @@ from contextlib import contextmanager
 from io import BytesIO
 from typing import TYPE_CHECKING, Literal
 
+from visioncraft.images.fitting import resized
 from visioncraft.images.metadata import SIGNATURE, chunk
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from visioncraft.types.editing import MaskReading
+    from visioncraft.types.editing import Fit, MaskReading
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_PIXELS = 2**26
@@ -44,7 +45,7 @@ _PIXELS_OF_PNG = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 _EXIF_OF_PNG = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")  # ImageMagick writes it as text, Photoshop as XMP
 _START_OF_SCAN, _ALONE = 0xDA, (0x01, 0xD0, 0xD1, 0xD2, 0xD3, 0xD4, 0xD5, 0xD6, 0xD7)  # JPEG markers (T.81, B.1.1.3)
 _SAID_OF_JPEG = (*range(0xE1, 0xEE), 0xEF, 0xFE)  # APP1 to APP13, APP15, COM; APP0 and APP14 say what colours mean
-_GAP = 3.0  # a picture is first made smaller in whole steps, to so many times what is wanted; Pillow calls 3 "fair"
+_GAP = 3.0  # a JPEG is decoded at no less than so many times what is wanted
 
 
 class NoPicture(ValueError):
@@ -64,7 +65,12 @@ def upright_size(content: bytes) -> tuple[int, int]:
 
 
 def fitted(
-    content: bytes, width: int, height: int, use: Use = "picture", reading: MaskReading | None = None
+    content: bytes,
+    width: int,
+    height: int,
+    use: Use = "picture",
+    reading: MaskReading | None = None,
+    fit: Fit = "stretch",
 ) -> Image.Image:
     """The picture at the size it is used at, in RGB; a mask in shades of grey. Raises `NoPicture`.
 
@@ -73,8 +79,9 @@ def fitted(
         width, height: The size it is used at, in pixels.
         use: What for.
         reading: How a mask is read, where white is not simply what is drawn anew.
+        fit: How it comes to that size.
     """
-    from PIL import Image, ImageChops
+    from PIL import ImageChops
 
     with _opened(content) as picture:
         _check_shape(*picture.size)
@@ -86,7 +93,7 @@ def fitted(
         plain = plain.convert("LA" if plain.mode in ("LA", "RGBA") else "L")
     if reading is not None and reading.channel == "alpha" and plain.mode == "LA":
         plain = ImageChops.invert(plain.getchannel("A"))
-    flat = _turned(_flat(plain.resize(size, Image.Resampling.LANCZOS, reducing_gap=_GAP), _UNDER[use]), turn)
+    flat = _turned(_flat(resized(plain, size, fit), _UNDER[use]), turn)
     return flat if reading is None else _edged(flat.convert("L"), reading).convert("RGB")
 
 

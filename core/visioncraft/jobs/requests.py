@@ -13,6 +13,7 @@ from visioncraft.decoding import Decoders
 from visioncraft.errors import InvalidRequest
 from visioncraft.images import inputs
 from visioncraft.images.pixels import Use
+from visioncraft.jobs import enlarging
 from visioncraft.jobs.tags import check_no_tags, loras_taken_out
 from visioncraft.types.editing import Control, Hires, InputImage, LoRA
 from visioncraft.types.gallery import FACT_ORIGINAL_SEED, ImageRecord
@@ -65,8 +66,13 @@ class Plan:
         )
 
     def _sized(self, size: tuple[int, int]) -> Plan:
-        sides = {**_sized_like(size, self.request.model.limits), **(self.follows or {})}
-        return replace(self, request=replace(self.request, width=sides["width"], height=sides["height"]))
+        """With the size of the picture to start from, as its model draws it; one to enlarge stays as large as it is."""
+        request = self.request
+        own = dict(zip(("width", "height"), size, strict=True))
+        sides = {**(own if request.strength == 0 else _sized_like(size, request.model.limits)), **(self.follows or {})}
+        if request.strength == 0:
+            enlarging.check_size(**sides, upscale=request.upscale)
+        return replace(self, request=replace(request, width=sides["width"], height=sides["height"]))
 
     def _filled(self, ready: Mapping[str, InputImage]) -> GenerationRequest:
         changes: dict[str, Any] = {name: ready[name] for name in ("init_image", "mask") if name in ready}
@@ -94,14 +100,15 @@ def plan_request(model: ModelInfo, prompt: str, known: Callable[[], Sequence[Mod
             declares.
 
     Without `width` or `height` a picture to start from decides them. Raises `InvalidRequest` that names the field and
-    what would be right.
+    what would be right. A picture to start from may stand for the words.
     """
     given = {name: value for name, value in asked.items() if value is not None and value != []}
     extra = _extra(model, {name: given.pop(name) for name in [*given] if name not in _FIELDS}, known)
-    _check_text("prompt", prompt)
+    _check_text("prompt", prompt, may_be_empty="init_image" in given)
     _check_text("negative_prompt", given.get("negative_prompt", ""), may_be_empty=True)
     prompt = _without_tags(model, prompt, given, known)
     _check_abilities(model, given, known)
+    enlarges = enlarging.is_asked_for(given)
     given["seed"] = _seed(given.get("seed", -1), given.get("num_images", 1))
     if "leonardo_model" in given:
         given["leonardo_model"] = canonical_id(given["leonardo_model"])
@@ -115,9 +122,10 @@ def plan_request(model: ModelInfo, prompt: str, known: Callable[[], Sequence[Mod
         given = dict(zip(("width", "height"), model.limits.min_resolution, strict=True)) | given
     given = model.defaults.fields() | given
     request = GenerationRequest(prompt=prompt, model=model, extra=extra, **_editing(given, "mask" in pictures))
-    _check_limits(request, model.limits)
-    if "init_image" in pictures:
-        _check_passes("strength", request.num_inference_steps, request.strength)
+    if not enlarges:
+        _check_limits(request, model.limits, "init_image" in pictures)
+    elif follows is None:
+        enlarging.check_size(request.width, request.height, request.upscale)
     return Plan(request, pictures, control, follows)
 
 
@@ -161,7 +169,7 @@ def _without_tags(
         wanted = f"<lora:{tagged[0]['name'][:80]}> asks for a LoRA, which {model.id} cannot use"
         raise InvalidRequest.of("prompt", f"{wanted}; take the tag out; {_able('loras', known)}")
     if tagged:
-        _check_text("prompt", words)
+        _check_text("prompt", words, may_be_empty="init_image" in given)
         given["loras"] = [*given.get("loras", ()), *tagged]
     return words
 
@@ -261,7 +269,7 @@ def _seed(seed: int, count: int) -> int:
     return seed
 
 
-def _check_limits(request: GenerationRequest, limits: Limits) -> None:
+def _check_limits(request: GenerationRequest, limits: Limits, drawn_over: bool) -> None:
     name = request.model.id
     _check_range("num_inference_steps", request.num_inference_steps, limits.steps, name)
     _check_range("guidance_scale", request.guidance_scale, limits.guidance_scale, name)
@@ -271,6 +279,8 @@ def _check_limits(request: GenerationRequest, limits: Limits) -> None:
         if pixels % limits.size_multiple:
             nearest = round(pixels / limits.size_multiple) * limits.size_multiple
             raise InvalidRequest.of(field, f"a multiple of {limits.size_multiple} for {name}; nearest is {nearest}")
+    if drawn_over:
+        _check_passes("strength", request.num_inference_steps, request.strength)
     if request.hires is not None:
         for axis, side in enumerate(request.hires_size):
             _check_range("hires.scale", side, (limits.min_resolution[axis], limits.max_resolution[axis]), name)

@@ -10,12 +10,12 @@ from typing import NoReturn
 
 from visioncraft.errors import ConfigurationError, ModelNotAvailable
 from visioncraft.plugins.claims import Claims, every
-from visioncraft.plugins.contracts import Generator, ImageStore
+from visioncraft.plugins.contracts import Generator, ImageStore, ModelKeeper
 from visioncraft.plugins.guard import call_with_timeout, one_line
 from visioncraft.plugins.info import PluginInfo
 from visioncraft.plugins.manager import PluginManager
 from visioncraft.settings import Settings
-from visioncraft.types.models import ModelInfo, canonical_id
+from visioncraft.types.models import ModelInfo, StoredModel, canonical_id
 from visioncraft.types.naming import ByName
 
 log = logging.getLogger(__name__)
@@ -71,6 +71,20 @@ class Registry:
         if info.ours or not any(map(self._own.get, model.aliases)):
             return model
         return replace(model, aliases=tuple(name for name in model.aliases if self._own.get(name) is None))
+
+    def keepers(self) -> list[ModelKeeper]:
+        """The generators that keep weights."""
+        return [generator for generator in self.generators.values() if isinstance(generator, ModelKeeper)]
+
+    def parts(self) -> list[StoredModel]:
+        """What models draw with beside their own weights; a generator that cannot list its parts lists none."""
+        found: list[StoredModel] = []
+        for keeper in self.keepers():
+            try:
+                found += call_with_timeout(self.settings.plugins.hook_timeout_s, keeper.parts, "parts()")
+            except Exception as error:
+                log.warning("a generator could not list what it draws with: %s", one_line(error))
+        return found
 
     def known(self, name: str) -> ModelInfo | None:
         """The model of a name, its id or another one, whether or not it can draw; None where there is none."""

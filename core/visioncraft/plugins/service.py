@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from visioncraft.errors import ServiceUnavailable, VisionCraftError
 from visioncraft.plugins.contracts import ImageStore
+from visioncraft.types.editing import ImageFacts
 from visioncraft.types.jobs import JobEvent, JobView
-from visioncraft.types.models import ModelInfo
+from visioncraft.types.models import ModelInfo, StoredModel
 
 if TYPE_CHECKING:
     from fastapi import APIRouter, Request, Response
@@ -37,6 +38,9 @@ class Service(Protocol):
 
     async def look_for_models(self) -> Sequence[ModelInfo]:
         """The models that can draw now, those among them whose weights came since the server last looked."""
+
+    async def parts(self) -> Sequence[StoredModel]:
+        """What models draw with beside their own weights: LoRAs, ControlNets, upscalers and the like, as of now."""
 
     async def find_model(self, name: str | None) -> ModelInfo:
         """The model that a client means; None is the default one.
@@ -68,8 +72,9 @@ class Service(Protocol):
             warnings: What is to be told with the job, a sentence each.
             dialect: The dialect's name, which the image keeps as the fact `dialect`.
             fields: Further fields of `POST /generate`, and parameters that the model declares. Images are files' bytes,
-                base64 or the id of one in the gallery; a `mask` may be a `visioncraft.Mask`, which says how it is
-                read. What is left out is the model's default.
+                base64 or the id of one in the gallery; any may be a `visioncraft.FittedImage`, which says how it comes
+                to its size, and a `mask` a `visioncraft.Mask`, which says how it is read. What is left out
+                is the model's default.
 
         Raises:
             InvalidRequest: A field is wrong; it is named.
@@ -111,6 +116,18 @@ class Service(Protocol):
 
         Raises:
             NotFound: There is no such image, or it was deleted since.
+        """
+
+    async def inspect(self, image: bytes | str, field: str = "image") -> ImageFacts:
+        """How large an image is that a client sent, and what texts stand in its file. Not decoded in this process.
+
+        Args:
+            image: The file's bytes, base64, a `data:` URL, or the id of an image in the gallery.
+            field: Where the client sent it, for errors.
+
+        Raises:
+            InvalidRequest: That is no image, or one that takes too much.
+            RateLimitExceeded: Too many images wait for their turn.
         """
 
     def image_url(self, request: Request, image_id: str, lifetime_s: float = LIFETIME_S) -> str:

@@ -9,9 +9,10 @@ from typing import Any
 
 from visioncraft.errors import InvalidRequest, NotFound
 from visioncraft.plugins.contracts import ImageStore
-from visioncraft.types.editing import Mask
+from visioncraft.types.editing import FittedImage, Mask
 from visioncraft.types.ids import is_image_id
 
+AnyImage = str | bytes | FittedImage | Mask
 _FIELDS = ("init_image", "mask")
 
 
@@ -23,13 +24,17 @@ async def resolve(fields: Mapping[str, Any], store: ImageStore) -> dict[str, Any
     return {**fields, **found}
 
 
-async def _picture(field: str, sent: str | bytes | Mask, store: ImageStore) -> str | bytes | Mask:
+async def _picture(field: str, sent: AnyImage, store: ImageStore) -> AnyImage:
     if isinstance(sent, Mask):
-        return replace(sent, image=await _found(field, sent.image, store))
-    return await _found(field, sent, store)
+        inner = await _picture(field, sent.image, store)
+        return replace(sent, image=inner.image if isinstance(inner, Mask) else inner)
+    if isinstance(sent, FittedImage):
+        return replace(sent, image=await found_in(field, sent.image, store))
+    return await found_in(field, sent, store)
 
 
-async def _found(field: str, sent: str | bytes, store: ImageStore) -> str | bytes:
+async def found_in(field: str, sent: str | bytes, store: ImageStore) -> str | bytes:
+    """A picture as it was sent, or the gallery's that is named in its place. Raises `InvalidRequest` for a URL."""
     if isinstance(sent, bytes):
         return sent
     if is_image_id(sent):

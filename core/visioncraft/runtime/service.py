@@ -13,14 +13,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from visioncraft.errors import InvalidRequest, ModelNotAvailable, NotFound, ServiceUnavailable
+from visioncraft.images import inputs
 from visioncraft.jobs.job import Job, Order
 from visioncraft.jobs.requests import Plan, plan_request
 from visioncraft.plugins.contracts import ImageStore
 from visioncraft.plugins.service import LIFETIME_S
-from visioncraft.runtime.sent_images import resolve
+from visioncraft.runtime.sent_images import found_in, resolve
+from visioncraft.types.editing import ImageFacts
 from visioncraft.types.gallery import ImageRecord
 from visioncraft.types.jobs import JobEvent, JobView
-from visioncraft.types.models import ModelInfo
+from visioncraft.types.models import ModelInfo, StoredModel
 
 if TYPE_CHECKING:
     from fastapi import Request
@@ -55,6 +57,10 @@ class RuntimeService:
         """The models that can draw now, after a look for weights that came since the last one."""
         await asyncio.to_thread(self._runtime.registry.refresh)
         return self.models()
+
+    async def parts(self) -> Sequence[StoredModel]:
+        """What models draw with beside their own weights; see `visioncraft.Service`."""
+        return await asyncio.to_thread(self._runtime.registry.parts)
 
     async def find_model(self, name: str | None) -> ModelInfo:
         """The model a client means; weights that came since the last look are found. Raises `ModelNotAvailable`."""
@@ -151,6 +157,11 @@ class RuntimeService:
         if number == 0 and job.png is not None:
             return job.png
         return await asyncio.to_thread(self.store.open, job.records[number].id)
+
+    async def inspect(self, image: bytes | str, field: str = "image") -> ImageFacts:
+        """How large an image is that a client sent, and its texts; see `visioncraft.Service`."""
+        found = await found_in(field, image, self.store)
+        return await self._runtime.decoders.inspect(await asyncio.to_thread(inputs.read, field, found))
 
     def image_url(self, request: Request, image_id: str, lifetime_s: float = LIFETIME_S) -> str:
         """Where whoever asks can fetch an image, with no header; see `visioncraft.Service`."""

@@ -5,8 +5,12 @@ Light as `types` is, for the same reason.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
+
+Fit = Literal["stretch", "crop", "pad"]
+"""How an image comes to the request's size where it has other proportions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,42 @@ class InputImage:
     def reference(self) -> str:
         """What stands for the picture in answers and in files: `sha256:…`."""
         return f"sha256:{self.sha256}"
+
+
+@dataclass(frozen=True, slots=True)
+class FittedImage:
+    """An image to start from or to follow, with the way in which it comes to the request's size.
+
+    An image that is sent alone is stretched. A `Mask` may hold one too.
+
+    Args:
+        image: The file's bytes, base64, a `data:` URL, or the id of an image in the gallery.
+        fit: `stretch` changes its proportions, `crop` cuts off on two sides what is too much, and `pad` shows all of it
+            between strips that go on with its edges' colours.
+
+    .. versionadded:: 1.1
+    """
+
+    image: bytes | str
+    fit: Fit = "stretch"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """What a file says of itself that somebody sent.
+
+    Args:
+        width: Pixels, upright.
+        height: Pixels, upright.
+        texts: What stands beside the pixels, by its keyword: chunks of a PNG, the comment of a JPEG or WebP, which is
+            `parameters`.
+
+    .. versionadded:: 1.1
+    """
+
+    width: int
+    height: int
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +96,13 @@ class Mask(MaskReading):
     A mask that is sent as an image alone is read as grey: white is drawn anew, black stays.
 
     Args:
-        image: The file's bytes, base64, a `data:` URL, or the id of an image in the gallery.
+        image: The file's bytes, base64, a `data:` URL, or the id of an image in the gallery; with a `FittedImage` it
+            comes to its size as that says.
 
     .. versionadded:: 1.1
     """
 
-    image: bytes | str
+    image: bytes | str | FittedImage
 
     @property
     def reading(self) -> MaskReading:

@@ -49,7 +49,8 @@ class GenerationRequest:
             itself, and always sees 1.
         sampler: The sampler by its common name (`euler_a`, `dpm++_2m_karras`); None leaves it to the model.
         init_image: The picture to start from, of the request's size; None starts from noise.
-        strength: How much of the noise comes back over `init_image`, past 0 to 1; 1 leaves nothing of it.
+        strength: How much of the noise comes back over `init_image`; 1 leaves nothing of it. 0 draws nothing: the image
+            is enlarged by `upscaler` (since plugin API 1.1).
         mask: Where `init_image` is drawn anew: white is, black stays. Of the request's size, grey.
         loras: Which LoRAs, and how much of each.
         controlnet: A ControlNet and its condition.
@@ -93,6 +94,24 @@ class GenerationRequest:
     extra: Mapping[str, JSON] = field(default_factory=dict)
 
     @property
+    def only_enlarges(self) -> bool:
+        """Whether `init_image` is enlarged and nothing is drawn; it is of its own size then, whatever the model's is.
+
+        .. versionadded:: 1.1
+        """
+        return self.init_image is not None and self.strength == 0
+
+    @property
+    def enlarged_size(self) -> tuple[int, int]:
+        """Width and height of the finished image: those of the last pass, enlarged where there is an `upscaler`.
+
+        .. versionadded:: 1.1
+        """
+        size = (self.width, self.height) if self.only_enlarges else self.hires_size
+        width, height = (round(side * self.upscale) for side in size) if self.upscaler is not None else size
+        return width, height
+
+    @property
     def hires_size(self) -> tuple[int, int]:
         """Width and height that the second pass draws at; the first one's without a second."""
         scale, multiple = self.hires.scale if self.hires else 1.0, self.model.limits.size_multiple
@@ -101,8 +120,13 @@ class GenerationRequest:
 
     @property
     def steps_drawn(self) -> int:
-        """Denoising steps of all passes: a picture that is drawn over is drawn for `strength` of the steps."""
+        """Denoising steps of all passes: a picture that is drawn over is drawn for `strength` of the steps.
+
+        Enlarging alone counts as one.
+        """
         steps = self.num_inference_steps
+        if self.only_enlarges:
+            return 1
         drawn = steps_taken(steps, self.strength) if self.init_image is not None else steps
         second = steps_taken(self.hires.steps or steps, self.hires.strength) if self.hires is not None else 0
         return drawn + second

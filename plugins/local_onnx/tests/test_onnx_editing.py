@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from visioncraft import Control, Hires, InputImage, InvalidRequest, LoRA, decode_png, encode_png
+from visioncraft.testing import Recorder
 from visioncraft_local_onnx.generator import LocalOnnx
 
 WEIGHTS = Path(__file__).parents[2] / "mini" / "visioncraft_mini" / "weights"
@@ -151,3 +153,14 @@ def test_what_needs_torch_is_refused_by_its_field(
     with pytest.raises(InvalidRequest) as caught:
         onnx.run(ask(**{field: value}), recorder())
     assert caught.value.details["field"] == field
+
+
+def test_an_image_is_enlarged_with_no_graph(generator_for: Callable[..., LocalOnnx], ask: Ask, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 50, 3), dtype=np.uint8)
+    asked = ask(path=tmp_path / "none", init_image=input_image(pixels), strength=0.0, width=50, height=30)
+    onnx = generator_for()
+    image = onnx.run(replace(asked, upscaler="Lanczos", upscale=2.0), Recorder())
+    expected = Image.fromarray(pixels).resize((100, 60), Image.Resampling.LANCZOS)
+    np.testing.assert_array_equal(decode_png(image.png), np.asarray(expected))
+    with pytest.raises(InvalidRequest, match="upscaler"):
+        onnx.run(replace(asked, upscaler="esrgan"), Recorder())

@@ -10,7 +10,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from visioncraft import GenerationRequest, InvalidRequest, decode_png, steps_taken
+from visioncraft import (
+    LANCZOS,
+    GeneratedImage,
+    GenerationRequest,
+    InvalidRequest,
+    Progress,
+    decode_png,
+    encode_png,
+    enlarged,
+    is_lanczos,
+    steps_taken,
+)
 
 from visioncraft_local_onnx.arrays import Floats
 from visioncraft_local_onnx.folder import OnnxFolder
@@ -81,6 +92,27 @@ def check_abilities(request: GenerationRequest, folder: OnnxFolder) -> None:
     if asked:
         issue = "ONNX Runtime cannot use it; take local_onnx out of generation.backends, or leave the field out"
         raise InvalidRequest.of(asked[0], issue)
+
+
+def enlarge_alone(request: GenerationRequest, progress: Progress) -> GeneratedImage:
+    """Enlarges an image that somebody sent, without any graph.
+
+    Args:
+        request: Holds the image, the upscaler's name and the factor.
+        progress: Hears of it.
+
+    Raises:
+        InvalidRequest: The upscaler is a network, which takes torch.
+    """
+    assert request.init_image is not None  # noqa: S101 - for mypy: such requests have one
+    if request.upscaler is not None and not is_lanczos(request.upscaler):
+        issue = f"ONNX Runtime runs no such network; '{LANCZOS}' needs nothing, and plugin local_sd has the others"
+        raise InvalidRequest.of("upscaler", issue)
+    progress.stage("enlarging")
+    width, height = request.enlarged_size
+    pixels = enlarged(decode_png(request.init_image.png), width, height)
+    progress.step(1, 1)
+    return GeneratedImage(encode_png(pixels), width, height, request.seed)
 
 
 def _sampled(answer: Floats, noise: Noise) -> Floats:

@@ -21,7 +21,7 @@ from visioncraft import (
 )
 from visioncraft_diffusion.generator import NOT_ENOUGH, CachedGenerator, main_memory_budget_gb
 
-from visioncraft_local_onnx.editing import check_abilities
+from visioncraft_local_onnx.editing import check_abilities, enlarge_alone
 from visioncraft_local_onnx.folder import OnnxFolder
 from visioncraft_local_onnx.library import ENGINE, Library
 from visioncraft_local_onnx.sampling.names import check_sampler
@@ -91,6 +91,8 @@ class LocalOnnx(CachedGenerator["OnnxModel"]):
         `InsufficientVRAM`, `ServiceUnavailable` without a provider, `JobCancelled`, or `GenerationFailed` where a
         precision does not suffice.
         """
+        if request.only_enlarges:
+            return enlarge_alone(request, progress)
         if request.sampler is not None:
             request = replace(request, sampler=check_sampler(request.sampler))
         with self._held(request.model, progress) as loaded:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from visioncraft import InvalidRequest, decode_png
+from visioncraft import InputImage, InvalidRequest, decode_png, encode_png, enlarged
 from visioncraft_local_sd.images import upscaling
 from visioncraft_local_sd.images.upscaling import Upscalers, _torchvision_or_none
 
@@ -51,7 +52,7 @@ def test_another_factor_than_the_networks_is_made_up_by_lanczos(upscalers: Upsca
     with torch.inference_mode():
         doubled = upscalers.enlarge(PIXELS, "double", 100, 140, "upscaler")
         smaller = upscalers.enlarge(PIXELS, "double", 75, 105, "upscaler")
-    np.testing.assert_array_equal(smaller, upscaling.enlarged(doubled, 75, 105))
+    np.testing.assert_array_equal(smaller, enlarged(doubled, 75, 105))
 
 
 def test_a_network_that_spandrel_does_not_know_is_refused(upscalers: Upscalers) -> None:
@@ -95,3 +96,30 @@ def test_an_upscaler_that_was_added_enlarges_a_picture(
     assert local.add(file, None, recorder()).kind == "upscaler"
     image = local.run(ask(sd1, upscaler="double", upscale=4.0), recorder())
     assert decode_png(image.png).shape == (256, 256, 3)
+
+
+@pytest.mark.parametrize("upscaler", ["double", "Lanczos"])
+def test_an_image_is_enlarged_without_a_model(
+    generator_for: Callable[..., Any], ask: Any, recorder: Any, tmp_path: Path, upscaler: str
+) -> None:
+    save_file(network().state_dict(), tmp_path / "double.safetensors")
+    local = generator_for()
+    local.add(tmp_path / "double.safetensors", None, recorder())
+    sent = InputImage("0" * 64, 50, 70, encode_png(PIXELS))
+    nowhere = ask(tmp_path / "no-such-model", init_image=sent, strength=0.0, width=50, height=70)
+    progress = recorder()
+    image = local.run(replace(nowhere, upscaler=upscaler, upscale=3.0), progress)
+    assert decode_png(image.png).shape == (210, 150, 3) and (image.width, image.height) == (150, 210)
+    assert (progress.stages, progress.steps) == (["enlarging"], [(1, 1)])
+    assert local.status().loaded_models == []
+    if upscaler == "Lanczos":
+        np.testing.assert_array_equal(decode_png(image.png), enlarged(PIXELS, 150, 210))
+
+
+def test_an_upscaler_that_is_not_here_is_named(
+    generator_for: Callable[..., Any], ask: Any, recorder: Any, tmp_path: Path
+) -> None:
+    sent = InputImage("0" * 64, 50, 70, encode_png(PIXELS))
+    asked = ask(tmp_path / "none", init_image=sent, strength=0.0, upscaler="absent", width=50, height=70)
+    with pytest.raises(InvalidRequest, match="upscaler"):
+        generator_for().run(asked, recorder())

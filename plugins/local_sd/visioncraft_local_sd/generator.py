@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -39,8 +40,10 @@ from visioncraft_local_sd.device.memory import (
     peak_gb,
     reset_peak,
 )
+from visioncraft_local_sd.images.enlarging import NETWORK_GB, enlarge_alone
 from visioncraft_local_sd.loading.precision import EMULATED, precision_on_cpu
 from visioncraft_local_sd.settings import LocalSDSettings
+from visioncraft_local_sd.weights.add_ons import AddOns
 from visioncraft_local_sd.weights.checkpoints import Checkpoint
 from visioncraft_local_sd.weights.files import Collection
 from visioncraft_local_sd.weights.models import ENGINE, Library
@@ -113,6 +116,8 @@ class LocalSD(CachedGenerator["LoadedModel"]):
         Raises `InvalidRequest` for an unknown sampler, `ModelNotAvailable`, `InsufficientVRAM`, `JobCancelled`, or
         `GenerationFailed` where a precision does not suffice.
         """
+        if request.only_enlarges:
+            return self._enlarged(request, progress)
         request = self._with_sampler(request)
         with self._held(request.model, progress) as loaded:
             self._make_fit(loaded, request)
@@ -129,6 +134,15 @@ class LocalSD(CachedGenerator["LoadedModel"]):
         except CheckpointRefused:  # said when it is to be loaded
             offered = ()
         return replace(request, sampler=check_sampler(request.sampler, offered))
+
+    def _enlarged(self, request: GenerationRequest, progress: Progress) -> GeneratedImage:
+        """Enlarge an image that somebody sent, for which no model is loaded."""
+        device = self._chosen_device = choose_device(self._settings.device)
+        find = partial(AddOns(self._collection).find, "upscaler")
+        return self._guarded(
+            lambda: enlarge_alone(request, progress, self._engine.call, find, device),
+            lambda: insufficient(free_gb(device), NETWORK_GB, device),
+        )
 
     def _draw(self, loaded: LoadedModel, request: GenerationRequest, progress: Progress) -> GeneratedImage:
         from visioncraft import encode_png
@@ -190,7 +204,6 @@ class LocalSD(CachedGenerator["LoadedModel"]):
         from visioncraft_local_sd.compiling.network import CompileChoice
         from visioncraft_local_sd.images.preview import PreviewChoice
         from visioncraft_local_sd.loading.load import load_pipeline
-        from visioncraft_local_sd.weights.add_ons import AddOns
 
         device = estimate.device
         choices = Measurements(self._measured, checkpoint, device)

@@ -148,8 +148,7 @@ class LoadedModel:
         pixels = self._decode(latents)
         if request.upscaler is not None:
             progress.stage("enlarging")
-            width, height = (round(side * request.upscale) for side in request.hires_size)
-            pixels = self._upscalers.enlarge(pixels, request.upscaler, width, height, "upscaler")
+            pixels = self._upscalers.enlarge(pixels, request.upscaler, *request.enlarged_size, "upscaler")
         self.pipe.maybe_free_model_hooks()
         return pixels, self._drawing.sampler(sampling.scheduler)
 

@@ -100,8 +100,10 @@ class GenerateBody(Asked):
         description=f"The picture to start from: {_PICTURE}. It is scaled to `width` and `height`; where both are left "
         "out, they follow it",
     )
-    strength: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False), NUMBER] | None = Field(
-        None, description="How much of `init_image` is drawn anew; 0.8 unless given, with a `mask` 1"
+    strength: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), NUMBER] | None = Field(
+        None,
+        description="How much of `init_image` is drawn anew; 0.8 unless given, with a `mask` 1. 0 draws nothing: "
+        "`upscaler` enlarges the picture, which keeps its own size before that",
     )
     mask: Picture | None = Field(
         None, description=f"Where `init_image` is drawn anew: white is, black stays; {_PICTURE}"

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from visioncraft import Control, InvalidRequest, decode_png
+from visioncraft import Control, InvalidRequest, decode_png, enlarged
 
 from visioncraft_local_sd.device.memory import is_out_of_memory
-from visioncraft_local_sd.images.upscaling import enlarged
 from visioncraft_local_sd.weights.components import DIFFUSERS_STEM, component_files, linked
 
 

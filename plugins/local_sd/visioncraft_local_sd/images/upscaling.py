@@ -13,23 +13,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from visioncraft import InvalidRequest, NotFound, canonical_id, state_of
+from visioncraft import LANCZOS, InvalidRequest, NotFound, enlarged, is_lanczos, state_of
 
 from visioncraft_local_sd.device.memory import is_out_of_memory
 
-LANCZOS = "lanczos"
-"""The upscaler that is always there."""
-
 _TILE, _MARGIN = 512, 32  # pixels; what a network sees beyond a tile's border hides the seam
-
-
-def enlarged(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
-    """A picture at another size by Lanczos' filter: uint8, (height, width, 3)."""
-    from PIL import Image
-
-    if pixels.shape[:2] == (height, width):
-        return pixels
-    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS), dtype=np.uint8)
 
 
 class Upscalers:
@@ -50,7 +38,7 @@ class Upscalers:
         A network enlarges by its own factor; Lanczos' filter does the rest. Raises `InvalidRequest` that names `field`
         for an upscaler that is absent or that nothing here can run.
         """
-        if canonical_id(name) != LANCZOS:
+        if not is_lanczos(name):
             pixels = _through(self._network(name, field), pixels, self._device)
         return enlarged(pixels, width, height)
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from visioncraft import Decoders, StorageError
+from visioncraft import Decoders, StorageError, texts_of
 
 from visioncraft_gallery_fs.transfer.foreign import a1111, comfyui, invokeai
 from visioncraft_gallery_fs.transfer.foreign.metadata import ForeignMetadata, HalfUnderstood
-from visioncraft_gallery_fs.transfer.foreign.texts import texts_of
 
 ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 _PNG = b"\x89PNG"

@@ -9,19 +9,34 @@ from __future__ import annotations
 import zlib
 from io import BytesIO
 
-from PIL import ExifTags, Image
-from visioncraft import png_chunks
+from visioncraft.images.metadata import png_chunks
 
 _COMMENT_HEADS = {b"UNICODE\0": "utf-16", b"ASCII\0\0\0": "utf-8", bytes(8): "utf-8"}  # Exif 3.0, table 9
 _MOST = 2**24
 """Bytes of text that are read of one file, unpacked; what stands behind them is passed over."""
-_COMFYUI_TAGS = (ExifTags.Base.Model, ExifTags.Base.Make, ExifTags.Base.ImageDescription)
+_EXIF_IFD, _USER_COMMENT = 0x8769, 0x9286  # tags of Exif 2.32
+_COMFYUI_TAGS = (0x0110, 0x010F, 0x010E)  # Model, Make, ImageDescription
 _IMAGEMAGICKS_EXIF = "Raw profile type exif"
 
 
 def texts_of(content: bytes) -> dict[str, str]:
-    """Texts by their keywords, of two with one keyword the first. Raises `StorageError` for a PNG that is torn."""
+    """Reads what stands in an image's file beside its pixels.
+
+    Args:
+        content: The file: PNG, JPEG or WebP. Of one that others made this is work for a process of its own.
+
+    Returns:
+        Texts by their keywords, of two with one keyword the first; the comment of a JPEG or WebP is `parameters`.
+
+    Raises:
+        StorageError: The file is a PNG that is torn.
+        OSError: The file is no image.
+
+    .. versionadded:: 1.1
+    """
     if not content.startswith(b"\x89PNG"):
+        from PIL import Image
+
         with Image.open(BytesIO(content), formats=["JPEG", "WEBP"]) as picture:
             return _of_exif(picture.info.get("exif", b""))
     found, exif = _of_png(content)
@@ -76,10 +91,12 @@ def _decoded(text: bytes) -> str:
 
 def _of_exif(data: bytes) -> dict[str, str]:
     """What AUTOMATIC1111 writes as a comment, and ComfyUI behind `prompt:` in a tag of the camera."""
+    from PIL import Image
+
     exif = Image.Exif()
     try:
         exif.load(data)
-        comment = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment)
+        comment = exif.get_ifd(_EXIF_IFD).get(_USER_COMMENT)
         tags = [exif.get(tag) for tag in _COMFYUI_TAGS]
     except Exception:  # Pillow raises whatever damage makes it meet; a picture is taken without its EXIF too
         return {}
