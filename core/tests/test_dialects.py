@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.testclient import TestClient
 from starlette.routing import Mount
 from visioncraft import Dialect, VisionCraftError, status_of
 from visioncraft.api import errors
+from visioncraft.api.bodies import BodyGuard, BodyMemory
 from visioncraft.api.dialects import Dialects
 
 
@@ -78,3 +82,29 @@ def test_a_dialect_is_told_of_a_method_that_its_route_does_not_take_and_the_answ
     errors.install(app, known.errors_or)
     answer = TestClient(app).get("/draw")
     assert (answer.status_code, answer.text, answer.headers["allow"]) == (405, "METHOD_NOT_ALLOWED", "POST")
+
+
+@pytest.mark.parametrize(("to_disk", "status"), [(True, 200), (False, 503)])
+def test_a_body_that_a_dialect_writes_to_disk_may_be_larger_than_what_all_may_take_in_memory(
+    to_disk: bool, status: int
+) -> None:
+    async def keep(request: Request) -> None:
+        async for _piece in request.stream():
+            pass
+
+    router, app, known = APIRouter(), FastAPI(openapi_url=None), Dialects()
+    router.add_api_route("/files", keep, methods=["POST"])
+    app.include_router(router)
+    known.add(Dialect(router, request_size=2**20, to_disk=to_disk), app.routes)
+    errors.install(app, known.errors_or)
+    guarded = BodyGuard(app, 2**17, BodyMemory(2**17), known.request_size, known.is_kept_on_disk)
+    assert asyncio.run(_status_of_pieces(guarded, "/files", count=8, size=2**16)) == status
+
+
+async def _status_of_pieces(app: BodyGuard, path: str, count: int, size: int) -> int:
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(count):
+            yield bytes(size)
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+        return (await client.post(path, content=pieces())).status_code

@@ -161,6 +161,7 @@ def _guard(
         limit=server.max_body_bytes,
         memory=bodies,
         limit_of=app.state.dialects.request_size,
+        to_disk=app.state.dialects.is_kept_on_disk,
     )
     app.add_middleware(DocsPolicy)
     app.add_middleware(CrashGuard)

@@ -48,6 +48,7 @@ class BodyGuard:
         limit: Bytes of one body (`server.max_body_bytes`).
         memory: Counts the bodies that are being read (`server.body_memory_bytes`).
         limit_of: The bound that a request's dialect states for itself; None where it states none.
+        to_disk: Whether a request's dialect writes its body to disk as it comes, and has no part of `memory`.
     """
 
     def __init__(
@@ -56,9 +57,10 @@ class BodyGuard:
         limit: int,
         memory: BodyMemory,
         limit_of: Callable[[Scope], int | None] = lambda scope: None,
+        to_disk: Callable[[Scope], bool] = lambda scope: False,
     ) -> None:
         self._app = app
-        self._limit, self._limit_of = limit, limit_of
+        self._limit, self._limit_of, self._to_disk = limit, limit_of, to_disk
         self._memory = memory
         self._collecting: asyncio.TimerHandle | None = None
 
@@ -73,7 +75,7 @@ class BodyGuard:
             problem = InvalidRequest.of("body", f"at most {limit} bytes")
             await refuse(problem, scope, receive, send)
             return
-        body = _Body(self._memory, receive, limit)
+        body = _Body(self._memory, receive, limit, counted=not self._to_disk(scope))
         try:
             await self._app(scope, body.receive, send)
         finally:
@@ -97,8 +99,8 @@ class BodyGuard:
 class _Body:
     """One request's body while it is read."""
 
-    def __init__(self, memory: BodyMemory, receive: Receive, limit: int) -> None:
-        self._memory, self._limit = memory, limit
+    def __init__(self, memory: BodyMemory, receive: Receive, limit: int, counted: bool) -> None:
+        self._memory, self._limit, self._counted = memory, limit, counted
         self._receive = receive
         self.read = 0
         self._held = 0
@@ -109,7 +111,7 @@ class _Body:
         self.read += len(message.get("body", b""))
         if self.read > self._limit:
             raise HTTPException(400, f"at most {self._limit} bytes")
-        if message.get("more_body", False):
+        if message.get("more_body", False) and self._counted:
             more = max(0, self.read - _FREE) - self._held
             self._memory.hold(more)
             self._held += more

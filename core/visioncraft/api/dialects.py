@@ -68,6 +68,11 @@ class Dialects:
         dialect = self.of(scope) if self._known else None
         return dialect.request_size if dialect else None
 
+    def is_kept_on_disk(self, scope: Scope) -> bool:
+        """Whether a request's body goes to disk as it comes, so that none of it waits in memory."""
+        dialect = self.of(scope) if self._known else None
+        return dialect is not None and dialect.to_disk
+
     def is_opened(self, scope: Scope) -> bool:
         """Whether the dialect that a request speaks lets everybody see what it asks for: no plugin opens another's."""
         dialect = self.of(scope) if self._known else None

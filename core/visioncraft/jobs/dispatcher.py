@@ -66,6 +66,11 @@ class Dispatcher:
         return sum(len(lane.waiting) for lane in self._lanes.values())
 
     @property
+    def queued_in_background(self) -> int:
+        """Those among them that no other job waits for."""
+        return sum(job.order.background for lane in self._lanes.values() for job in lane.waiting)
+
+    @property
     def running(self) -> int:
         """Jobs that draw."""
         return sum(len(lane.running) for lane in self._lanes.values())

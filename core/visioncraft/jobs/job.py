@@ -31,6 +31,11 @@ class Order:
     fingerprint: str = ""
     warnings: tuple[str, ...] = ()
 
+    @property
+    def background(self) -> bool:
+        """Whether it is work for when nobody waits, of a priority below 0, as the lines of a batch."""
+        return self.priority < 0
+
 
 @dataclass(slots=True, eq=False)
 class Job:

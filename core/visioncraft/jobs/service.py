@@ -53,7 +53,7 @@ class JobService:
         self._registry, self._ledger, self._limits = registry, ledger, limits
         self._writer = ImageWriter(registry.store)
         self._dispatcher = Dispatcher(registry, pool, ledger, self._writer, limits.max_reruns)
-        self._admitted = 0  # on their way into the ledger
+        self._admitted: list[Order] = []  # on their way into the ledger
         self._upkeep = Upkeep(ledger, self._dispatcher, limits, self._take_up)
 
     @property
@@ -102,7 +102,7 @@ class JobService:
         if order.key is not None and (known := await self._under_key(order)):
             return self._held(known, wants_png)
         lane = self._dispatcher.lane_of(request.model)
-        self._admit(lane)
+        self._admit(lane, order)
         job_id = new_job_id()
         job = Job(job_id, replace(request, job_id=job_id), order)
         try:
@@ -115,9 +115,9 @@ class JobService:
         self._dispatcher.enqueue(lane, job)
         return job
 
-    def check_queue(self, model: ModelInfo) -> None:
+    def check_queue(self, model: ModelInfo, order: Order = _NOBODY) -> None:
         """Raise `RateLimitExceeded` where a request to this model would find the queue full, before it is read."""
-        self._admit(self._dispatcher.lane_of(model))
+        self._admit(self._dispatcher.lane_of(model), order)
 
     async def get(self, job_id: str) -> Job:
         """A job by its id. Raises `NotFound`; ended jobs are forgotten after `jobs.keep_ended_s`."""
@@ -186,7 +186,7 @@ class JobService:
     @property
     def queued(self) -> int:
         """Jobs that wait."""
-        return self._admitted + self._dispatcher.queued
+        return len(self._admitted) + self._dispatcher.queued
 
     @property
     def running(self) -> int:
@@ -249,7 +249,7 @@ class JobService:
         await self._ledger.close()
 
     async def _accept(self, job: Job, complete: Complete | None) -> None:
-        self._admitted += 1
+        self._admitted.append(job.order)
         try:
             await self._writer.check_room()
             if complete is not None:
@@ -262,7 +262,7 @@ class JobService:
             self._dispatcher.live.pop(job.id, None)
             raise
         finally:
-            self._admitted -= 1
+            self._admitted.remove(job.order)
 
     async def _under_key(self, order: Order) -> Job | None:
         live = dict(self._dispatcher.live)  # as in `latest`
@@ -276,13 +276,18 @@ class JobService:
         job.png_readers += wants_png
         return job
 
-    def _admit(self, lane: GeneratorQueue) -> None:
+    def _admit(self, lane: GeneratorQueue, order: Order) -> None:
         if self._dispatcher.closing:
             raise ServiceUnavailable("The server is ending; ask again when it is back")
         idle = lane.free and not lane.waiting and not self._admitted and not self.paused
-        if not idle and self.queued >= self._limits.capacity:
+        waiting = self.queued if order.background else self.queued - self._queued_in_background()
+        if not idle and waiting >= self._limits.capacity:
             wait = max(1.0, round(lane.wait_s(), 1))
-            raise RateLimitExceeded(f"The queue is full: {self.queued} jobs wait", retry_after=wait)
+            raise RateLimitExceeded(f"The queue is full: {waiting} jobs wait", retry_after=wait)
+
+    def _queued_in_background(self) -> int:
+        """Jobs that wait and that no other job waits for: they take no place in the queue from those."""
+        return self._dispatcher.queued_in_background + sum(order.background for order in self._admitted)
 
     async def _take_up(self, job: Job) -> None:
         await resume(job, self._registry, self._writer, self._dispatcher)

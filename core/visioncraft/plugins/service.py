@@ -163,6 +163,8 @@ class Dialect:
         open_paths: Paths that answer without a token, as a page's shell: nothing of the user's may be in them. One that
             ends in `/` means everything below it; `OPTIONS /draw` opens a path to that method alone.
         request_size: The largest body in bytes; None is `server.max_body_bytes`.
+        to_disk: Whether its routes write bodies to disk as they come: what does not wait in memory is not counted
+            towards `server.body_memory_bytes`.
         port: Where these routes answer in place of the API's own port, for clients that expect theirs there: nothing
             else answers on it, the API's guards stand before it, and a port that is taken costs this dialect alone.
     """
@@ -172,6 +174,7 @@ class Dialect:
     mounts: Sequence[Mount] = ()
     open_paths: Sequence[str] = ()
     request_size: int | None = None
+    to_disk: bool = False
     port: int | None = None
 
     def __post_init__(self) -> None:

@@ -111,7 +111,7 @@ class RuntimeService:
         """
         jobs = self._runtime.jobs
         if order.key is None:  # under a key it may be a job that is there already
-            jobs.check_queue(model)
+            jobs.check_queue(model, order)
         plan = await self._plan(model, prompt, await resolve(fields, self.store))
         plan = replace(plan, request=replace(plan.request, dialect=dialect))
         complete = partial(plan.complete, self._runtime.decoders) if plan.pictures else None
