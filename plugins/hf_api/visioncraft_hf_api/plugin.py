@@ -9,5 +9,7 @@ from visioncraft import Dialect, Service, hookimpl
 
 @hookimpl
 def visioncraft_routers(service: Service) -> Sequence[Dialect]:
-    """Hugging Face's inference API."""
-    return []
+    """Hugging Face's inference API, with its own errors."""
+    from visioncraft_hf_api import errors, routes  # which need what only a server does
+
+    return [Dialect(routes.router(service), errors=errors.answer)]
