@@ -6,9 +6,15 @@ from ._version import (
     PLUGIN_API as PLUGIN_API,
     __version__ as __version__,
 )
+from .access.scopes import (
+    SCOPES as SCOPES,
+)
 from .api.errors import (
     envelope as envelope,
     status_of as status_of,
+)
+from .api.needs import (
+    needs as needs,
 )
 from .api.streaming import (
     base64_of as base64_of,

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkstemp
 
 from visioncraft.environment import DOCUMENTED_KEY, SECRETS, SHAPE
 from visioncraft.errors import ConfigurationError, InvalidRequest, StorageError
-from visioncraft.files import read_json_object
+from visioncraft.files import read_json_object, write_private
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,17 +111,7 @@ class ApiKeys:
 
     def _write(self, keys: dict[str, str]) -> None:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = mkstemp(dir=self.path.parent, prefix=".api_keys-")  # mkstemp makes it 0600
-            try:
-                with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    json.dump(keys, file, indent=2)
-                    file.flush()
-                    os.fsync(file.fileno())
-                Path(temporary).replace(self.path)
-            except BaseException:
-                Path(temporary).unlink(missing_ok=True)
-                raise
+            write_private(self.path, json.dumps(keys, indent=2).encode())
         except OSError as error:
             raise StorageError(f"{self.path}: the key could not be kept: {error.strerror}") from error
 

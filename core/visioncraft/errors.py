@@ -62,7 +62,7 @@ class RequestTimeout(VisionCraftError):
 
 
 class Forbidden(VisionCraftError):
-    """The request came through a Host or from an Origin that this server does not serve."""
+    """A Host or an Origin that this server does not serve, or a key that is not for what was asked."""
 
     code = "FORBIDDEN"
 

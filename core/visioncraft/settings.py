@@ -172,6 +172,11 @@ class Settings(PluginSettings):
         return self._base / "api_keys.json"
 
     @property
+    def access_keys_path(self) -> Path:
+        """Where the keys are kept that people were given for this server: `access_keys.json` in the data folder."""
+        return self.data_path / "access_keys.json"
+
+    @property
     def _base(self) -> Path:
         return self._file.parent if self._file else Path(platformdirs.user_data_path("visioncraft"))
 

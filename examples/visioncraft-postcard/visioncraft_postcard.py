@@ -31,4 +31,4 @@ def router(service: Service) -> APIRouter:
 @hookimpl
 def visioncraft_routers(service: Service) -> Sequence[Dialect]:
     """The protocol, with its own errors."""
-    return [Dialect(router(service), errors=errors, request_size=1024)]
+    return [Dialect(router(service), errors=errors, request_size=1024, scope="generate")]

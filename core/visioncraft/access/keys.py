@@ -111,7 +111,7 @@ class AccessKeys:
         if not _NAME.fullmatch(name) or name != name.strip():
             raise ConfigurationError(f"{name[:64]!r} is no name for a key: 1 to 64 letters, digits, spaces and . @ _ -")
         if any(key.name == name for key in self._current().values()):
-            raise ConfigurationError(f"there is a key {name!r} already; visioncraft keys rotate {name} gives it a new secret")
+            raise ConfigurationError(f"there is a key {name!r} already; visioncraft keys rotate gives it a new secret")
         secret, key_id = secrets.token_urlsafe(32), _new_id(self._current())
         kept = tuple(sorted(checked_scopes([*scopes])))
         key = AccessKey(key_id, name, _digest(secret), kept, datetime.now(UTC), tuple(sorted(models)), expires_at)
@@ -178,7 +178,7 @@ def _read(path: Path) -> dict[str, AccessKey]:
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
     except (msgspec.MsgspecError, ValueError) as error:
-        raise ConfigurationError(f"{path}: is no list of keys ({error}); restore it from a copy, or remove it") from error
+        raise ConfigurationError(f"{path}: is no list of keys ({error}); restore or remove it") from error
     return {key.id: key for key in found}
 
 

@@ -9,7 +9,7 @@ from visioncraft.types.identity import Identity, identity_of_request
 
 SCOPES: Mapping[str, str] = {
     "generate": "draw from text, and watch and cancel one's own jobs",
-    "edit": "draw from images: image to image, masks, ControlNet, references",
+    "edit": "draw from images too: image to image, masks, ControlNet, references",
     "gallery:read": "see and export images: one's own, or all with jobs:all",
     "gallery:write": "mark and delete them",
     "models:read": "see models, the server's state and its queue",
@@ -45,4 +45,5 @@ def require(scope: str) -> None:
 
 def missing(identity: Identity, scope: str) -> Forbidden:
     """What to tell somebody whose key lacks a scope."""
-    return Forbidden(f"The key {identity.name!r} has no scope {scope}; a key with it: visioncraft keys create", scope=scope)
+    words = f"The key {identity.name!r} has not the scope {scope}; visioncraft keys create --scopes makes one that has"
+    return Forbidden(words, scope=scope)

@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Match, Mount
 from starlette.types import Scope
 
 from visioncraft._version import API_VERSION
+from visioncraft.access.keys import AccessKeys
 from visioncraft.api import errors, openapi
 from visioncraft.api.access_log import AccessLog
 from visioncraft.api.bodies import BodyGuard, BodyMemory
@@ -23,7 +24,16 @@ from visioncraft.api.dialects import Dialects
 from visioncraft.api.headers import SafeHeaders
 from visioncraft.api.links import local_path
 from visioncraft.api.methods import HeadAnswers
-from visioncraft.api.middleware import DOCS_ASSETS, CrashGuard, DocsPolicy, HostAndOriginGuard, TokenGuard, is_open
+from visioncraft.api.middleware import (
+    DOCS_ASSETS,
+    CrashGuard,
+    DocsPolicy,
+    Guarded,
+    HostAndOriginGuard,
+    TokenGuard,
+    is_open,
+)
+from visioncraft.api.needs import ask_for_scope, scoped
 from visioncraft.api.origins import origin_pattern
 from visioncraft.api.ports import OwnPort, app_of, living
 from visioncraft.api.proxies import Forwarded
@@ -73,7 +83,9 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     _mount_plugins(app, house)
     openapi.customise(app, house)
     authenticators = _authenticators(house)
-    app.state.links = SignedLinks(app.state.token, guarded=bool(authenticators))
+    app.state.access_keys = AccessKeys(settings.access_keys_path)
+    guarded = Guarded(app.state.token, app.state.access_keys, bool(authenticators))
+    app.state.links = SignedLinks(app.state.token, guarded)
     _guard_all(app, settings, authenticators)
     return app
 
@@ -106,8 +118,9 @@ def _mount(app: FastAPI, info: PluginInfo, offered: APIRouter | Mount | Dialect)
     before = len(app.routes)
     if router is not None:
         _leave_out_taken(router, app, info)
+        ask_for_scope(router, dialect)
         app.include_router(router, tags=[info.name])
-    app.router.routes.extend(mounts)
+    app.router.routes.extend(scoped(each, dialect) for each in mounts)
     if isinstance(offered, Dialect):
         app.state.dialects.add(dialect, app.routes[before:])
 
@@ -143,7 +156,7 @@ def _guard_all(app: FastAPI, settings: Settings, authenticators: Sequence[Authen
     for each in app.state.ports:
         # No proxy offers such a port under the API's path, and what the API opens is not the dialect's to open.
         apart = server.model_copy(update={"root_path": ""})
-        each.app.state.links = links
+        each.app.state.links, each.app.state.access_keys = links, app.state.access_keys
         _guard(each.app, apart, authenticators, bodies, each.app.state.dialects.is_opened)
 
 
@@ -168,6 +181,7 @@ def _guard(
     app.add_middleware(
         TokenGuard,
         token=app.state.token,
+        keys=app.state.access_keys,
         authenticators=authenticators,
         is_opened=is_opened,
     )

@@ -12,14 +12,15 @@ from collections.abc import Callable, Sequence
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from visioncraft.access.keys import AccessKeys
 from visioncraft.api.dialects import refuse
 from visioncraft.api.links import local_path
 from visioncraft.api.origins import origin_pattern
 from visioncraft.credentials import credentials
-from visioncraft.errors import AuthenticationError, Forbidden, VisionCraftError
+from visioncraft.errors import AuthenticationError, ConfigurationError, Forbidden, VisionCraftError
 from visioncraft.settings import ServerSettings
 from visioncraft.token import Token
-from visioncraft.types.identity import Authenticator, Identity
+from visioncraft.types.identity import Authenticator, Identity, identity_of_request
 
 log = logging.getLogger(__name__)
 
@@ -80,13 +81,14 @@ class HostAndOriginGuard:
 
 
 class TokenGuard:
-    """Asks for the token, in any header that `credentials` reads, or for what an authenticator knows.
+    """Asks for the token or an access key, in any header that `credentials` reads, or for what a plugin knows.
 
     Args:
         app: What is guarded.
         token: The server's token. Where there is none and no authenticator everybody is let in, which `visioncraft
             serve` allows on a loopback address only.
-        authenticators: Plugins' own ways to know people, asked in turn where the token does not fit.
+        keys: The access keys that people were given.
+        authenticators: Plugins' own ways to know people, asked in turn where neither fits.
         is_opened: Whether everybody may see what a request asks for: as it is the server's own page, by a plugin's
             leave, or by a signed URL.
     """
@@ -95,23 +97,29 @@ class TokenGuard:
         self,
         app: ASGIApp,
         token: Token,
+        keys: AccessKeys,
         authenticators: Sequence[Authenticator] = (),
         is_opened: Callable[[Scope], bool] = lambda scope: False,
     ) -> None:
         self._app = app
-        self._token, self._authenticators, self._is_opened = token, authenticators, is_opened
+        self._token, self._authenticators, self._is_opened = token, (keys, *authenticators), is_opened
+        self._guarded = Guarded(token, keys, bool(authenticators))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, or answer 401."""
         if scope["type"] not in ("http", "websocket") or await self._is_let_in(scope):
-            await self._app(scope, receive, send)
+            known = identity_of_request.set(scope.get("state", {}).get("identity"))
+            try:
+                await self._app(scope, receive, send)
+            finally:
+                identity_of_request.reset(known)
             return
         await refuse(_unknown(bool(credentials(Headers(scope=scope)))), scope, receive, send)
 
     async def _is_let_in(self, scope: Scope) -> bool:
         """Whether a request may pass; who it is from is in its state then."""
         token = self._token.current()
-        if (token is None and not self._authenticators) or self._is_opened(scope):
+        if not self._guarded() or self._is_opened(scope):
             return True
         state = scope.setdefault("state", {})
         headers = Headers(scope=scope)
@@ -134,6 +142,29 @@ class TokenGuard:
             if found is not None:
                 return found
         return None
+
+
+class Guarded:
+    """Whether the server asks who somebody is.
+
+    Args:
+        token: The server's token.
+        keys: The access keys: once there is one, nobody is let in without.
+        others: Whether plugins know people.
+    """
+
+    def __init__(self, token: Token, keys: AccessKeys, others: bool) -> None:
+        self._token, self._keys, self._others = token, keys, others
+
+    def __call__(self) -> bool:
+        """Whether it does now; also where the file of keys cannot be read."""
+        if self._others or self._token.current() is not None:
+            return True
+        try:
+            return self._keys.any()
+        except ConfigurationError:
+            log.exception("nobody is let in until the keys can be read")
+            return True
 
 
 class CrashGuard:
@@ -191,9 +222,9 @@ def _is_among(token: str, given: Sequence[str]) -> bool:
 def _unknown(given: bool) -> AuthenticationError:
     """A token that is wrong reads otherwise than one that is missing."""
     if given:
-        words = "That is not this server's token: send the one that it has now as Authorization: Bearer <token>"
+        words = "That is neither this server's token nor a key that counts: send one as Authorization: Bearer <token>"
         return AuthenticationError(words, token="wrong")  # noqa: S106 - a word about it
-    words = "This server needs its token: send Authorization: Bearer <token>"
+    words = "This server needs its token or a key: send Authorization: Bearer <token or key>"
     return AuthenticationError(words, token="missing")  # noqa: S106 - a word about it
 
 

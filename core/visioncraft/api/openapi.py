@@ -13,7 +13,9 @@ from visioncraft.runtime.runtime import Runtime
 
 _EXAMPLES: tuple[errors.VisionCraftError, ...] = (
     errors.InvalidRequest.of("prompt", "Prompt cannot be empty"),
-    errors.AuthenticationError("This server needs its token: send Authorization: Bearer <token>"),
+    errors.AuthenticationError(
+        "This server needs its token or an access key: send Authorization: Bearer <token or key>"
+    ),
     errors.Forbidden("Requests from that Origin are refused; add it to server.cors_origins"),
     errors.NotFound("No picture 'img_01kb0v7m3qj4x5n6p7r8s9t0ab'"),
     errors.ModelNotAvailable("invalid-model", ["stable-diffusion-1.5"]),
@@ -98,9 +100,6 @@ def customise(app: FastAPI, runtime: Runtime) -> None:
         default = runtime.registry.default_model()
         if default is not None:
             document["components"]["schemas"]["GenerateBody"]["properties"]["model"]["default"] = default.id
-        if runtime.settings.token is not None:
-            document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-            document["security"] = [{"token": []}]
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]

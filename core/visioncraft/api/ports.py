@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from visioncraft.api import errors
 from visioncraft.api.dialects import Dialects
+from visioncraft.api.needs import ask_for_scope, scoped
 from visioncraft.plugins.info import PluginInfo
 from visioncraft.plugins.service import Dialect
 
@@ -42,8 +43,9 @@ def app_of(dialect: Dialect, info: PluginInfo, api: FastAPI) -> FastAPI:
     app.state.dialects = Dialects(only=dialect)
     errors.install(app, app.state.dialects.errors_or)
     if dialect.router is not None:
+        ask_for_scope(dialect.router, dialect)
         app.include_router(dialect.router)
-    app.router.routes.extend(dialect.mounts)
+    app.router.routes.extend(scoped(mount, dialect) for mount in dialect.mounts)
     return app
 
 

@@ -7,6 +7,7 @@ import hmac
 import re
 import secrets
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlencode
 
@@ -27,15 +28,16 @@ class SignedLinks:
     """Signs paths of images, and knows its own signatures again.
 
     The key comes from the server's token, so that servers with one token open each other's URLs, and a new token makes
-    all earlier URLs worthless. Without a token, where plugins know who may come in, it lasts as long as the process.
+    all earlier URLs worthless. Without a token, where keys or plugins say who may come in, it lasts as long as the
+    process.
 
     Args:
         token: The server's.
-        guarded: Whether plugins' authenticators ask who somebody is, even where there is no token.
+        is_guarded: Whether the server asks who somebody is.
     """
 
-    def __init__(self, token: Token, guarded: bool) -> None:
-        self._token, self._guarded = token, guarded
+    def __init__(self, token: Token, is_guarded: Callable[[], bool]) -> None:
+        self._token, self._is_guarded = token, is_guarded
         self._own_key = secrets.token_bytes(32)
 
     def url(self, request: Request, path: str, lifetime_s: float) -> str:
@@ -47,7 +49,7 @@ class SignedLinks:
             lifetime_s: Seconds from now for which a signature counts.
         """
         url = f"{request.url.scheme}://{request.url.netloc}{link(path)}"
-        if self._token.current() is None and not self._guarded:
+        if not self._is_guarded():
             return url
         expires = str(int(time.time() + lifetime_s))
         return f"{url}?{urlencode({'exp': expires, 'sig': self._signature(path, expires)})}"

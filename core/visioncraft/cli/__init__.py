@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from visioncraft._version import __version__
-from visioncraft.cli import api_key, generate, jobs, models, plugins, serve, status
+from visioncraft.cli import api_key, generate, jobs, keys, models, plugins, serve, status
 from visioncraft.cli.group import PluginGroup
 from visioncraft.cli.state import State
 from visioncraft.environment import SECRETS
@@ -37,6 +37,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(plugins.app, name="plugins")
 app.command("status")(status.status)
+app.add_typer(keys.app, name="keys")
 app.command("api-key")(api_key.api_key)
 
 

@@ -52,14 +52,16 @@ def log_as_set(settings: Settings, verbose: bool) -> None:
 
 
 def refuse_open_door(settings: Settings) -> None:
-    """Raise `ConfigurationError` for an address that others can reach while no token is asked for."""
+    """Raise `ConfigurationError` for an address that others can reach while neither token nor key is asked for."""
+    from visioncraft.access.keys import AccessKeys
     from visioncraft.errors import ConfigurationError
 
     host = settings.server.host
-    if settings.token is None and not _is_loopback(host):
+    if settings.token is None and not _is_loopback(host) and not AccessKeys(settings.access_keys_path).any():
         raise ConfigurationError(
             f"{host or 'every address'} can be reached by others: set VISIONCRAFT_TOKEN to a secret of your own "
-            "(openssl rand -hex 16), or VISIONCRAFT_TOKEN_FILE to a file of one, or serve on 127.0.0.1"
+            "(openssl rand -hex 16), or VISIONCRAFT_TOKEN_FILE to a file of one, or make keys for people (visioncraft "
+            "keys create), or serve on 127.0.0.1"
         )
 
 

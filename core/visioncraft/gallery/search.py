@@ -64,7 +64,7 @@ def matches(record: ImageRecord, query: GalleryQuery) -> bool:
 
 
 def _same_making(record: ImageRecord, query: GalleryQuery) -> bool:
-    wanted = {name: getattr(query, name) for name in ("generator", "width", "height", "seed")}
+    wanted = {name: getattr(query, name) for name in ("generator", "owner", "width", "height", "seed")}
     return (
         all(value is None or getattr(record, name) == value for name, value in wanted.items())
         and (query.model is None or name_key(record.model) == name_key(query.model))

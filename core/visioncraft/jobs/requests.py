@@ -29,7 +29,8 @@ MAX_IMAGES = 16
 _STRENGTH, _STRENGTH_OF_A_MASK = 0.8, 1.0  # diffusers' own defaults for img2img and inpainting
 _NEEDS = {"strength": "init_image", "mask": "init_image", "upscale": "upscaler"}
 _BOUNDS = {"num_images": (1, MAX_IMAGES), "clip_skip": (1, 12), "upscale": (1.0, 8.0)}
-_FIELDS = {field.name for field in fields(GenerationRequest)} - {"prompt", "model", "dialect", "job_id", "extra"}
+_NOT_ASKED = {"prompt", "model", "dialect", "owner", "job_id", "extra"}
+_FIELDS = {field.name for field in fields(GenerationRequest)} - _NOT_ASKED
 _USES: dict[str, Use] = {"init_image": "picture", "mask": "mask", "controlnet": "condition"}
 _CATALOGUE = {"aspect_ratio": "aspect_ratios", "preset_style": "preset_styles", "quality": "quality_levels"}
 

@@ -9,7 +9,7 @@ from visioncraft.errors import NotFound
 from visioncraft.jobs.job import Job
 from visioncraft.plugins.contracts import ImageStore
 from visioncraft.types.gallery import ImageRecord
-from visioncraft.types.generation import FACT_DIALECT, WARNINGS, GeneratedImage
+from visioncraft.types.generation import FACT_DIALECT, FACT_OWNER, WARNINGS, GeneratedImage
 from visioncraft.types.ids import image_filename, image_time
 
 
@@ -59,6 +59,8 @@ def record_of(job: Job, number: int, generator: str, image: GeneratedImage, bega
     told: dict[str, object] = {WARNINGS: list(image.warnings)} if image.warnings else {}
     if request.dialect:
         told[FACT_DIALECT] = request.dialect
+    if request.owner:
+        told[FACT_OWNER] = request.owner
     return ImageRecord(
         id=image_id,
         filename=image_filename(image_id, created_at),

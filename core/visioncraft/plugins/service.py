@@ -167,6 +167,8 @@ class Dialect:
             towards `server.body_memory_bytes`.
         port: Where these routes answer in place of the API's own port, for clients that expect theirs there: nothing
             else answers on it, the API's guards stand before it, and a port that is taken costs this dialect alone.
+        scope: What its routes and mounts ask of whoever has an access key, where a route names no scope of its own with
+            `needs`; None asks for `admin`.
     """
 
     router: APIRouter | None = None
@@ -176,6 +178,7 @@ class Dialect:
     request_size: int | None = None
     to_disk: bool = False
     port: int | None = None
+    scope: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse a path that would open more than it says, and a port that nobody could be told of."""

@@ -12,16 +12,20 @@ from dataclasses import asdict, is_dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from visioncraft.access.owned import OwnedStore
+from visioncraft.access.scopes import require
 from visioncraft.errors import InvalidRequest, ModelNotAvailable, NotFound, ServiceUnavailable
 from visioncraft.images import inputs
 from visioncraft.jobs.job import Job, Order
+from visioncraft.jobs.ledger.contract import SetAside
 from visioncraft.jobs.requests import Plan, plan_request
 from visioncraft.plugins.contracts import ImageStore
 from visioncraft.plugins.service import LIFETIME_S
 from visioncraft.runtime.sent_images import found_in, resolve
 from visioncraft.types.editing import ImageFacts
 from visioncraft.types.gallery import ImageRecord
-from visioncraft.types.jobs import JobEvent, JobView
+from visioncraft.types.identity import identity_of_request
+from visioncraft.types.jobs import JobEvent, JobState, JobView
 from visioncraft.types.models import ModelInfo, StoredModel
 
 if TYPE_CHECKING:
@@ -29,6 +33,12 @@ if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
 
     from visioncraft.runtime.runtime import Runtime
+
+_EDITING = ("init_image", "mask", "controlnet", "reference_images")
+"""The fields that hold images: they ask for the scope `edit`."""
+
+_LOOKED_THROUGH = 1000
+"""How many of everybody's newest jobs are looked through for somebody's own."""
 
 NAME_PATTERN = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
 """A name has more than spaces and no control characters. As a JSON Schema has it too (ECMA 262)."""
@@ -46,12 +56,13 @@ class RuntimeService:
 
     @property
     def store(self) -> ImageStore:
-        """The gallery that settings select."""
-        return self._runtime.registry.store
+        """The gallery that settings select, as whoever sent the request may see it."""
+        store, identity = self._runtime.registry.store, identity_of_request.get()
+        return store if identity is None or identity.may("all") else OwnedStore(store, identity)
 
     def models(self) -> Sequence[ModelInfo]:
-        """The models that can draw now."""
-        return self._runtime.registry.available()
+        """The models that can draw now, for whoever sent the request."""
+        return [model for model in self._runtime.registry.available() if _allowed(model)]
 
     async def look_for_models(self) -> Sequence[ModelInfo]:
         """The models that can draw now, after a look for weights that came since the last one."""
@@ -68,10 +79,11 @@ class RuntimeService:
         if name is not None and not re.fullmatch(NAME_PATTERN, name):
             raise InvalidRequest.of("model", "a model's id, see GET /models")
         try:
-            return registry.model(name)
+            found = registry.model(name)
         except ModelNotAvailable:
             await asyncio.to_thread(registry.refresh)
-            return registry.model(name)
+            found = registry.model(name)
+        return found if _allowed(found) else self._allowed_instead(name)
 
     async def submit(
         self,
@@ -109,31 +121,54 @@ class RuntimeService:
             wants_png: Whether the image's bytes are kept in memory for this caller, until `JobService.release`.
             dialect: In which plugin's dialect that is asked.
         """
+        require("edit" if any(fields.get(name) for name in _EDITING) else "generate")
         jobs = self._runtime.jobs
         if order.key is None:  # under a key it may be a job that is there already
             jobs.check_queue(model, order)
         plan = await self._plan(model, prompt, await resolve(fields, self.store))
-        plan = replace(plan, request=replace(plan.request, dialect=dialect))
+        plan = replace(plan, request=replace(plan.request, dialect=dialect, owner=_owner()))
         complete = partial(plan.complete, self._runtime.decoders) if plan.pictures else None
         return await jobs.submit(plan.request, order, wants_png, complete)
 
     def jobs(self, caller: str | None = None) -> Sequence[JobView]:
         """The jobs that run and those that wait, in the order in which they run; of one caller, or of all."""
-        found = [self.view(job) for job in self._runtime.jobs.live() if caller in (None, job.order.client)]
-        return sorted(found, key=lambda job: (job.position, job.started_at or job.created_at))
+        live = [job for job in self._runtime.jobs.live() if sees(job) and caller in (None, job.order.client)]
+        return sorted(map(self.view, live), key=lambda job: (job.position, job.started_at or job.created_at))
+
+    async def find_job(self, job_id: str) -> Job:
+        """A job by its id. Raises `NotFound`, for another's job too."""
+        job = await self._runtime.jobs.get(job_id)
+        if not sees(job):
+            raise NotFound(f"No job '{job_id[:64]}'")
+        return job
+
+    def sees_job(self, job_id: str) -> bool:
+        """Whether a job that waits or runs may be seen; false for one that is not among them."""
+        job = next((each for each in self._runtime.jobs.live() if each.id == job_id), None)
+        return job is not None and sees(job)
+
+    async def latest(self, limit: int, state: JobState | None = None) -> Sequence[Job]:
+        """The newest jobs that may be seen, newest first; of somebody's own those among the newest thousand of all."""
+        if _sees_all():
+            return await self._runtime.jobs.latest(limit, state)
+        return [job for job in await self._runtime.jobs.latest(_LOOKED_THROUGH, state) if sees(job)][:limit]
+
+    async def set_aside(self, limit: int) -> Sequence[SetAside]:
+        """Jobs that the ledger cannot tell of any more, which nobody knows the owner of."""
+        return await self._runtime.jobs.set_aside(limit) if _sees_all() else []
 
     async def job(self, job_id: str) -> JobView:
         """Where a job stands. Raises `NotFound`."""
-        return self.view(await self._runtime.jobs.get(job_id))
+        return self.view(await self.find_job(job_id))
 
     async def watch(self, job_id: str, after: str | None = None) -> AsyncIterator[JobEvent]:
         """What happens to a job until its end, beginning with where it stands."""
-        async for event in self._runtime.jobs.watch(await self._runtime.jobs.get(job_id), after):
+        async for event in self._runtime.jobs.watch(await self.find_job(job_id), after):
             yield event
 
     async def wait(self, job_id: str, request: Request | None = None) -> JobView:
         """Wait until a job has ended well; hanging up cancels it. Raises what it ended with instead."""
-        job = await self._runtime.jobs.get(job_id)
+        job = await self.find_job(job_id)
         await self.outcome(job, request)
         return self.view(job)
 
@@ -147,16 +182,16 @@ class RuntimeService:
 
     async def cancel(self, job_id: str, why: str = "") -> JobView:
         """Cancel a job: at once while it waits, within one step while it runs; an ended one stays as it is."""
-        return self.view(await self._runtime.jobs.cancel(job_id, why))
+        return self.view(await self._runtime.jobs.cancel((await self.find_job(job_id)).id, why))
 
     async def image(self, job_id: str, number: int = 0) -> bytes:
         """The PNG of one of a job's images. Raises `NotFound`."""
-        job = await self._runtime.jobs.get(job_id)
+        job = await self.find_job(job_id)
         if not 0 <= number < len(job.records):
             raise NotFound(f"{job_id} has no image {number}; it has {len(job.records)}")
         if number == 0 and job.png is not None:
             return job.png
-        return await asyncio.to_thread(self.store.open, job.records[number].id)
+        return await asyncio.to_thread(self._runtime.registry.store.open, job.records[number].id)
 
     async def inspect(self, image: bytes | str, field: str = "image") -> ImageFacts:
         """How large an image is that a client sent, and its texts; see `visioncraft.Service`."""
@@ -204,7 +239,15 @@ class RuntimeService:
             error=job.error,
             warnings=tuple(job.warnings),
             dialect=job.request.dialect,
+            owner=job.request.owner,
         )
+
+    def _allowed_instead(self, name: str | None) -> ModelInfo:
+        """What a key draws with that may not use the default model. Raises `ModelNotAvailable` for one it named."""
+        allowed = self.models()
+        if name is not None or not allowed:
+            raise ModelNotAvailable(name or "default", [model.id for model in allowed])
+        return allowed[0]
 
     async def _plan(self, model: ModelInfo, prompt: str, fields: Mapping[str, Any]) -> Plan:
         """The request, validated; in a thread where images came with it, whose base64 takes a moment."""
@@ -223,6 +266,28 @@ class RuntimeService:
             yield
         finally:
             watcher.cancel()
+
+
+def sees(job: Job) -> bool:
+    """Whether a job is one of those that whoever sent the request may see."""
+    identity = identity_of_request.get()
+    return identity is None or identity.sees_all or job.request.owner == identity.whose
+
+
+def _sees_all() -> bool:
+    identity = identity_of_request.get()
+    return identity is None or identity.sees_all
+
+
+def _owner() -> str:
+    """Whose an image is that is asked for now."""
+    identity = identity_of_request.get()
+    return identity.whose if identity is not None else ""
+
+
+def _allowed(model: ModelInfo) -> bool:
+    identity = identity_of_request.get()
+    return identity is None or not identity.models or model.id in identity.models
 
 
 def _succeeded(job: Job, trouble: str | None) -> ImageRecord:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from visioncraft.types.generation import WARNINGS
+from visioncraft.types.generation import FACT_OWNER, WARNINGS
 
 Sort = Literal["newest", "oldest", "rating"]
 """Orders of a gallery: by the time of making, or the best rated first and among these the newest."""
@@ -74,6 +74,11 @@ class ImageRecord:
         return str(self.facts.get("generator", ""))
 
     @property
+    def owner(self) -> str:
+        """Whose it is; empty where nobody is told apart."""
+        return str(self.facts.get(FACT_OWNER, ""))
+
+    @property
     def warnings(self) -> list[str]:
         """What was told of its making, a sentence each."""
         told = self.facts.get(WARNINGS)
@@ -96,6 +101,7 @@ class GalleryQuery:
             side.
         model: The model that drew it, in any spelling of its id.
         generator: The generator that drew it.
+        owner: Whose it is (since plugin API 1.1).
         width, height: Pixels.
         seed: The seed that drew it.
         since, until: Made at or after the one and before the other; with a time zone.
@@ -108,6 +114,7 @@ class GalleryQuery:
     text: str = ""
     model: str | None = None
     generator: str | None = None
+    owner: str | None = None
     width: int | None = None
     height: int | None = None
     seed: int | None = None

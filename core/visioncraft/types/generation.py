@@ -18,6 +18,10 @@ FACT_DIALECT = "dialect"
 """The fact of a picture that says in which plugin's dialect it was asked for; absent for the API's own."""
 
 
+FACT_OWNER = "owner"
+"""The fact of a picture that says whose it is, where its key says so; absent where everybody's are everybody's."""
+
+
 def steps_taken(steps: int, strength: float) -> int:
     """Counts the steps that an image is drawn over in: `strength` of those asked for, and one at least.
 
@@ -61,6 +65,7 @@ class GenerationRequest:
         leonardo_model, aspect_ratio, preset_style, quality: For Leonardo.ai; other generators ignore them.
         dialect: In which plugin's dialect it was asked for, as `openai`; empty for the API's own. The picture keeps
             it as the fact `dialect` (since plugin API 1.1).
+        owner: Whose the picture is; empty where nobody is told apart (since plugin API 1.1).
         extra: Values of the parameters that the model declares, by their names (since plugin API 1.1).
         job_id: The job that asks. A job that runs again after a crash has the same id, so a generator that pays for its
             work can tell that it has begun it already.
@@ -90,6 +95,7 @@ class GenerationRequest:
     preset_style: str = "CREATIVE"
     quality: str = "standard"
     dialect: str = ""
+    owner: str = ""
     job_id: str = ""
     extra: Mapping[str, JSON] = field(default_factory=dict)
 

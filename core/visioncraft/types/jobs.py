@@ -50,6 +50,7 @@ class JobView:
         error: Why it failed or was cancelled.
         warnings: What of the request is not in the images, or not as asked, a sentence each.
         dialect: In which plugin's dialect it was asked for; empty for the API's own.
+        owner: Whose it is; empty where nobody is told apart.
     """
 
     id: str
@@ -71,6 +72,7 @@ class JobView:
     error: VisionCraftError | None = None
     warnings: tuple[str, ...] = ()
     dialect: str = ""
+    owner: str = ""
 
     @property
     def ended(self) -> bool:

@@ -235,6 +235,35 @@ def test_an_index_of_an_older_layout_is_filled_from_the_files(store: GalleryStor
     assert store.check().problems == []
 
 
+def test_an_index_without_owners_is_brought_up_to_date_and_not_filled_anew(
+    store: GalleryStore, root: Path, draw: Draw
+) -> None:
+    """Layout 4, as 1.0 wrote it: what has been counted stays, and nobody's are the images of before."""
+    old = store.save(*draw(0))
+    store.close()
+    with closing(sqlite3.connect(root / "index.sqlite3")) as connection:
+        triggers = dict(connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall())
+        for name in triggers:
+            connection.execute(f"DROP TRIGGER {name}")
+        connection.execute("DROP INDEX traits_by_owner")
+        for table in ("pictures", "traits"):
+            connection.execute(f"ALTER TABLE {table} DROP COLUMN owner")
+        for sql in triggers.values():
+            without = sql.replace("('owner', new.owner, 1), ", "").replace("('owner', old.owner, -1), ", "")
+            without = without.replace(", new.owner", "").replace(", old.owner", "").replace(", owner", "")
+            connection.execute(without)
+        connection.execute("DELETE FROM counts WHERE facet = 'owner'")
+        connection.execute("UPDATE pictures SET notes = 'only the index has this'")
+        connection.execute("PRAGMA user_version = 4")
+        connection.commit()
+    store.start()
+    hers = store.save(*draw(1, facts={"owner": "ada"}))
+    assert [each.id for each in store.list(9, query=GalleryQuery(owner="ada")).items] == [hers.id]
+    assert [each.id for each in store.list(9, query=GalleryQuery(owner="")).items] == [old.id]
+    assert store.list(1, query=GalleryQuery(owner="ada")).total == 1
+    assert store.get(old.id).marks.notes == "only the index has this"
+
+
 def test_an_index_that_told_a_name_from_its_id_is_brought_up_to_date_and_not_filled_anew(
     store: GalleryStore, root: Path, draw: Draw
 ) -> None:

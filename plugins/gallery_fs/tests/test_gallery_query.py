@@ -208,7 +208,13 @@ def test_the_counts_that_triggers_keep_are_what_counting_finds(own: Both, root: 
     connection = sqlite3.connect(root / "index.sqlite3")
     kept = dict(connection.execute("SELECT facet || ':' || value, n FROM counts WHERE n"))
     counted: dict[str, int] = {}
-    for facet, column in (("model", "model_key"), ("generator",) * 2, ("favourite",) * 2, ("rating",) * 2):
+    for facet, column in (
+        ("model", "model_key"),
+        ("generator",) * 2,
+        ("owner",) * 2,
+        ("favourite",) * 2,
+        ("rating",) * 2,
+    ):
         rows = connection.execute(f"SELECT {column}, count(*) FROM pictures GROUP BY 1")  # noqa: S608
         counted |= {f"{facet}:{value}": n for value, n in rows}
     tags = connection.execute("SELECT value, count(*) FROM pictures, json_each(tags) GROUP BY 1")

@@ -12,6 +12,7 @@ from fastapi.responses import StreamingResponse
 
 from visioncraft.api.answers import entry
 from visioncraft.api.deps import RuntimeDep
+from visioncraft.api.needs import needs
 from visioncraft.api.openapi import binary, responses
 from visioncraft.api.schemas.fields import told
 from visioncraft.api.schemas.gallery import Filters, GalleryAnswer, GalleryPage
@@ -25,10 +26,10 @@ log = logging.getLogger(__name__)
 router = APIRouter(tags=["gallery"])
 
 
-@router.get("/gallery", response_model=GalleryAnswer, responses=responses())
+@router.get("/gallery", response_model=GalleryAnswer, responses=responses(), dependencies=[needs("gallery:read")])
 async def gallery(runtime: RuntimeDep, page: Annotated[GalleryPage, Query()]) -> Response:
     """The stored pictures, newest first unless `sort` says otherwise; filters narrow them down together."""
-    store = runtime.registry.store
+    store = runtime.service.store
     found = await asyncio.to_thread(store.list, page.limit, page.offset, page.query(), page.cursor)
     pieces = gathered(_written(store, page, found))
     if page.image_data:
@@ -36,13 +37,18 @@ async def gallery(runtime: RuntimeDep, page: Annotated[GalleryPage, Query()]) ->
     return Response(await asyncio.to_thread(b"".join, pieces), media_type="application/json")
 
 
-@router.get("/gallery/export", response_class=Response, responses=responses() | binary("application/zip"))
+@router.get(
+    "/gallery/export",
+    response_class=Response,
+    responses=responses() | binary("application/zip"),
+    dependencies=[needs("gallery:read")],
+)
 async def export(runtime: RuntimeDep, chosen: Annotated[Filters, Query()]) -> Response:
     """All pictures that the filters find, as a zip that begins to arrive at once: files, and their marks as JSON."""
     headers = {"Content-Disposition": 'attachment; filename="visioncraft-gallery.zip"'}
     headers |= warnings_header(chosen.warnings())
     return StreamingResponse(
-        zip_stream(runtime.registry.store, chosen.query(), in_parts=True), 200, headers, "application/zip"
+        zip_stream(runtime.service.store, chosen.query(), in_parts=True), 200, headers, "application/zip"
     )
 
 

@@ -10,6 +10,7 @@ from visioncraft.api.deps import RuntimeDep
 from visioncraft.api.drawn import accepted, answer
 from visioncraft.api.forms import FormRoute
 from visioncraft.api.intake import IdempotencyKey, submit
+from visioncraft.api.needs import needs
 from visioncraft.api.openapi import AS_A_FORM, THE_PICTURE, responses
 from visioncraft.api.schemas.fields import told
 from visioncraft.api.schemas.generation import GenerateAnswer, GenerateBody, LoadModelAnswer, LoadModelBody
@@ -23,6 +24,7 @@ router = APIRouter(tags=["generation"], route_class=FormRoute)
     response_model=GenerateAnswer,
     responses=responses(404, 409, 429, 502) | THE_PICTURE,
     openapi_extra=AS_A_FORM,
+    dependencies=[needs("generate")],
 )
 async def generate(
     body: GenerateBody, request: Request, runtime: RuntimeDep, idempotency_key: IdempotencyKey = None
@@ -41,7 +43,12 @@ async def generate(
         runtime.jobs.release(job)
 
 
-@router.post("/load_model", response_model_exclude_unset=True, responses=responses(404, 429))
+@router.post(
+    "/load_model",
+    response_model_exclude_unset=True,
+    responses=responses(404, 429),
+    dependencies=[needs("models:write")],
+)
 async def load_model(body: LoadModelBody, runtime: RuntimeDep) -> LoadModelAnswer:
     """Load a model into memory, so that the first generation need not wait for it."""
     model = await runtime.service.find_model(body.model)

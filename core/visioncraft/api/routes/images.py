@@ -17,6 +17,7 @@ from visioncraft.api.answers import entry, job_answer
 from visioncraft.api.deps import RuntimeDep
 from visioncraft.api.intake import submit
 from visioncraft.api.links import link
+from visioncraft.api.needs import needs
 from visioncraft.api.openapi import binary, responses
 from visioncraft.api.schemas.fields import told
 from visioncraft.api.schemas.gallery import DeletedAnswer, MarkedEntry, MarksBody, SelectionBody
@@ -35,59 +36,78 @@ router = APIRouter(tags=["gallery"])
 _IMMUTABLE = "private, max-age=31536000, immutable"  # only somebody who edits its file changes a picture's bytes
 
 
-@router.get("/images/{image_id}", response_class=Response, responses=responses(404) | binary("image/png"))
+@router.get(
+    "/images/{image_id}",
+    response_class=Response,
+    responses=responses(404) | binary("image/png"),
+    dependencies=[needs("gallery:read")],
+)
 async def image(image_id: str, runtime: RuntimeDep, if_none_match: Annotated[str | None, Header()] = None) -> Response:
     """The PNG itself, with its parameters inside: the same bytes as the file and as `/generate` answered."""
-    store = runtime.registry.store
+    store = runtime.service.store
     if (elsewhere := await asyncio.to_thread(store.url, _checked(image_id))) is not None:
         return RedirectResponse(elsewhere, headers={"Cache-Control": "no-store"})  # the address dies soon
     return await _picture(store, "open", store.reader, image_id, "image/png", if_none_match)
 
 
-@router.get("/images/{image_id}/thumbnail", response_class=Response, responses=responses(404) | binary("image/webp"))
+@router.get(
+    "/images/{image_id}/thumbnail",
+    response_class=Response,
+    responses=responses(404) | binary("image/webp"),
+    dependencies=[needs("gallery:read")],
+)
 async def thumbnail(
     image_id: str, runtime: RuntimeDep, if_none_match: Annotated[str | None, Header()] = None
 ) -> Response:
     """A WebP of at most 256 pixels a side."""
-    store = runtime.registry.store
+    store = runtime.service.store
     small = partial(_thumbnail, store)
     return await _picture(store, "thumbnail", small, image_id, "image/webp", if_none_match, runtime.thumbnails)
 
 
-@router.delete("/images/{image_id}", status_code=204, responses=responses(404))
+@router.delete("/images/{image_id}", status_code=204, responses=responses(404), dependencies=[needs("gallery:write")])
 async def delete_image(image_id: str, runtime: RuntimeDep) -> None:
     """Remove a picture for good, its file and its thumbnail too."""
-    await asyncio.to_thread(runtime.registry.store.delete, _checked(image_id))
+    await asyncio.to_thread(runtime.service.store.delete, _checked(image_id))
 
 
-@router.patch("/images/{image_id}", response_model_exclude_unset=True, responses=responses(404))
+@router.patch(
+    "/images/{image_id}",
+    response_model_exclude_unset=True,
+    responses=responses(404),
+    dependencies=[needs("gallery:write")],
+)
 async def mark_image(image_id: str, body: MarksBody, runtime: RuntimeDep) -> MarkedEntry:
     """Change a picture's tags, star, rating or notes. Its file stays as it is."""
-    store = runtime.registry.store
+    store = runtime.service.store
     record = await asyncio.to_thread(store.get, _checked(image_id))
     shown = entry(await asyncio.to_thread(store.mark, image_id, body.changed(record.marks)))
     return MarkedEntry(**shown.model_dump(exclude_unset=True), **told(body))
 
 
-@router.post("/images/{image_id}/replay", status_code=202, responses=responses(404, 429))
+@router.post(
+    "/images/{image_id}/replay", status_code=202, responses=responses(404, 429), dependencies=[needs("generate")]
+)
 async def replay_image(image_id: str, request: Request, response: Response, runtime: RuntimeDep) -> JobAnswer:
     """Draw a picture again from what stands inside its file: same model and version, same picture.
 
     Queues a job and answers at once, as `POST /jobs` does. Its `warnings` name what made a picture from another
     program and is not asked for again.
     """
-    record = await asyncio.to_thread(_record_inside, runtime.registry.store, _checked(image_id))
+    record = await asyncio.to_thread(_record_inside, runtime.service.store, _checked(image_id))
     job = await submit(_body(record), request, runtime, None, warnings=record.left_out)
     response.headers["Location"] = link(f"/jobs/{job.id}")
     return job_answer(runtime.service.view(job))
 
 
-@router.post("/images/delete", response_model_exclude_unset=True, responses=responses())
+@router.post(
+    "/images/delete", response_model_exclude_unset=True, responses=responses(), dependencies=[needs("gallery:write")]
+)
 async def delete_images(body: SelectionBody, runtime: RuntimeDep) -> DeletedAnswer:
     """Remove several pictures for good."""
     ids = list(dict.fromkeys(body.ids))
     there = [image_id for image_id in ids if is_image_id(image_id)]
-    deleted = list(await asyncio.to_thread(runtime.registry.store.delete_many, there))
+    deleted = list(await asyncio.to_thread(runtime.service.store.delete_many, there))
     missing = [image_id for image_id in ids if image_id not in set(deleted)]
     return DeletedAnswer(deleted=deleted, not_found=missing, **told(body))
 

@@ -16,17 +16,21 @@ from visioncraft.api.deps import RuntimeDep
 from visioncraft.api.forms import FormRoute
 from visioncraft.api.intake import IdempotencyKey, submit
 from visioncraft.api.links import link
+from visioncraft.api.needs import needs
 from visioncraft.api.openapi import AS_A_FORM, responses
 from visioncraft.api.schemas.fields import told
 from visioncraft.api.schemas.generation import GenerateBody
 from visioncraft.api.schemas.jobs import JobAnswer, JobList, JobsAsked, JobSetAside, QueueAnswer
 from visioncraft.jobs.job import Job
 from visioncraft.runtime.runtime import Runtime
+from visioncraft.runtime.service import sees
 
 router = APIRouter(tags=["jobs"], route_class=FormRoute)
 
 
-@router.post("/jobs", status_code=202, responses=responses(404, 429), openapi_extra=AS_A_FORM)
+@router.post(
+    "/jobs", status_code=202, responses=responses(404, 429), openapi_extra=AS_A_FORM, dependencies=[needs("generate")]
+)
 async def create_job(
     body: GenerateBody,
     request: Request,
@@ -40,11 +44,12 @@ async def create_job(
     return job_answer(runtime.service.view(job))
 
 
-@router.get("/jobs", response_model=JobList, responses=responses())
+@router.get("/jobs", response_model=JobList, responses=responses(), dependencies=[needs("generate")])
 async def list_jobs(runtime: RuntimeDep, asked: Annotated[JobsAsked, Query()]) -> Response:
     """The newest jobs, those that ended too until they are forgotten."""
-    jobs = [job_answer(runtime.service.view(job)) for job in await runtime.jobs.latest(asked.limit, asked.status)]
-    gone = [JobSetAside(id=each.id, reason=each.reason) for each in await runtime.jobs.set_aside(asked.limit)]
+    service = runtime.service
+    jobs = [job_answer(service.view(job)) for job in await service.latest(asked.limit, asked.status)]
+    gone = [JobSetAside(id=each.id, reason=each.reason) for each in await service.set_aside(asked.limit)]
     found = JobList(jobs=jobs, set_aside=gone, **told(asked))
     # Written once, and not in the event loop: a model that is returned would be validated and walked over again there.
     text = await asyncio.to_thread(found.model_dump_json, exclude=None if found.warnings else {"warnings"})
@@ -52,13 +57,13 @@ async def list_jobs(runtime: RuntimeDep, asked: Annotated[JobsAsked, Query()]) -
 
 
 async def _find(job_id: str, runtime: RuntimeDep) -> Job:
-    return await runtime.jobs.get(job_id)
+    return await runtime.service.find_job(job_id)
 
 
 JobDep = Annotated[Job, Depends(_find)]
 
 
-@router.get("/jobs/{job_id}", responses=responses(404))
+@router.get("/jobs/{job_id}", responses=responses(404), dependencies=[needs("generate")])
 async def get_job(job: JobDep, runtime: RuntimeDep) -> JobAnswer:
     """Where a job stands."""
     return job_answer(runtime.service.view(job))
@@ -77,7 +82,7 @@ async def _something_to_tell(job: JobDep, runtime: RuntimeDep, last_event_id: La
     "/jobs/{job_id}/events",
     response_class=EventSourceResponse,
     responses=responses(404) | _HEARD_ALL,
-    dependencies=[Depends(_something_to_tell)],
+    dependencies=[needs("generate"), Depends(_something_to_tell)],
 )
 async def watch_job(
     job: JobDep, runtime: RuntimeDep, last_event_id: LastEventId = None
@@ -90,13 +95,13 @@ async def watch_job(
         yield ServerSentEvent(data=event_answer(event), event=event.name, id=event.id)
 
 
-@router.delete("/jobs/{job_id}", responses=responses(404))
+@router.delete("/jobs/{job_id}", responses=responses(404), dependencies=[needs("generate")])
 async def cancel_job(job: JobDep, runtime: RuntimeDep) -> JobAnswer:
     """Cancel a job: at once while it waits, within one step while it draws. An ended job stays as it is."""
     return job_answer(await runtime.service.cancel(job.id, "a client asked to"))
 
 
-@router.get("/queue", responses=responses())
+@router.get("/queue", responses=responses(), dependencies=[needs("models:read")])
 async def queue(runtime: RuntimeDep) -> QueueAnswer:
     """How many jobs wait and run, and whether the queue stands still."""
     jobs = runtime.jobs
@@ -109,21 +114,21 @@ async def queue(runtime: RuntimeDep) -> QueueAnswer:
     )
 
 
-@router.post("/queue/pause", responses=responses())
+@router.post("/queue/pause", responses=responses(), dependencies=[needs("jobs:all")])
 async def pause(runtime: RuntimeDep) -> QueueAnswer:
     """Start no further jobs, also after a restart; new ones are still accepted, and those that run end."""
     await runtime.jobs.pause()
     return await queue(runtime)
 
 
-@router.post("/queue/resume", responses=responses())
+@router.post("/queue/resume", responses=responses(), dependencies=[needs("jobs:all")])
 async def resume(runtime: RuntimeDep) -> QueueAnswer:
     """Start jobs again."""
     await runtime.jobs.resume()
     return await queue(runtime)
 
 
-@router.websocket("/ws")
+@router.websocket("/ws", dependencies=[needs("generate")])
 async def watch_all(socket: WebSocket) -> None:
     """Every change of every job as JSON: first where those stand that wait or run, then what happens."""
     runtime: Runtime = socket.app.state.runtime
@@ -137,10 +142,15 @@ async def watch_all(socket: WebSocket) -> None:
 
 async def _tell_all(socket: WebSocket, runtime: Runtime) -> None:
     with runtime.jobs.events.listen() as stream:
+        mine = {job.id: sees(job) for job in runtime.jobs.live()}
         for job in runtime.jobs.live():
-            await socket.send_text(event_answer(runtime.jobs.snapshot(job)).model_dump_json(exclude_none=True))
+            if mine[job.id]:
+                await socket.send_text(event_answer(runtime.jobs.snapshot(job)).model_dump_json(exclude_none=True))
         async for event in stream:
-            await socket.send_text(event_answer(event).model_dump_json(exclude_none=True))
+            if mine.setdefault(event.job_id, runtime.service.sees_job(event.job_id)):
+                await socket.send_text(event_answer(event).model_dump_json(exclude_none=True))
+            if event.final:
+                mine.pop(event.job_id)
     await socket.close()
 
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from visioncraft._version import API_VERSION
 from visioncraft.api.deps import RuntimeDep
+from visioncraft.api.needs import needs
 from visioncraft.api.openapi import responses
 from visioncraft.api.schemas.fields import told
 from visioncraft.api.schemas.system import (
@@ -38,13 +39,13 @@ async def health() -> HealthAnswer:
     return HealthAnswer(status="ok")
 
 
-@router.get("/status", responses=responses())
+@router.get("/status", responses=responses(), dependencies=[needs("models:read")])
 async def status(runtime: RuntimeDep) -> StatusAnswer:
     """System status: the device and its memory, what is loaded, what can draw."""
     return StatusAnswer.model_validate(await system_status(runtime))
 
 
-@router.get("/models", responses=responses())
+@router.get("/models", responses=responses(), dependencies=[needs("models:read")])
 async def models(runtime: RuntimeDep) -> ModelsAnswer:
     """The models that can draw now, and their specifications."""
     available = await runtime.service.look_for_models()
@@ -54,7 +55,7 @@ async def models(runtime: RuntimeDep) -> ModelsAnswer:
     )
 
 
-@router.get("/plugins", responses=responses())
+@router.get("/plugins", responses=responses(), dependencies=[needs("models:read")])
 async def plugins(runtime: RuntimeDep) -> list[PluginAnswer]:
     """Every plugin found, the broken ones with their reason."""
     return [
@@ -70,7 +71,7 @@ async def plugins(runtime: RuntimeDep) -> list[PluginAnswer]:
     ]
 
 
-@router.post("/api-key", response_model_exclude_unset=True, responses=responses())
+@router.post("/api-key", response_model_exclude_unset=True, responses=responses(), dependencies=[needs("admin")])
 async def api_key(body: ApiKeyBody, runtime: RuntimeDep) -> ApiKeyAnswer:
     """Set or update the API key of a cloud service. It is kept in a file of mode 0600 and never shown again.
 

@@ -63,6 +63,7 @@ def facet_values(query: GalleryQuery) -> dict[str, Any]:
     values: dict[str, Any] = {
         "model": None if query.model is None else name_key(query.model),
         "generator": query.generator,
+        "owner": query.owner,
         "favourite": query.favourite,
         "width": width,
         "height": height,
@@ -108,6 +109,7 @@ def _equal(asked: frozenset[str], by_time: bool) -> Iterator[Facet]:
     wanted: dict[str, dict[Column[Any], str]] = {
         "model": {traits.c.model_key: "model"},
         "generator": {traits.c.generator: "generator"},
+        "owner": {traits.c.owner: "owner"},
         "favourite": {traits.c.favourite: "favourite"},
         "size": {traits.c.width: "width", traits.c.height: "height"},
     }

@@ -63,6 +63,7 @@ def to_row(record: ImageRecord, path: str, size: int = 0, sha256: str | None = N
         "path": path,
         "model_key": name_key(record.model),
         "generator": record.generator,
+        "owner": record.owner,
         "created_at": microseconds(record.created_at),
         "parameters": dict(record.parameters),
         "facts": dict(record.facts),
@@ -112,6 +113,6 @@ def _check(record: ImageRecord) -> None:
             raise StorageError(f"Picture {record.id}: {name} {getattr(record, name)} does not fit into 64 bits")
     if not -INT64 < first_key(microseconds(record.created_at)) < INT64:
         raise StorageError(f"Picture {record.id}: made in {record.created_at.year}, which no key reaches")
-    for name in ("prompt", "negative_prompt", "model", "generator"):
+    for name in ("prompt", "negative_prompt", "model", "generator", "owner"):
         if any("\ud800" <= character <= "\udfff" for character in getattr(record, name)):
             raise StorageError(f"Picture {record.id}: {name} holds half of a surrogate pair; send whole characters")

@@ -19,16 +19,18 @@ from sqlalchemy import (
     Table,
     bindparam,
     column,
+    inspect,
     select,
     table,
     update,
 )
 from visioncraft import name_key, tag_key
 
-LAYOUT = 4
+LAYOUT = 5
 """Kept in SQLite's `user_version` once the index is known to be complete."""
 
 _STRICT_KEYS = 3  # the layout whose `model_key` told `dream_shaper` from `dream-shaper`
+_NO_OWNERS = 4  # the layout whose pictures were everybody's
 
 METADATA = MetaData()
 
@@ -44,6 +46,7 @@ pictures = Table(
     Column("model", String, nullable=False),
     Column("model_key", String, nullable=False),
     Column("generator", String, nullable=False),
+    Column("owner", String, nullable=False, server_default=""),
     Column("seed", Integer, nullable=False),
     Column("width", Integer, nullable=False),
     Column("height", Integer, nullable=False),
@@ -69,13 +72,20 @@ traits = Table(
     "traits",
     METADATA,
     *(
-        Column(name, pictures.c[name].type, primary_key=name == "key", nullable=False)
-        for name in ("key", "rating", "favourite", "width", "height", "seed", "model_key", "generator")
+        Column(
+            name,
+            pictures.c[name].type,
+            primary_key=name == "key",
+            nullable=False,
+            server_default="" if name == "owner" else None,
+        )
+        for name in ("key", "rating", "favourite", "width", "height", "seed", "model_key", "generator", "owner")
     ),
 )
 # SQLite ends every index with the key, so each of these is in the order of time too.
 Index("traits_by_model", traits.c.model_key)
 Index("traits_by_generator", traits.c.generator)
+Index("traits_by_owner", traits.c.owner)
 Index("traits_by_size", traits.c.width, traits.c.height)
 Index("traits_by_seed", traits.c.seed)
 Index("traits_by_rating", traits.c.rating)
@@ -86,7 +96,8 @@ counts = table("counts", column("facet", String), column("value"), column("n", I
 words = table("pictures_text", column("rowid", Integer), column("pictures_text", String))
 
 _FACETS = "('all', '', {sign}1), ('bytes', '', {sign}{row}.bytes), ('model', {row}.model_key, {sign}1), " + (
-    "('generator', {row}.generator, {sign}1), ('size', {row}.width || 'x' || {row}.height, {sign}1), "
+    "('generator', {row}.generator, {sign}1), ('owner', {row}.owner, {sign}1), "
+    "('size', {row}.width || 'x' || {row}.height, {sign}1), "
     "('favourite', {row}.favourite, {sign}1), ('rating', {row}.rating, {sign}1)"
 )
 _COUNT = "INSERT INTO counts VALUES {values} ON CONFLICT DO UPDATE SET n = n + excluded.n;"
@@ -143,13 +154,30 @@ def migrate(connection: Connection, layout: int) -> None:
     Args:
         layout: Its own; 0 for one that is not complete.
     """
-    if layout == _STRICT_KEYS:
+    if layout in (_STRICT_KEYS, _NO_OWNERS):
+        _add_owners(connection)
+    if layout == _NO_OWNERS:
+        create(connection)
+        connection.exec_driver_sql(f"PRAGMA user_version={LAYOUT}")
+    elif layout == _STRICT_KEYS:
         create(connection)  # what damage took of it
         _loosen_keys(connection)
         _compose_tags(connection)
         connection.exec_driver_sql(f"PRAGMA user_version={LAYOUT}")
     elif layout not in (0, LAYOUT):
         clear(connection)
+
+
+def _add_owners(connection: Connection) -> None:
+    """Pictures have an owner from now on: nobody's are all that there are."""
+    for part in (pictures, traits):
+        if "owner" not in {each["name"] for each in inspect(connection).get_columns(part.name)}:
+            connection.exec_driver_sql(f"ALTER TABLE {part.name} ADD COLUMN owner VARCHAR NOT NULL DEFAULT ''")
+    for trigger in ("picture_added", "picture_gone", "picture_changed", "traits_changed"):
+        connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {trigger}")
+    connection.exec_driver_sql(
+        "INSERT OR REPLACE INTO counts SELECT 'owner', '', n FROM counts WHERE facet = 'all' AND value = ''"
+    )
 
 
 def _loosen_keys(connection: Connection) -> None:
