@@ -40,7 +40,7 @@ def test_every_bound_is_a_word_of_json_schema(document: dict[str, Any]) -> None:
         ("POST", "/jobs", "GenerateBody", {"prompt": "x", "num_inference_steps": 0}),
         ("POST", "/jobs", "GenerateBody", {"prompt": "x", "guidance_scale": 101}),
         ("POST", "/jobs", "GenerateBody", {"prompt": "x", "seed": -2}),
-        ("POST", "/jobs", "GenerateBody", {"prompt": "x", "strength": 0}),
+        ("POST", "/jobs", "GenerateBody", {"prompt": "x", "strength": -0.1}),
         ("POST", "/jobs", "GenerateBody", {"prompt": "x", "hires": {"steps": 0}}),
         ("POST", "/jobs", "GenerateBody", {"prompt": "x", "num_images": 17}),
         ("POST", "/jobs", "GenerateBody", {"prompt": "x", "priority": 11}),

@@ -28,6 +28,7 @@ def image_dialects(settings: Settings, service: Service) -> Sequence[Dialect]:
             errors=errors_of(service),
             open_paths=[f"OPTIONS {routes.prefix}/images/{operation}" for operation in OPERATIONS],
             request_size=largest,
+            scope="generate",
         )
         for routes in (with_models, image_routes(service))
     ]
