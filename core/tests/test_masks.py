@@ -36,6 +36,13 @@ def left_white() -> bytes:
     return file_of(pixels, "L")
 
 
+def left_white_and_opaque() -> bytes:
+    """As a canvas saves it: white and black, with an alpha channel that says nothing."""
+    pixels = np.full((SIDE, SIDE, 4), 255, np.uint8)
+    pixels[:, HALF:, :3] = 0
+    return file_of(pixels, "RGBA")
+
+
 def read(mask: Mask | bytes) -> NDArray[np.uint8]:
     """One row of the mask that a generator gets."""
     ready = inputs.prepare(inputs.read("mask", mask), SIDE, SIDE, "mask")
@@ -49,6 +56,7 @@ def read(mask: Mask | bytes) -> NDArray[np.uint8]:
         Mask(image=left_white()),
         Mask(image=left_transparent(), channel="alpha"),
         Mask(image=left_white(), channel="alpha"),
+        Mask(image=left_white_and_opaque(), channel="alpha"),
     ],
 )
 def test_the_left_half_is_drawn_anew(mask: Mask | bytes) -> None:

@@ -91,10 +91,15 @@ def fitted(
         plain = _plain(picture)
     if use == "mask":
         plain = plain.convert("LA" if plain.mode in ("LA", "RGBA") else "L")
-    if reading is not None and reading.channel == "alpha" and plain.mode == "LA":
+    if reading is not None and reading.channel == "alpha" and _may_be_seen_through(plain):
         plain = ImageChops.invert(plain.getchannel("A"))
     flat = _turned(_flat(resized(plain, size, fit), _UNDER[use]), turn)
     return flat if reading is None else _edged(flat.convert("L"), reading).convert("RGB")
+
+
+def _may_be_seen_through(picture: Image.Image) -> bool:
+    """Whether a part is transparent: programs write an alpha channel that says nothing into white and black masks."""
+    return picture.mode == "LA" and picture.getchannel("A").getextrema() != (255, 255)
 
 
 def _edged(mask: Image.Image, reading: MaskReading) -> Image.Image:
