@@ -56,6 +56,7 @@ run: $(RUN)  ## Serve on http://127.0.0.1:8000 (ARGS="--port 9000")
 test: $(DEV)  ## Run all tests (ARGS="-k gallery")
 	@scripts/install-browser.sh
 	@scripts/install-leonardo-client.sh
+	@scripts/install-node-clients.sh
 	@scripts/install-strace.sh
 	@scripts/install-openvino.sh
 	@# One OpenMP thread each: two that wait for each other lose to every other process by a factor of ten.

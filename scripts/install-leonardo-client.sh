@@ -17,4 +17,4 @@ command -v node >/dev/null 2>&1 || {
     fi
 }
 grep -qs "\"version\": \"$version\"" "$package" ||
-    npm install --silent --prefix "$folder" --no-save --no-audit --no-fund "@leonardo-ai/sdk@$version" zod@4.6.7
+    npm install --silent --prefix "$folder" --save-exact --no-audit --no-fund "@leonardo-ai/sdk@$version" zod@4.6.7
