@@ -14,15 +14,8 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parents[3] / "tests" / "support"))
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
-from harness import SUPPORT, House, Server, served
-
-
-def openai_house(folder: Path, **tables: dict[str, object]) -> House:
-    """A house that speaks the dialect, with an engine that draws at once."""
-    plugins = {"enabled": ["fake_engine", "gallery_fs", "openai_api"], "trusted": ["fake_engine"]}
-    house = House(folder, {"plugins": plugins, "jobs": {"capacity": 2}, **tables}, path=[SUPPORT])
-    house.install("visioncraft-fake-engine", "fake_engine")
-    return house
+from harness import Server, served
+from openai_house import openai_house
 
 
 @pytest.fixture(scope="session")

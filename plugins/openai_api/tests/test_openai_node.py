@@ -57,9 +57,7 @@ def test_openai_for_node_draws_edits_streams_is_refused_gives_up_and_waits(opena
 
 
 @pytest.mark.parametrize("provider", ["openai", "visioncraft"])
-def test_the_ai_sdk_draws_edits_is_refused_gives_up_and_waits(
-    openai_server: Server, file: Path, provider: str
-) -> None:
+def test_the_ai_sdk_draws_edits_is_refused_gives_up_and_waits(openai_server: Server, file: Path, provider: str) -> None:
     before = times_asked(openai_server, "fail: upstream")
     found = run("ai_sdk.cjs", openai_server, file, provider)
     assert found["drawn"] == ["image/png"] * 2 and found["edited"] == 1

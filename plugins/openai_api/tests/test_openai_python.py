@@ -19,6 +19,10 @@ def image_of(item: Any) -> Image.Image:
     return Image.open(BytesIO(base64.b64decode(item.b64_json)))
 
 
+def times_drawn(server: Server, prompt: str) -> int:
+    return [each["prompt"] for each in server.get("/fake/seen").json()].count(prompt)
+
+
 def fill_queue(server: Server, gate: str) -> list[str]:
     """One job that draws until it is permitted to go on, and as many as may wait behind it."""
     jobs = [server.submit(f"gated {gate}")]
@@ -117,6 +121,34 @@ def test_further_fields_go_by_the_names_that_people_know_and_by_our_own(client: 
         assert {name: parameters[name] for name in own} == own
 
 
+def test_a_parameter_that_a_model_declares_is_a_further_field(client: OpenAI, openai_server: Server) -> None:
+    answer = client.images.with_raw_response.generate(prompt="sea", model="palette", extra_body={"palette": "cold"})
+    assert openai_server.get(f"/jobs/{answer.headers['x-job-id']}").json()["parameters"]["palette"] == "cold"
+    with pytest.raises(openai.BadRequestError, match="warm") as refused:
+        client.images.generate(prompt="sea", model="palette", extra_body={"palette": "loud"})
+    assert refused.value.param == "palette"
+
+
+def test_a_clouds_model_gets_the_aspect_ratio_and_the_quality_that_are_nearest(
+    client: OpenAI, openai_server: Server
+) -> None:
+    answer = client.images.generate(prompt="cloud", model="leonardo-api", size="1792x1024", quality="hd")
+    asked = [each for each in openai_server.get("/fake/seen").json() if each["prompt"] == "cloud"][-1]
+    assert (asked["aspect_ratio"], asked["quality"], answer.size) == ("16:9", "high", "1344x768")
+
+
+def test_a_field_that_means_nothing_is_told_and_one_of_the_protocol_is_not(client: OpenAI) -> None:
+    answer = client.images.generate(prompt="fig", size="64x64", user="me", style="vivid", extra_body={"stepz": 3})
+    assert answer.model_extra is not None
+    assert answer.model_extra["warnings"] == ["'stepz' is not a field here and was ignored"]
+
+
+def test_a_background_that_cannot_be_drawn_is_told(client: OpenAI) -> None:
+    answer = client.images.generate(prompt="fig", size="64x64", background="transparent")
+    assert answer.background == "opaque" and answer.model_extra is not None
+    assert "transparency" in answer.model_extra["warnings"][0]
+
+
 def test_an_image_is_edited(client: OpenAI, apple: bytes) -> None:
     answer = client.images.edit(image=("apple.png", apple), prompt="a green apple", model="gpt-image-1")
     assert answer.data is not None
@@ -156,7 +188,7 @@ def test_a_stream_of_several_edits_ends_with_each_of_them(client: OpenAI, apple:
 
 def test_models_are_listed_and_found_with_the_default_one_first(client: OpenAI) -> None:
     models = list(client.models.list())
-    assert [model.id for model in models] == ["fake", "fake-few-steps", "leonardo-api"]
+    assert [model.id for model in models] == ["fake", "fake-few-steps", "leonardo-api", "palette"]
     assert client.models.retrieve("fake-few-steps").owned_by == "fake_engine"
     with pytest.raises(openai.NotFoundError) as unknown:
         client.models.retrieve("gpt-image-1")
@@ -184,10 +216,18 @@ def test_a_wrong_field_is_named(client: OpenAI, fields: Any, param: str) -> None
 
 @pytest.mark.parametrize("prompt", ["fail: crash", "fail: vram", "fail: unavailable", "fail: upstream"])
 def test_what_failed_while_it_was_drawn_is_not_drawn_again(client: OpenAI, openai_server: Server, prompt: str) -> None:
-    with pytest.raises(openai.APIStatusError):
+    before = times_drawn(openai_server, prompt)
+    with pytest.raises(openai.APIStatusError) as failed:
         client.images.generate(prompt=prompt, size="64x64")
-    seen = [each["prompt"] for each in openai_server.get("/fake/seen").json()]
-    assert seen.count(prompt) == 1
+    assert failed.value.response.headers["x-should-retry"] == "false"
+    assert times_drawn(openai_server, prompt) - before == 1
+
+
+def test_a_cloud_that_is_busy_may_be_asked_again_since_nothing_was_drawn(client: OpenAI) -> None:
+    with pytest.raises(openai.RateLimitError) as busy:
+        client.with_options(max_retries=0).images.generate(prompt="fail: limited", size="64x64")
+    headers = busy.value.response.headers
+    assert headers["retry-after"] == "8" and "x-should-retry" not in headers
 
 
 def test_a_job_that_somebody_cancels_is_answered_once_with_400(client: OpenAI, openai_server: Server) -> None:
@@ -216,4 +256,4 @@ def test_a_full_queue_is_told_with_a_time_to_wait_and_a_client_that_waits_is_ser
         openai_server.permit("full", 1000)
         assert patient.result().data
     assert [openai_server.ended(job)["status"] for job in jobs] == ["succeeded"] * 3
-    assert [each["prompt"] for each in openai_server.get("/fake/seen").json()].count("one too many") == 1
+    assert times_drawn(openai_server, "one too many") == 1

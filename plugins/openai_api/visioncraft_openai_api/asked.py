@@ -19,7 +19,6 @@ from visioncraft_openai_api.sizes import size_fields
 Operation = Literal["generations", "edits", "variations"]
 """The last part of a route's path."""
 
-_NO_WORDS = "a variation of the image"  # what a model is told that is asked to vary an image and for nothing else
 _CLOSE = 0.5  # how much of the noise comes back where an image is to be followed closely
 
 
@@ -117,7 +116,7 @@ def _is_a_branch(part: int | str) -> bool:
 def _prompt(body: Body, operation: Operation) -> str:
     if body.prompt is None and operation != "variations":
         raise InvalidRequest.of("prompt", "required, but absent")
-    return body.prompt or (_NO_WORDS if operation == "variations" else "")
+    return body.prompt or ""
 
 
 def _editing(body: Body, images: Sequence[bytes | str], mask: bytes | str | None) -> dict[str, Any]:

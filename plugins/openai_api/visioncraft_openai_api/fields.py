@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import orjson
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
@@ -51,7 +51,7 @@ class ControlNet(BaseModel):
     """A ControlNet and what it follows."""
 
     name: Text
-    image: Any
+    image: Text
     scale: Real | None = None
 
 
@@ -115,6 +115,7 @@ PLAIN = {
     "sampler": "sampler",
     "strength": "strength",
     "loras": "loras",
+    "controlnet": "controlnet",
     "clip_skip": "clip_skip",
     "hires": "hires",
     "upscaler": "upscaler",
