@@ -9,5 +9,7 @@ from visioncraft import Dialect, Service, hookimpl
 
 @hookimpl
 def visioncraft_routers(service: Service) -> Sequence[Dialect]:
-    """Gemini's image API."""
-    return []
+    """Google's Gemini API, as far as it draws, with its own errors."""
+    from visioncraft_gemini_api import errors, routes  # which need what only a server does
+
+    return [Dialect(routes.router(service), errors=errors.answer)]

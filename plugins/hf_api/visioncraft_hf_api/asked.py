@@ -72,7 +72,7 @@ class _Body(BaseModel):
     """The JSON document."""
 
     inputs: Text
-    parameters: Parameters = Field(default_factory=Parameters)
+    parameters: Parameters | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +107,12 @@ def read(content: bytes, media_type: str, own_parameters: Collection[str] = ()) 
     if media_type.startswith("image/") or content.startswith(_STARTS):
         raise _without_prompt()
     body = _checked(content)
-    given = body.parameters
+    given = body.parameters or Parameters()
     fields = given.model_dump(exclude=set(_RENAMED | set(given.model_extra or {})), exclude_none=True)
     own = {name: value for name, value in (given.model_extra or {}).items() if name in own_parameters}
     if given.scheduler is not None and given.sampler is None:
         fields["sampler"] = sampler_of(given.scheduler) or given.scheduler
-    prompt, start = _prompt_and_image(body)
+    prompt, start = _prompt_and_image(body.inputs, given)
     return Asked(prompt, {**fields, **start, **own}, _warnings(given, own_parameters))
 
 
@@ -127,15 +127,14 @@ def _checked(content: bytes) -> _Body:
         raise InvalidRequest.of(field[:_LONGEST_NAME], str(first["msg"])) from None
 
 
-def _prompt_and_image(body: _Body) -> tuple[str, dict[str, Any]]:
+def _prompt_and_image(inputs: str, given: Parameters) -> tuple[str, dict[str, Any]]:
     """The prompt, and the fields for an image to start from. Raises `InvalidRequest` for an image without a prompt."""
-    given = body.parameters
-    if given.prompt is None and given.target_size is None and not _is_image(body.inputs):
-        return body.inputs, {}
+    if given.prompt is None and given.target_size is None and not _is_image(inputs):
+        return inputs, {}
     if not (given.prompt or "").strip():
         raise _without_prompt()
     size = given.target_size.model_dump() if given.target_size else {}
-    return str(given.prompt), {**size, "init_image": body.inputs}
+    return str(given.prompt), {**size, "init_image": inputs}
 
 
 def _is_image(inputs: str) -> bool:
