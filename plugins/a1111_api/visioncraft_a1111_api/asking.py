@@ -80,9 +80,8 @@ def _followed(asked: Asked, body: Body, start: str) -> Asked:
 
 
 def _common(body: Body, model: ModelInfo, options: Mapping[str, Any]) -> Asked:
-    if script := body.text("script_name").strip():
-        if script.lower() != "none":
-            raise ScriptNotFound(script)
+    if (script := body.text("script_name").strip()) and script.lower() != "none":
+        raise ScriptNotFound(script)
     told = [what for name, what in _WITHOUT_EFFECT.items() if _is_on(body.values.get(name))]
     vae = body.part("override_settings").text("sd_vae")
     if vae.strip().lower() not in _NO_VAE:

@@ -122,9 +122,11 @@ def router(service: Service) -> APIRouter:
             raise InvalidRequest.of("controlnet_images", "a list with an image")
         for each in images:
             await service.inspect(each, "controlnet_images")
-        return {
-            "images": [each.partition(",")[2] if each[:5] == "data:" else each for each in images],
-            "info": "Success",
-        }
+        return {"images": [_bare(each) for each in images], "info": "Success"}
 
     return routes
+
+
+def _bare(image: str) -> str:
+    """The base64 of an image without the head of a data URL."""
+    return image.partition(",")[2] if image.startswith("data:") else image

@@ -72,7 +72,7 @@ def _between_passes(body: Body, told: list[str]) -> str | None:
 def _scale(body: Body, drawn: Mapping[str, Any], told: list[str]) -> float:
     """By how much sides grow; AUTOMATIC1111 takes the larger size by its pixels too."""
     wanted = {side: body.whole(name) or 0 for side, name in (("width", "hr_resize_x"), ("height", "hr_resize_y"))}
-    factors = [wanted[side] / drawn[side] for side in wanted if wanted[side] > 0 and side in drawn]
+    factors: list[float] = [wanted[side] / drawn[side] for side in wanted if wanted[side] > 0 and side in drawn]
     if not factors:
         return body.number("hr_scale") or 2.0
     if max(factors) - min(factors) > 0.01:
