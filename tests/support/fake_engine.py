@@ -33,7 +33,9 @@ from visioncraft import (
     ServiceUnavailable,
     Settings,
     UpstreamError,
+    decode_png,
     encode_png,
+    enlarged,
     hookimpl,
 )
 from visioncraft.testing import one_colour
@@ -73,7 +75,7 @@ seen: list[dict[str, Any]] = []
 
 
 class FakeEngine(Generator):
-    """Fills a picture with the seed's colour, or with `noise`; one to start from comes back as it arrived.
+    """Fills a picture with the seed's colour, or with `noise`; one to start from comes back as it arrived, or enlarged.
 
     `gated <name>` waits for a permit before every step; `warns <sentence>` tells that sentence of its picture;
     `previews` shows one after each step, and not after the first alone.
@@ -113,6 +115,9 @@ class FakeEngine(Generator):
             progress.step(step, request.num_inference_steps, PREVIEW if shown else None)
             if kind in _ENDS and self._tell(f"take/{gate}"):
                 _ENDS[kind]()
+        if request.init_image is not None and request.upscaler is not None:
+            pixels = enlarged(decode_png(request.init_image.png), *request.enlarged_size)
+            return GeneratedImage(encode_png(pixels), *request.enlarged_size, request.seed)
         if request.init_image is not None:
             return GeneratedImage(request.init_image.png, request.width, request.height, request.seed)
         image = _noise(request) if kind == "noise" else one_colour(request)

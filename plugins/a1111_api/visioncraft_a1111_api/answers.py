@@ -26,16 +26,18 @@ from visioncraft_a1111_api.options import FORMATS
 from visioncraft_a1111_api.samplers import spelled
 
 _ECHOED = frozenset(
-    """
-    prompt negative_prompt styles seed subseed subseed_strength seed_resize_from_h seed_resize_from_w
-    sampler_name sampler_index scheduler batch_size n_iter steps cfg_scale width height restore_faces tiling
-    denoising_strength s_churn s_tmax s_tmin s_noise eta override_settings override_settings_restore_afterwards
-    refiner_checkpoint refiner_switch_at enable_hr firstphase_width firstphase_height hr_scale hr_upscaler
-    hr_second_pass_steps hr_resize_x hr_resize_y hr_checkpoint_name hr_sampler_name hr_scheduler hr_prompt
-    hr_negative_prompt script_name send_images save_images do_not_save_samples do_not_save_grid resize_mode
-    image_cfg_scale mask_blur mask_blur_x mask_blur_y inpainting_fill inpaint_full_res inpaint_full_res_padding
-    inpainting_mask_invert initial_noise_multiplier include_init_images clip_skip
-    """.split()
+    {
+        *("prompt", "negative_prompt", "styles", "seed", "subseed", "subseed_strength", "seed_resize_from_h"),
+        *("seed_resize_from_w", "sampler_name", "sampler_index", "scheduler", "batch_size", "n_iter", "steps"),
+        *("cfg_scale", "width", "height", "restore_faces", "tiling", "denoising_strength", "s_churn", "s_tmax"),
+        *("s_tmin", "s_noise", "eta", "override_settings", "override_settings_restore_afterwards"),
+        *("refiner_checkpoint", "refiner_switch_at", "enable_hr", "firstphase_width", "firstphase_height"),
+        *("hr_scale", "hr_upscaler", "hr_second_pass_steps", "hr_resize_x", "hr_resize_y", "hr_checkpoint_name"),
+        *("hr_sampler_name", "hr_scheduler", "hr_prompt", "hr_negative_prompt", "script_name", "send_images"),
+        *("save_images", "do_not_save_samples", "do_not_save_grid", "resize_mode", "image_cfg_scale", "mask_blur"),
+        *("mask_blur_x", "mask_blur_y", "inpainting_fill", "inpaint_full_res", "inpaint_full_res_padding"),
+        *("inpainting_mask_invert", "initial_noise_multiplier", "include_init_images", "clip_skip"),
+    }
 )
 """Fields of the protocol that are answered again: no image, and nothing that a client adds, such as its password."""
 

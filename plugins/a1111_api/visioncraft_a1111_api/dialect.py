@@ -31,7 +31,8 @@ def dialects(settings: Settings, service: Service) -> list[Dialect]:
     progress.add_routes(routes, service)
     lists.add_routes(routes, service)
     _add_options(routes, service, options)
-    return [Dialect(each, errors=answer, request_size=_LARGEST) for each in (routes, control.router(service))]
+    both = routes, control.router(service)
+    return [Dialect(each, errors=answer, request_size=_LARGEST, scope="generate") for each in both]
 
 
 def _add_options(routes: APIRouter, service: Service, options: Options) -> None:

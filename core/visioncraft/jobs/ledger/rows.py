@@ -60,10 +60,17 @@ def row_of(job: Job) -> dict[str, Any]:
         "created_at": job.created_at.timestamp(),
         "started_at": job.started_at.timestamp() if job.started_at else None,
         "ended_at": job.ended_at.timestamp() if job.ended_at else None,
-        "record": msgspec.json.encode(job.records if len(job.records) > 1 else job.record) if job.record else None,
+        "record": _written(job),
         "error": msgspec.json.encode(to_plain(job.error)) if job.error else None,
         "warnings": msgspec.json.encode(job.order.warnings) if job.order.warnings else None,
     }
+
+
+def _written(job: Job) -> bytes | None:
+    """The images of a job that has ended, also of one that was stopped between two of them."""
+    if not job.ended or not job.records:
+        return msgspec.json.encode(job.record) if job.record else None
+    return msgspec.json.encode(job.records if len(job.records) > 1 else job.records[0])
 
 
 def job_of(values: Mapping[str, Any]) -> Job:
@@ -97,7 +104,7 @@ def _told(row: _Row) -> Job:
         started_at=None if row.started_at is None else datetime.fromtimestamp(row.started_at, UTC),
         ended_at=None if row.ended_at is None else datetime.fromtimestamp(row.ended_at, UTC),
         stage=row.state.value,
-        record=records[0] if records else None,
+        record=records[0] if records and row.state is JobState.SUCCEEDED else None,
         records=records,
         error=_error(row.error),
     )
