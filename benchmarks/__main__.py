@@ -9,13 +9,28 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks import batching, busy, crowd, cuda, flood, gallery, jobs, levers, onnx, report, server, startup
+from benchmarks import (
+    batching,
+    busy,
+    crowd,
+    cuda,
+    dialects,
+    flood,
+    gallery,
+    jobs,
+    levers,
+    onnx,
+    report,
+    server,
+    startup,
+)
 
 SUITES = {
     "startup": startup,
     "server": server,
     "busy": busy,
     "jobs": jobs,
+    "dialects": dialects,
     "flood": flood,
     "batching": batching,
     "levers": levers,

@@ -19,7 +19,7 @@ from PIL import Image
 from standin import KEY, StandIn
 from visioncraft.testing import PATIENCE_S
 
-PAGES = ("README.md", "docs/api.md", "docs/editing.md", "docs/onnx.md")
+PAGES = ("README.md", "docs/api.md", "docs/clients.md", "docs/editing.md", "docs/onnx.md")
 SHOWN = ("toml", "text", "")
 """Blocks that are not commands: files, checked where they are used, and drawings."""
 FIRST = '{"prompt": "red apple", "seed": 7}'
@@ -114,6 +114,12 @@ def test_the_python_block_on_editing_draws_over_a_picture(desk: Path, real: Serv
     (block,) = [block for block in blocks("docs/editing.md") if block.language == "python"]
     subprocess.run([sys.executable, "-c", addressed(block.text, real)], cwd=desk, check=True)
     assert Image.open(desk / "green-too.png").size == (256, 256)
+
+
+def test_the_python_block_for_openais_client_leaves_an_image(desk: Path, real: Server) -> None:
+    script = addressed(block_with("from openai import OpenAI", "docs/clients.md").text, real)
+    subprocess.run([sys.executable, "-c", script], cwd=desk, check=True)
+    assert Image.open(desk / "green-apple.png").size == (256, 256)
 
 
 @pytest.mark.parametrize("target", ["run", "test", "soak", "check", "bench"])
