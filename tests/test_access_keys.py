@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
+from dialect_kit import full_queue
 from harness import ROOT, House, Server, addressed, error_of, fake_house, served
 from markdown_it import MarkdownIt
 from visioncraft import SCOPES
@@ -24,7 +25,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect as connect_socket
 
 USUAL = ("generate", "edit", "gallery:read", "gallery:write", "models:read")
-OPEN = {("get", "/"), ("get", "/health")}
+OPEN = {("get", "/"), ("get", "/health"), ("get", "/health/live"), ("get", "/health/ready")}
 """What answers everybody."""
 
 
@@ -247,3 +248,10 @@ def test_every_command_of_the_page_on_operating_runs(tmp_path: Path) -> None:
             done = subprocess.run(script, cwd=tmp_path, env=shell(house), capture_output=True, text=True)
             assert done.returncode == 0, (fence.content, done.stderr)
     assert (tmp_path / "ada.key").read_text().startswith("vc_")
+
+
+def test_ready_means_that_work_can_be_sent_here(fake: Server) -> None:
+    assert fake.get("/health/live").json() == fake.get("/health/ready").json() == {"status": "ok"}
+    with full_queue(fake, "ready"):
+        error = error_of(fake.get("/health/ready"), 503, "SERVICE_UNAVAILABLE")
+        assert "jobs wait" in error["message"] and fake.get("/health/live").status_code == 200

@@ -15,6 +15,7 @@ from visioncraft_gallery_fs.settings import GallerySettings
 from visioncraft_leonardo.settings import LeonardoSettings
 from visioncraft_local_onnx.settings import LocalOnnxSettings
 from visioncraft_local_sd.settings import LocalSDSettings, ModelEntry
+from visioncraft_metrics.settings import MetricsSettings
 
 FILE = Path(__file__).parents[1] / "settings.toml"
 TABLES: dict[str, type[PluginSettings]] = {
@@ -22,6 +23,7 @@ TABLES: dict[str, type[PluginSettings]] = {
     "leonardo": LeonardoSettings,
     "local_onnx": LocalOnnxSettings,
     "local_sd": LocalSDSettings,
+    "metrics": MetricsSettings,
 }
 
 

@@ -24,7 +24,7 @@ from visioncraft.types.identity import Authenticator, Identity, identity_of_requ
 
 log = logging.getLogger(__name__)
 
-OPEN_PATHS = frozenset({"/", "/health", "/docs", "/redoc", "/openapi.json"})
+OPEN_PATHS = frozenset({"/", "/health", "/health/live", "/health/ready", "/docs", "/redoc", "/openapi.json"})
 """What answers without a token: nothing of the user's is in it."""
 
 _DOCS_POLICY = (

@@ -33,7 +33,7 @@ _EXAMPLES: tuple[errors.VisionCraftError, ...] = (
 _TITLES = {
     400: "Invalid request parameters",
     401: "Missing or invalid API key or token",
-    403: "A foreign Host or Origin",
+    403: "A foreign Host or Origin, or a key without the scope",
     404: "Resource or model not found",
     405: "The route does not take this method",
     408: "The request did not come in time",

@@ -25,6 +25,7 @@ OURS = frozenset(
         "local-onnx",
         "local-sd",
         "mcp-server",
+        "metrics",
         "mini",
         "openai-api",
         "web-ui",

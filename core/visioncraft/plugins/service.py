@@ -97,6 +97,12 @@ class Service(Protocol):
             after: The id of the last event that the watcher saw; what it missed comes first where that is still known.
         """
 
+    def watch_all(self) -> AsyncIterator[JobEvent]:
+        """What happens to any job from now on, until the server ends: for what counts, reports or reacts.
+
+        A watcher that falls a thousand events behind is let go: the iterator ends.
+        """
+
     async def wait(self, job_id: str, request: Request | None = None) -> JobView:
         """Wait until a job has ended well.
 

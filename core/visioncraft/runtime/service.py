@@ -166,6 +166,16 @@ class RuntimeService:
         async for event in self._runtime.jobs.watch(await self.find_job(job_id), after):
             yield event
 
+    async def watch_all(self) -> AsyncIterator[JobEvent]:
+        """What happens to any job that may be seen, from now on until the server ends."""
+        seen: dict[str, bool] = {}
+        with self._runtime.jobs.events.listen() as events:
+            async for event in events:
+                if seen.setdefault(event.job_id, self.sees_job(event.job_id)):
+                    yield event
+                if event.final:
+                    seen.pop(event.job_id)
+
     async def wait(self, job_id: str, request: Request | None = None) -> JobView:
         """Wait until a job has ended well; hanging up cancels it. Raises what it ended with instead."""
         job = await self.find_job(job_id)

@@ -19,6 +19,7 @@ from visioncraft.api.schemas.system import (
     RootAnswer,
     StatusAnswer,
 )
+from visioncraft.errors import ServiceUnavailable
 from visioncraft.printing import without_folders
 from visioncraft.runtime.keeping import keep_key
 from visioncraft.runtime.status import system_status
@@ -36,6 +37,25 @@ async def root() -> RootAnswer:
 @router.get("/health", responses=responses())
 async def health() -> HealthAnswer:
     """Whether the server answers."""
+    return HealthAnswer(status="ok")
+
+
+@router.get("/health/live", responses=responses())
+async def live() -> HealthAnswer:
+    """Whether the process answers: for what restarts it where it does not."""
+    return HealthAnswer(status="ok")
+
+
+@router.get("/health/ready", responses=responses(503))
+async def ready(runtime: RuntimeDep) -> HealthAnswer:
+    """Whether work can be sent here now: 503 while nothing can draw, nothing can be kept, or the queue is full."""
+    jobs = runtime.jobs
+    if not runtime.registry.available():
+        raise ServiceUnavailable("no model can draw yet, see GET /models")
+    if jobs.trouble is not None:
+        raise ServiceUnavailable(f"the queue stands still: {without_folders(jobs.trouble)}")
+    if jobs.queued >= jobs.capacity:
+        raise ServiceUnavailable(f"{jobs.queued} jobs wait, which is as many as the queue holds")
     return HealthAnswer(status="ok")
 
 

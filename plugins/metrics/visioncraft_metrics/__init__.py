@@ -1,0 +1,1 @@
+"""Metrics of the server for Prometheus, as a plugin of VisionCraft Pro."""
