@@ -10,6 +10,7 @@ openai@6.49.0
 ai@6.0.326
 @ai-sdk/openai@3.0.141
 @ai-sdk/openai-compatible@2.0.92
+@modelcontextprotocol/sdk@1.32.2
 zod@4.6.7
 "
 
