@@ -11,6 +11,7 @@ import pytest
 from pydantic import BaseModel
 from visioncraft import PluginSettings, Settings
 from visioncraft.settings import load_settings
+from visioncraft_comfyui_api.settings import ComfyUISettings
 from visioncraft_gallery_fs.settings import GallerySettings
 from visioncraft_leonardo.settings import LeonardoSettings
 from visioncraft_local_onnx.settings import LocalOnnxSettings
@@ -19,6 +20,7 @@ from visioncraft_metrics.settings import MetricsSettings
 
 FILE = Path(__file__).parents[1] / "settings.toml"
 TABLES: dict[str, type[PluginSettings]] = {
+    "comfyui_api": ComfyUISettings,
     "gallery_fs": GallerySettings,
     "leonardo": LeonardoSettings,
     "local_onnx": LocalOnnxSettings,

@@ -23,6 +23,7 @@ def serving(folder: Path, *dialects: str) -> Iterator[Server]:
     """
     house = fake_house(folder)
     house.tables["plugins"] = {"enabled": [*FAKES, *dialects], "trusted": ["fake_engine"]}
+    house.tables["server"] = {"dialect_ports": "free"}
     house.env = {"VISIONCRAFT_TOKEN": TOKEN}
     with served(house) as server:
         yield server
