@@ -1,10 +1,15 @@
-"""The contract's own examples, unchanged but for the port, against the server with the embedded model."""
+"""The contract's own examples, unchanged but for the port.
+
+The first draws with the embedded model. The others show what a program does with an answer; in `make soak` they have
+that model draw it too, which takes 30 seconds of a processor, and the fake engine otherwise.
+"""
 
 from __future__ import annotations
 
 import base64
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -55,8 +60,15 @@ def test_the_leonardo_example_draws_a_picture_of_the_asked_shape(real: Server, l
     assert sent["styleUUID"] == "a5632c7c-ddbb-4e2f-ba34-8456ab3ac436", "cinematic"
 
 
-def test_the_python_example_saves_its_picture(real: Server, tmp_path: Path) -> None:
-    script = addressed(examples("python")[0], real)
+@pytest.fixture
+def drawing(request: pytest.FixtureRequest) -> Server:
+    """A server that draws what an example asks for."""
+    server: Server = request.getfixturevalue("real" if "VISIONCRAFT_SOAK" in os.environ else "fake")
+    return server
+
+
+def test_the_python_example_saves_its_picture(drawing: Server, tmp_path: Path) -> None:
+    script = addressed(examples("python")[0], drawing)
     outcome = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
     assert outcome.returncode == 0, outcome.stderr
     assert outcome.stdout.startswith("Generated in ")
@@ -64,9 +76,9 @@ def test_the_python_example_saves_its_picture(real: Server, tmp_path: Path) -> N
 
 
 @pytest.fixture
-def script_page(real: Server) -> Iterator[str]:
+def script_page(drawing: Server) -> Iterator[str]:
     """A page on another port of localhost whose only script is the contract's example; answers its URL."""
-    script = addressed(examples("javascript")[0], real)
+    script = addressed(examples("javascript")[0], drawing)
     document = f"<!doctype html><body><script>{script}</script></body>".encode()
 
     class Handler(BaseHTTPRequestHandler):
