@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from io import BytesIO
 from typing import Any, BinaryIO
 
 import orjson
-from fastapi import Request
 from visioncraft import ImageRecord, ImageStore, JobView, Service, StorageError, converted
 
 from visioncraft_openai_api.asked import AnswerForm, Asked
@@ -27,14 +26,17 @@ USAGE = {
 """Nothing is counted here. Clients read it all the same, and some fail where it is absent."""
 
 
-async def document_parts(service: Service, job: JobView, asked: Asked, request: Request | None = None) -> list[Part]:
+async def document_parts(
+    service: Service, job: JobView, asked: Asked, url_of: Callable[[str], str] | None = None
+) -> list[Part]:
     """The answer to a job that ended well.
 
     Args:
         service: Has the images.
         job: The job.
         asked: What it was asked for with.
-        request: Who asks, for URLs that he can reach; None puts the images into the document, whatever was asked for.
+        url_of: Makes the URL of an image, by its id, that whoever asks can reach; None puts the images into the
+            document, whatever was asked for.
 
     Returns:
         The document's parts in their order.
@@ -42,8 +44,8 @@ async def document_parts(service: Service, job: JobView, asked: Asked, request: 
     Raises:
         NotFound: An image was deleted since.
     """
-    if asked.form.as_url and request is not None:
-        urls = [service.image_url(request, record.id) for record in job.images]
+    if asked.form.as_url and url_of is not None:
+        urls = [url_of(record.id) for record in job.images]
         items = [{"url": url, **_item(record)} for url, record in zip(urls, job.images, strict=True)]
         return [orjson.dumps({**_head(job, AnswerForm(quality=asked.form.quality)), "data": items})]
     images, form = await encoded(service.store, job.images, asked.form)

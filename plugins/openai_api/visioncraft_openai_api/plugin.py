@@ -10,6 +10,7 @@ from visioncraft import Dialect, Service, Settings, hookimpl
 @hookimpl
 def visioncraft_routers(settings: Settings, service: Service) -> Sequence[Dialect]:
     """OpenAI's images API."""
-    from visioncraft_openai_api.dialects import image_dialects  # what a command that serves nothing does not need
+    from visioncraft_openai_api.batch.dialects import batch_dialects  # what a command that serves nothing does not need
+    from visioncraft_openai_api.dialects import image_dialects
 
-    return [*image_dialects(settings, service)]
+    return [*batch_dialects(settings, service), *image_dialects(settings, service)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any, get_args
 
 from fastapi import APIRouter, Header, Request, Response
@@ -98,7 +99,7 @@ async def _drawn(service: Service, operation: Operation, request: Request, key: 
         return StreamingResponse(events, headers=headers, media_type="text/event-stream")
     job = await _ended(service, job, request, key)
     headers["X-Image-Id"] = job.images[0].id
-    return spliced(await document_parts(service, job, asked, request), headers)
+    return spliced(await document_parts(service, job, asked, partial(service.image_url, request)), headers)
 
 
 async def submitted(service: Service, asked: Asked, **order: Any) -> JobView:
@@ -112,7 +113,7 @@ async def submitted(service: Service, asked: Asked, **order: Any) -> JobView:
     Raises:
         VisionCraftError: As `service.submit`.
     """
-    fields: Mapping[str, Any] = {**order, **asked.fields}
+    fields: Mapping[str, Any] = {**asked.fields, **order}
     return await service.submit(asked.model, asked.prompt, warnings=asked.warnings, dialect=DIALECT, **fields)
 
 
