@@ -17,6 +17,7 @@ from visioncraft_leonardo.settings import LeonardoSettings
 from visioncraft_local_onnx.settings import LocalOnnxSettings
 from visioncraft_local_sd.settings import LocalSDSettings, ModelEntry
 from visioncraft_metrics.settings import MetricsSettings
+from visioncraft_openai_api.settings import OpenAISettings
 
 FILE = Path(__file__).parents[1] / "settings.toml"
 TABLES: dict[str, type[PluginSettings]] = {
@@ -26,6 +27,7 @@ TABLES: dict[str, type[PluginSettings]] = {
     "local_onnx": LocalOnnxSettings,
     "local_sd": LocalSDSettings,
     "metrics": MetricsSettings,
+    "openai_api": OpenAISettings,
 }
 
 

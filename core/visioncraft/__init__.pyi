@@ -174,6 +174,7 @@ from .types.generation import (
 from .types.identity import (
     Authenticator as Authenticator,
     Identity as Identity,
+    identity_of_request as identity_of_request,
 )
 from .types.ids import (
     image_filename as image_filename,

@@ -24,12 +24,6 @@ def openai_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture
-def own_house(tmp_path: Path) -> House:
-    """A house for a test that ends its server."""
-    return openai_house(tmp_path)
-
-
 @pytest.fixture(scope="session")
 def client(openai_server: Server) -> Iterator[OpenAI]:
     """The client as its users make it, but for the address."""

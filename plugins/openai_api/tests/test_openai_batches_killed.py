@@ -9,8 +9,9 @@ from types import SimpleNamespace
 from typing import cast
 
 from batching import answers, begin, line, until
-from harness import House, served
+from harness import served
 from openai import OpenAI
+from openai_house import openai_house
 from visioncraft import JobView, Service
 from visioncraft.testing import MemoryStore, a_picture
 from visioncraft_openai_api.batch.drawing import forgotten
@@ -18,15 +19,16 @@ from visioncraft_openai_api.batch.lines import Line
 from visioncraft_openai_api.batch.outputs import append
 
 
-def test_a_batch_goes_on_after_a_kill_and_draws_no_line_twice(own_house: House) -> None:
+def test_a_batch_goes_on_after_a_kill_and_draws_no_line_twice(tmp_path: Path) -> None:
+    house = openai_house(tmp_path)
     lines = [line(str(number), "gated kill", seed=number) for number in range(5)]
-    with served(own_house) as server, OpenAI(base_url=f"{server.url}/v1", api_key="unused") as client:
+    with served(house) as server, OpenAI(base_url=f"{server.url}/v1", api_key="unused") as client:
         batch = begin(client, lines)
         server.permit("kill", 2)
         server.reached("kill", 2)
         server.process.kill()
         server.process.wait()
-    with served(own_house) as server, OpenAI(base_url=f"{server.url}/v1", api_key="unused") as client:
+    with served(house) as server, OpenAI(base_url=f"{server.url}/v1", api_key="unused") as client:
         server.permit("kill", 100)
         batch = until(client, batch, "completed")
         found = answers(client, batch.output_file_id)

@@ -54,7 +54,9 @@ class Batch:
         completion_window: By when they are to be drawn, as its sender said it.
         metadata: Whatever its sender keeps with it.
         output_expires_s: For how long what it writes is kept, in seconds; None for as long as settings say.
-        caller: Who sent it.
+        caller: Who sent it, as the queue's turns have it.
+        owner: Whose it is, where people have keys of their own.
+        identity: What its sender may do, as `owners` writes it down.
         origin: The address that its sender reached this server at, for URLs of images.
         output_file_id: The file of the requests that were drawn, once it has ended.
         error_file_id: The file of those that were not.
@@ -79,6 +81,8 @@ class Batch:
     metadata: Mapping[str, str]
     output_expires_s: int | None
     caller: str
+    owner: str
+    identity: str | None
     origin: str
     output_file_id: str
     error_file_id: str

@@ -25,6 +25,7 @@ CREATE TABLE IF NOT EXISTS files (
     bytes INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
     expires_at INTEGER,
+    owner TEXT NOT NULL,
     hidden INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE IF NOT EXISTS batches (
@@ -37,6 +38,8 @@ CREATE TABLE IF NOT EXISTS batches (
     metadata TEXT NOT NULL,
     output_expires_s INTEGER,
     caller TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    identity TEXT,
     origin TEXT NOT NULL,
     output_file_id TEXT NOT NULL,
     error_file_id TEXT NOT NULL,

@@ -18,6 +18,7 @@ from visioncraft_openai_api.settings import OpenAISettings
 
 _FORM_BYTES = 2**20  # what a form may have beside its file
 _DAY_S = 86400
+_SCOPE = "generate"
 
 
 def batch_dialects(settings: Settings, service: Service) -> Sequence[Dialect]:
@@ -38,18 +39,11 @@ def batch_dialects(settings: Settings, service: Service) -> Sequence[Dialect]:
     for prefix in ("/v1", ""):
         of_files = APIRouter(tags=["files"], include_in_schema=bool(prefix))
         of_batches = APIRouter(tags=["batches"], include_in_schema=bool(prefix))
-        add_file_routes(of_files, desk, most_bytes)
-        add_batch_routes(of_batches, desk, runner)
+        add_file_routes(of_files, prefix, desk, most_bytes)
+        add_batch_routes(of_batches, prefix, desk, runner)
         dialects += [
-            Dialect(_below(prefix, of_files), errors, request_size=most_bytes + _FORM_BYTES, to_disk=True),
-            Dialect(_below(prefix, of_batches), errors),
+            Dialect(of_files, errors, request_size=most_bytes + _FORM_BYTES, to_disk=True, scope=_SCOPE),
+            Dialect(of_batches, errors, scope=_SCOPE),
         ]
     dialects.append(Dialect(APIRouter(lifespan=runner.living)))
     return dialects
-
-
-def _below(prefix: str, routes: APIRouter) -> APIRouter:
-    """The same routes under a prefix, which stays theirs alone: the rest of `/v1` is another dialect's."""
-    below = APIRouter()
-    below.include_router(routes, prefix=prefix)
-    return below

@@ -14,10 +14,14 @@ from visioncraft import InvalidRequest, NotFound, StorageUnavailable
 
 from visioncraft_openai_api.batch.database import Database
 from visioncraft_openai_api.batch.ids import is_file_id, new_file_id
+from visioncraft_openai_api.batch.owners import only_of, owner_now
 
 _KNOWN = "hidden = 0 AND (expires_at IS NULL OR expires_at > :now)"
+_SEEN = "(:owner IS NULL OR owner = :owner)"
 _USED = "SELECT input_file_id FROM batches WHERE status IN ('validating', 'in_progress', 'cancelling', 'finalizing')"
 _WRITTEN = "SELECT {0} FROM batches WHERE status IN ('validating', 'in_progress', 'cancelling', 'finalizing')"
+
+_COLUMNS = ("id", "purpose", "filename", "bytes", "created_at", "expires_at", "owner")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,7 @@ class StoredFile:
         bytes: Its size.
         created_at: When it came, in seconds since 1970.
         expires_at: When it goes; None for never.
+        owner: Whose it is, where people have keys of their own.
     """
 
     id: str
@@ -39,6 +44,7 @@ class StoredFile:
     bytes: int
     created_at: int
     expires_at: int | None
+    owner: str
 
     def document(self) -> dict[str, object]:
         """The file as the protocol has it."""
@@ -100,7 +106,7 @@ class Files:
         now = int(time.time())
         size = (await asyncio.to_thread(received.stat)).st_size
         expires = None if lifetime_s is None else now + lifetime_s
-        file = StoredFile(new_file_id(), purpose, filename, size, now, expires)
+        file = StoredFile(new_file_id(), purpose, filename, size, now, expires, owner_now())
         await asyncio.to_thread(self._rename, received, file.id)
         try:
             await self._database.do(lambda connection: self._insert_bounded(connection, file))
@@ -111,8 +117,8 @@ class Files:
 
     async def get(self, file_id: str) -> StoredFile:
         """A file. Raises `NotFound`."""
-        query = f"SELECT * FROM files WHERE id = :id AND {_KNOWN}"  # noqa: S608 - no part of it comes from a client
-        values = {"id": file_id, "now": time.time()}
+        query = f"SELECT * FROM files WHERE id = :id AND {_KNOWN} AND {_SEEN}"  # noqa: S608 - no part is a client's
+        values = {"id": file_id, "now": time.time(), "owner": only_of()}
         row = await self._database.do(lambda connection: connection.execute(query, values).fetchone())
         if row is None:
             raise _no_file(file_id)
@@ -130,13 +136,15 @@ class Files:
         Raises:
             InvalidRequest: There is no such file to begin after.
         """
+        owner = only_of()
 
         def found(connection: sqlite3.Connection) -> list[sqlite3.Row]:
             at = _place(connection, after, newest_first)
-            query = f"SELECT * FROM files WHERE {_KNOWN} AND number {'<' if newest_first else '>'} :at"  # noqa: S608
+            query = f"SELECT * FROM files WHERE {_KNOWN} AND {_SEEN}"  # noqa: S608 - as in `get`
+            query += f" AND number {'<' if newest_first else '>'} :at"
             query += " AND purpose = :purpose" if purpose is not None else ""
             query += f" ORDER BY number {'DESC' if newest_first else 'ASC'} LIMIT :limit"
-            values = {"now": time.time(), "at": at, "purpose": purpose, "limit": limit}
+            values = {"now": time.time(), "owner": owner, "at": at, "purpose": purpose, "limit": limit}
             return connection.execute(query, values).fetchall()
 
         return [_file_of(row) for row in await self._database.do(found)]
@@ -206,8 +214,8 @@ def insert_file(connection: sqlite3.Connection, file: StoredFile) -> None:
         file: The file.
     """
     connection.execute(
-        "INSERT INTO files (id, purpose, filename, bytes, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)",
-        (file.id, file.purpose, file.filename, file.bytes, file.created_at, file.expires_at),
+        f"INSERT INTO files ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})",  # noqa: S608
+        tuple(getattr(file, name) for name in _COLUMNS),
     )
 
 
@@ -231,8 +239,7 @@ def _place(connection: sqlite3.Connection, after: str | None, newest_first: bool
 
 
 def _file_of(row: sqlite3.Row) -> StoredFile:
-    names = ("id", "purpose", "filename", "bytes", "created_at", "expires_at")
-    return StoredFile(**{name: row[name] for name in names})
+    return StoredFile(**{name: row[name] for name in _COLUMNS})
 
 
 def _no_file(file_id: str) -> NotFound:

@@ -14,6 +14,7 @@ from visioncraft import InvalidRequest, NotFound, RateLimitExceeded, StorageUnav
 from visioncraft_openai_api.batch.desk import Desk
 from visioncraft_openai_api.batch.drawing import ENDPOINTS, IMAGE_PURPOSES, origin_of
 from visioncraft_openai_api.batch.ids import new_batch_id, new_file_id
+from visioncraft_openai_api.batch.owners import identity_written, owner_now
 from visioncraft_openai_api.batch.runner import Runner
 from visioncraft_openai_api.batch.schemas import BatchRequest, ExpiresAfter, Listed, listed
 from visioncraft_openai_api.batch.uploads import Upload, received
@@ -34,16 +35,17 @@ _FORM = {
 _TAKES_FORM = {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}}
 
 
-def add_file_routes(routes: APIRouter, desk: Desk, most_bytes: int) -> None:
+def add_file_routes(routes: APIRouter, prefix: str, desk: Desk, most_bytes: int) -> None:
     """Files: send, list, look, read, delete.
 
     Args:
         routes: Get them.
+        prefix: What is before their paths. The router has none, as it has no other path of that prefix.
         desk: Has the files.
         most_bytes: The largest file that may be sent.
     """
 
-    @routes.post("/files", responses=ERRORS, openapi_extra=_TAKES_FORM)
+    @routes.post(prefix + "/files", responses=ERRORS, openapi_extra=_TAKES_FORM)
     async def send_a_file(request: Request) -> dict[str, Any]:
         """Keep a file: requests of a batch, or an image that one of them starts from."""
         await _made_folders(desk)
@@ -51,7 +53,7 @@ def add_file_routes(routes: APIRouter, desk: Desk, most_bytes: int) -> None:
             purpose, lifetime_s = _purpose_and_life(upload, desk.keep_s)
             return (await desk.files.add(upload.path, purpose, upload.filename or "", lifetime_s)).document()
 
-    @routes.get("/files", responses=ERRORS)
+    @routes.get(prefix + "/files", responses=ERRORS)
     async def list_files(
         after: str | None = None,
         limit: Annotated[int, Query(ge=1, le=10_000)] = 10_000,
@@ -62,12 +64,12 @@ def add_file_routes(routes: APIRouter, desk: Desk, most_bytes: int) -> None:
         found = await desk.files.page(after, limit + 1, order == "desc", purpose)
         return listed([file.document() for file in found], limit)
 
-    @routes.get("/files/{file_id}", responses=ERRORS)
+    @routes.get(prefix + "/files/{file_id}", responses=ERRORS)
     async def look_at_a_file(file_id: str) -> dict[str, Any]:
         """What is known of a file."""
         return (await desk.files.get(file_id)).document()
 
-    @routes.get("/files/{file_id}/content", responses=ERRORS, response_class=FileResponse)
+    @routes.get(prefix + "/files/{file_id}/content", responses=ERRORS, response_class=FileResponse)
     async def read_a_file(file_id: str) -> FileResponse:
         """A file's bytes."""
         file = await desk.files.get(file_id)
@@ -76,23 +78,24 @@ def add_file_routes(routes: APIRouter, desk: Desk, most_bytes: int) -> None:
             raise NotFound(f"The bytes of '{file.id}' are gone")
         return FileResponse(path, media_type="application/octet-stream", filename=file.filename or file.id)
 
-    @routes.delete("/files/{file_id}", responses=ERRORS)
+    @routes.delete(prefix + "/files/{file_id}", responses=ERRORS)
     async def delete_a_file(file_id: str) -> dict[str, Any]:
         """Delete a file; a batch that reads it goes on."""
         await desk.files.delete(file_id)
         return {"id": file_id, "object": "file", "deleted": True}
 
 
-def add_batch_routes(routes: APIRouter, desk: Desk, runner: Runner) -> None:
+def add_batch_routes(routes: APIRouter, prefix: str, desk: Desk, runner: Runner) -> None:
     """Batches: begin, list, look, cancel.
 
     Args:
         routes: Get them.
+        prefix: What is before their paths. The router has none, as it has no other path of that prefix.
         desk: Has the batches.
         runner: Runs them.
     """
 
-    @routes.post("/batches", responses=ERRORS)
+    @routes.post(prefix + "/batches", responses=ERRORS)
     async def begin_a_batch(asked: BatchRequest, request: Request) -> dict[str, Any]:
         """Have the requests in a file drawn while nobody waits."""
         await _check(desk, asked)
@@ -100,17 +103,17 @@ def add_batch_routes(routes: APIRouter, desk: Desk, runner: Runner) -> None:
         runner.begin(batch.id)
         return batch.document()
 
-    @routes.get("/batches", responses=ERRORS)
+    @routes.get(prefix + "/batches", responses=ERRORS)
     async def list_batches(after: str | None = None, limit: Annotated[int, Query(ge=1, le=100)] = 20) -> Listed:
         """Batches, the newest first."""
         return listed([batch.document() for batch in await desk.batches.page(after, limit + 1)], limit)
 
-    @routes.get("/batches/{batch_id}", responses=ERRORS)
+    @routes.get(prefix + "/batches/{batch_id}", responses=ERRORS)
     async def look_at_a_batch(batch_id: str) -> dict[str, Any]:
         """Where a batch stands."""
         return (await desk.batches.get(batch_id)).document()
 
-    @routes.post("/batches/{batch_id}/cancel", responses=ERRORS)
+    @routes.post(prefix + "/batches/{batch_id}/cancel", responses=ERRORS)
     async def cancel_a_batch(batch_id: str) -> dict[str, Any]:
         """Have nothing further of a batch drawn: what is being drawn comes to its end."""
         return (await runner.cancel(batch_id)).document()
@@ -163,6 +166,8 @@ def _facts(desk: Desk, asked: BatchRequest, request: Request) -> dict[str, Any]:
         "completion_window": asked.completion_window,
         "metadata": asked.metadata or {},
         "output_expires_s": asked.output_expires_after.seconds if asked.output_expires_after else None,
+        "owner": owner_now(),
+        "identity": identity_written(),
         "caller": desk.service.caller_of(request),
         "origin": origin_of(desk.service, request),
         "output_file_id": new_file_id(),

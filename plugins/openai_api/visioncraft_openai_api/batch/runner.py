@@ -13,6 +13,7 @@ from visioncraft import InvalidRequest, StorageUnavailable
 
 from visioncraft_openai_api.batch.batches import Batch, Status
 from visioncraft_openai_api.batch.desk import Desk
+from visioncraft_openai_api.batch.owners import act_for
 from visioncraft_openai_api.batch.run import Run
 
 log = logging.getLogger(__name__)
@@ -88,8 +89,10 @@ class Runner:
     async def _has_ended(self, batch_id: str) -> bool:
         """Run a batch from where it stands; whether it came to its end."""
         try:
+            act_for(None)
             batch = await self._desk.batches.get(batch_id)
             if not batch.ended:
+                act_for(batch.identity)
                 run = self._runs[batch_id] = Run(self._desk, batch)
                 await run.go()
         except StorageUnavailable as error:

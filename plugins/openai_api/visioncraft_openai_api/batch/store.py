@@ -14,10 +14,12 @@ from visioncraft_openai_api.batch.batches import UNFINISHED, Batch, Status, batc
 from visioncraft_openai_api.batch.database import Database
 from visioncraft_openai_api.batch.files import StoredFile, insert_file
 from visioncraft_openai_api.batch.lines import BadLine, Line
+from visioncraft_openai_api.batch.owners import only_of
 
 _WAITS, _SENT, _ENDED = 0, 1, 2
 """States of a line: nobody has asked for it, a job draws it, its answer is in one of the files."""
 
+_SEEN = "(? IS NULL OR owner = ?)"
 _MOST_ERRORS = 100  # that a batch tells of; all are in its error file
 
 
@@ -45,7 +47,7 @@ class Batches:
 
     async def get(self, batch_id: str) -> Batch:
         """A batch. Raises `NotFound`."""
-        found = await self._found("WHERE id = ?", batch_id)
+        found = await self._found(f"WHERE id = ? AND {_SEEN}", batch_id, *_whose())
         if not found:
             raise NotFound(f"No batch '{batch_id[:64]}'")
         return found[0]
@@ -65,7 +67,7 @@ class Batches:
         except NotFound:
             issue = "the id of a batch of the page before"
             raise InvalidRequest.of("after", issue) from None
-        return await self._found("WHERE number < ? ORDER BY number DESC LIMIT ?", at, limit)
+        return await self._found(f"WHERE number < ? AND {_SEEN} ORDER BY number DESC LIMIT ?", at, *_whose(), limit)
 
     async def unfinished(self) -> list[Batch]:
         """The batches that go on, the oldest first."""
@@ -134,7 +136,9 @@ class Batches:
             for kind in ("output", "error"):
                 if size := row[f"{kind}_bytes"]:
                     file_id, name = row[f"{kind}_file_id"], f"{batch.id}_{kind}.jsonl"
-                    insert_file(connection, StoredFile(file_id, "batch_output", name, size, now, now + lifetime_s))
+                    insert_file(
+                        connection, StoredFile(file_id, "batch_output", name, size, now, now + lifetime_s, batch.owner)
+                    )
 
         await self._database.do(write)
 
@@ -198,6 +202,12 @@ class Batches:
         change = f"UPDATE lines SET {changes} WHERE batch = ? AND number = ?"  # noqa: S608 - as in `_found`
         keys = (batch.number, line.number)
         await self._database.do(lambda connection: connection.execute(change, (*values, *keys)).rowcount)
+
+
+def _whose() -> tuple[str | None, str | None]:
+    """What `_SEEN` asks for."""
+    owner = only_of()
+    return owner, owner
 
 
 def _move(connection: sqlite3.Connection, batch: Batch, to: Status, since: Sequence[Status]) -> bool:
