@@ -122,6 +122,20 @@ def test_the_python_block_for_openais_client_leaves_an_image(desk: Path, real: S
     assert Image.open(desk / "green-apple.png").size == (256, 256)
 
 
+@pytest.mark.parametrize(
+    ("words", "image"),
+    [
+        ("import InferenceClient", "hf-green-apple.png"),
+        ("from google import genai", "gemini-apple.png"),
+        ("from mcp import Client", "mcp-apple.png"),
+    ],
+)
+def test_the_python_block_of_a_client_leaves_an_image(words: str, image: str, desk: Path, real: Server) -> None:
+    script = addressed(block_with(words, "docs/clients.md").text, real)
+    subprocess.run([sys.executable, "-c", script], cwd=desk, check=True)
+    assert Image.open(desk / image).size[0] in (256, 512)
+
+
 @pytest.mark.parametrize("target", ["run", "test", "soak", "check", "bench"])
 def test_every_make_target_that_is_named_exists(target: str) -> None:
     assert f"make {target}" in (ROOT / "README.md").read_text("utf-8")
