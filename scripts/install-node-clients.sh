@@ -12,6 +12,9 @@ ai@6.0.326
 @ai-sdk/openai-compatible@2.0.92
 @modelcontextprotocol/sdk@1.32.2
 zod@4.6.7
+@saintno/comfyui-sdk@0.3.1
+@stable-canvas/comfyui-client@1.5.9
+ws@8.18.3
 "
 
 command -v node >/dev/null 2>&1 || {
