@@ -66,7 +66,8 @@ def fake_house(folder: Path) -> House:
 
 def addressed(text: str, server: AnyServer) -> str:
     """An example with this server in place of the one it names, on a port that may be another program's here."""
-    return text.replace("localhost:8000", f"localhost:{server.port}")
+    text = text.replace("localhost:8000", f"localhost:{server.port}")
+    return text.replace("http://localhost:8188", server.url_of("comfyui_api")) if "localhost:8188" in text else text
 
 
 @contextmanager
