@@ -17,6 +17,7 @@ import psutil
 import pytest
 import torch
 from tiny_models import save_sdxl
+from together import in_loop
 from visioncraft import decode_png
 from visioncraft.testing import PATIENCE_S
 from visioncraft_local_sd.compiling.cuda_graphs import Graphs
@@ -105,7 +106,7 @@ def test_a_model_draws_the_same_picture_once_it_is_compiled(
     local, request = generator_for(), ask(sdxl, guidance_scale=5.0)
     expected = generator_for(compile="off").run(request, recorder())
     local.run(request, recorder())
-    with local._held(request.model, recorder()) as loaded:
+    with in_loop(local, request.model, recorder()) as loaded:
         assert isinstance(loaded._network, Network)
         loaded._network.wait()
         assert loaded._network.compiled == 1

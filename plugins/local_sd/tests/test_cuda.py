@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from together import drawn_at_once, furthest, pixels
+from together import drawn_at_once, furthest, in_loop, pixels
 from visioncraft import InsufficientVRAM
 from visioncraft_local_sd.compiling.cuda_graphs import AFTER, Graphs
 from visioncraft_local_sd.device.memory import GB, MODES, free_gb
@@ -74,7 +74,7 @@ def test_a_picture_in_fp16_is_that_of_a_cpu_in_fp32(
 
 def test_calls_that_are_replayed_draw_what_calls_as_they_are_draw(on_cuda: Make, draw: Any, recorder: Any) -> None:
     local, plain = on_cuda(), on_cuda(compile="off")
-    with local._held(draw().model, recorder()) as loaded:
+    with in_loop(local, draw().model, recorder()) as loaded:
         assert isinstance(loaded._network, Graphs)
         loaded._network._pays = 1e9
         drawn = [pixels(local.run(draw(seed=seed), recorder())) for seed in (1, 2, 1)]
@@ -86,7 +86,7 @@ def test_calls_that_are_replayed_draw_what_calls_as_they_are_draw(on_cuda: Make,
 
 def test_a_recording_that_does_not_pay_is_not_kept(on_cuda: Make, draw: Any, recorder: Any) -> None:
     local = on_cuda()
-    with local._held(draw().model, recorder()) as loaded:
+    with in_loop(local, draw().model, recorder()) as loaded:
         loaded._network._pays = 0.0  # type: ignore[union-attr]
         local.run(draw(), recorder())
         assert loaded._network.recorded == 0  # type: ignore[union-attr]
@@ -100,7 +100,7 @@ def test_pictures_drawn_together_are_those_drawn_alone_but_for_rounding(
     local = on_cuda(dtype=dtype)
     requests = [draw(**change) for change in MIXED]
     alone = [pixels(local.run(one, recorder())) for one in requests]
-    with local._held(requests[0].model, recorder()) as loaded:
+    with in_loop(local, requests[0].model, recorder()) as loaded:
         loaded._denoisers.plain.bounds._size(16, 16).rows = 8
     together = [pixels(one) for one in drawn_at_once(local, requests, [recorder() for _ in requests])]
     differences = [np.abs(one - other) for one, other in zip(alone, together, strict=True)]
@@ -154,7 +154,7 @@ def test_memory_that_runs_out_in_the_middle_is_said_and_the_next_picture_is_draw
 
 def test_recordings_give_way_to_a_picture_that_needs_their_memory(on_cuda: Make, draw: Any, recorder: Any) -> None:
     local = on_cuda()
-    with local._held(draw().model, recorder()) as loaded:
+    with in_loop(local, draw().model, recorder()) as loaded:
         loaded._network._pays = 1e9  # type: ignore[union-attr]
         local.run(draw(), recorder())
         assert loaded._network.recorded == 1  # type: ignore[union-attr]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from together import NEAR, counted_rows, drawn_at_once, furthest, held, pixels
+from together import NEAR, counted_rows, drawn_at_once, furthest, held, in_loop, pixels
 from visioncraft import JobCancelled
 from visioncraft_local_sd.generator import LocalSD
 
@@ -30,7 +30,7 @@ def test_pictures_drawn_together_are_those_drawn_alone_whatever_their_steps_guid
 ) -> None:
     requests = [ask(request.getfixturevalue(family), **change) for change in MIXED]
     alone = [local.run(one, recorder()) for one in requests]
-    with local._held(requests[0].model, recorder()) as loaded:
+    with in_loop(local, requests[0].model, recorder()) as loaded:
         loaded._denoisers.plain.bounds._size(8, 8).rows = 8
     watchers = [recorder() for _ in requests]
     with counted_rows(local, requests[0], recorder()) as rows:
@@ -100,7 +100,7 @@ def test_a_cancel_stops_one_within_a_step_and_the_others_draw_on(
 def test_pictures_of_two_sizes_are_drawn_at_once(local: LocalSD, sd1: Path, ask: DenoiserCall, recorder: Any) -> None:
     requests = [ask(sd1, width=width, num_inference_steps=3, sampler="euler") for width in (64, 96, 64)]
     alone = [pixels(local.run(one, recorder())) for one in requests]
-    with local._held(requests[0].model, recorder()) as loaded:
+    with in_loop(local, requests[0].model, recorder()) as loaded:
         loaded._denoisers.plain.bounds._size(8, 8).rows = 8
     with counted_rows(local, requests[0], recorder()) as rows:
         together = drawn_at_once(local, requests, [recorder() for _ in requests])
@@ -120,7 +120,7 @@ def test_memory_that_runs_out_for_many_suffices_for_fewer_from_then_on(
         if len(args[0]) > 4:
             raise torch.OutOfMemoryError("CUDA out of memory")
 
-    with counted_rows(local, requests[0], recorder()) as rows, local._held(requests[0].model, recorder()) as loaded:
+    with counted_rows(local, requests[0], recorder()) as rows, in_loop(local, requests[0].model, recorder()) as loaded:
         loaded._denoisers.plain.bounds._size(8, 8).rows = 8
         watch = loaded.pipe.unet.register_forward_pre_hook(run_out)
         together = drawn_at_once(local, requests, [recorder() for _ in requests])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from safetensors.torch import save_file
 from tiny_transformers import save_z_image
-from together import NEAR, counted_rows, drawn_at_once, furthest, pixels
+from together import NEAR, counted_rows, drawn_at_once, furthest, in_loop, pixels
 from visioncraft import Defaults, InvalidRequest, JobCancelled, ModelInfo, encode_png
 from visioncraft.jobs.requests import build_request
 from visioncraft_local_sd.generator import LocalSD
@@ -125,7 +125,7 @@ def test_images_of_other_steps_seeds_guidance_and_texts_share_calls_and_stay_wha
         {"num_inference_steps": 4, "seed": 3},
     ]
     requests = [ask(listed["turbo"], **each) for each in mixed]
-    with local._held(requests[0].model, recorder()) as loaded:
+    with in_loop(local, requests[0].model, recorder()) as loaded:
         loaded._denoisers.plain.bounds._size(8, 8).rows = 8
     with counted_rows(local, requests[0], recorder()) as rows:
         drawn = drawn_at_once(local, requests, [recorder() for _ in mixed])

@@ -50,13 +50,13 @@ from visioncraft_local_sd.weights.models import ENGINE, Library
 from visioncraft_local_sd.weights.safety import CheckpointRefused
 
 if TYPE_CHECKING:
-    from visioncraft_local_sd.loaded_model import LoadedModel
+    from visioncraft_local_sd.model_in_memory import ModelInMemory
 
 _log = logging.getLogger("visioncraft.local_sd")
 _BYTES = {"fp16": 2, "bf16": 2, "fp32": 4}
 
 
-class LocalSD(CachedGenerator["LoadedModel"]):
+class LocalSD(CachedGenerator["ModelInMemory"]):
     """Draws with diffusers. Safe to call from several threads.
 
     Args:
@@ -144,7 +144,7 @@ class LocalSD(CachedGenerator["LoadedModel"]):
             lambda: insufficient(free_gb(device), NETWORK_GB, device),
         )
 
-    def _draw(self, loaded: LoadedModel, request: GenerationRequest, progress: Progress) -> GeneratedImage:
+    def _draw(self, loaded: ModelInMemory, request: GenerationRequest, progress: Progress) -> GeneratedImage:
         from visioncraft import encode_png
 
         from visioncraft_local_sd.loading.load import engine_name
@@ -179,7 +179,7 @@ class LocalSD(CachedGenerator["LoadedModel"]):
         vae = self._library.vae(model)
         return self._library.state(model), vae and self._collection.state("vae")
 
-    def _open(self, model: ModelInfo, progress: Progress) -> LoadedModel:
+    def _open(self, model: ModelInfo, progress: Progress) -> ModelInMemory:
         began, checkpoint = time.perf_counter(), self._library.checkpoint(model)
         if vae := self._library.vae(model):
             checkpoint = replace(checkpoint, vae=Path(self._collection.part("vae", vae).path))
@@ -200,7 +200,7 @@ class LocalSD(CachedGenerator["LoadedModel"]):
         _log.info("loaded %s in %.1f s: on %s in %s, memory mode %s", model.id, seconds, device, loaded.precision, mode)
         return loaded
 
-    def _read(self, checkpoint: Checkpoint, dtype: str, mode: MemoryMode, estimate: Footprint) -> LoadedModel:
+    def _read(self, checkpoint: Checkpoint, dtype: str, mode: MemoryMode, estimate: Footprint) -> ModelInMemory:
         from visioncraft_local_sd.compiling.network import CompileChoice
         from visioncraft_local_sd.images.preview import PreviewChoice
         from visioncraft_local_sd.loading.load import load_pipeline
@@ -256,7 +256,7 @@ class LocalSD(CachedGenerator["LoadedModel"]):
             return MODES[:2] if chosen == "auto" else MODES[:1] if chosen == "full" else MODES[1:2]
         return MODES if chosen == "auto" else (chosen,)
 
-    def _make_fit(self, loaded: LoadedModel, request: GenerationRequest) -> None:
+    def _make_fit(self, loaded: ModelInMemory, request: GenerationRequest) -> None:
         """Predict whether a picture fits, and make room for it. Raises `InsufficientVRAM` before any work."""
         estimate, device = loaded.footprint, loaded.device
 
@@ -275,7 +275,7 @@ class LocalSD(CachedGenerator["LoadedModel"]):
             resident = loaded.resident_gb
             raise insufficient(free_gb(device) + resident, working() + resident, device)
 
-    def _ran_out(self, loaded: LoadedModel, size: tuple[int, int]) -> InsufficientVRAM:
+    def _ran_out(self, loaded: ModelInMemory, size: tuple[int, int]) -> InsufficientVRAM:
         """What to say after memory ran out while a model drew; frees what it can do without."""
         loaded.spare()
         if "slicing" in self._modes(loaded.device):

@@ -1,8 +1,7 @@
-"""A checkpoint in memory, which draws for several threads."""
+"""A model in memory that draws in our loop, for several threads."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -24,30 +23,16 @@ from visioncraft_local_sd.device.memory import Footprint, MemoryMode, free_gb, g
 from visioncraft_local_sd.drawing.table import DRAWINGS
 from visioncraft_local_sd.families.family import Family
 from visioncraft_local_sd.images.preview import PreviewChoice, Previewer
-from visioncraft_local_sd.images.upscaling import Upscalers
-from visioncraft_local_sd.images.vae_decoder import slice_vae
-from visioncraft_local_sd.loras.merged import LoRAs
+from visioncraft_local_sd.model_in_memory import NAMES, ModelInMemory
 from visioncraft_local_sd.weights.add_ons import AddOns
 
-DTYPES: Mapping[str, torch.dtype] = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
-"""Precisions by their names in settings."""
 
-_NAMES = {dtype: name for name, dtype in DTYPES.items()}
-
-
-class LoadedModel:
-    """A pipeline in memory. Weights are shared by all runs; a run has its own sampler and state.
+class LoadedModel(ModelInMemory):
+    """A model whose network's calls images share; see `ModelInMemory`.
 
     Args:
-        pipe: The diffusers pipeline.
-        family: Of its models.
-        engine: Computes.
-        device: `cuda` or `cpu`.
-        mode: The memory mode in force.
-        footprint: What it takes.
         preview: What settings want shown of a picture while it is drawn.
         choices: Where it is kept how many rows share a denoiser call.
-        parts: Finds what else it can draw with.
         compiling: What settings say of compiling the denoiser.
     """
 
@@ -64,13 +49,9 @@ class LoadedModel:
         parts: AddOns,
         compiling: CompileChoice,
     ) -> None:
-        self.pipe, self.device, self.mode, self.footprint = pipe, device, mode, footprint
-        self._engine = engine
+        super().__init__(pipe, family, engine, device, mode, footprint, parts)
         self._drawing = DRAWINGS[family.name](pipe, parts, device)
         denoiser = self._drawing.caller.network
-        self._dtype: torch.dtype = denoiser.dtype  # asked once: diffusers walks through all parameters for it
-        self._loras = LoRAs(pipe, partial(parts.find, "lora"))
-        self._upscalers = Upscalers(partial(parts.find, "upscaler"), device)
         settle = torch.cuda.synchronize if device == "cuda" else None
         bounds = BatchLimits(choices, self.precision, self._room, settle, engine.settled_threads)
         stays = family.compiles and mode in ("full", "slicing")  # elsewhere layers come and go
@@ -79,59 +60,17 @@ class LoadedModel:
         self._denoisers = Denoisers(self._drawing.caller, bounds, self._loras, find, device, self._network)
         self._previewer = Previewer(preview, self._drawing.image, family.taesd)
 
-    @property
-    def resident_gb(self) -> float:
-        """Device memory of its weights, in GB."""
-        return self.footprint.resident_gb(self.mode)
-
-    @property
-    def precision(self) -> str:
-        """The denoiser's precision, and the VAE's where that differs: `bf16`, `fp16 (vae fp32)`."""
-        denoiser, vae = _NAMES[self._dtype], _NAMES[self.pipe.vae.dtype]
-        return denoiser if denoiser == vae else f"{denoiser} (vae {vae})"
-
-    def untold(self, request: GenerationRequest) -> tuple[str, ...]:
-        """What of a request says nothing to this model, a sentence each."""
-        if not request.negative_prompt.strip() or self._drawing.guided(request):
-            return ()
-        return ("the negative prompt says nothing here: guidance is off at 1 and below, and in some distilled models",)
-
     def spare(self) -> None:
         """Give back the device memory that only makes it faster."""
         if isinstance(self._network, Graphs) and self._network.recorded:
             self._engine.call(self._network.close)
             give_back(self.device)
 
-    def use_slices(self) -> None:
-        """Let the VAE decode in tiles from now on: less memory, pictures that differ by a shade at tile borders."""
-        if self.mode == "full":
-            slice_vae(self.pipe.vae)
-            self.mode = "slicing"
-
     def close(self) -> None:
         """Give the memory back."""
         if self._network is not None:
             self._network.close()
-        with torch.inference_mode():  # some weights were converted in it, and cannot be put back outside
-            self.pipe.remove_all_hooks()
-        del (
-            self.pipe,
-            self._network,
-            self._drawing,
-            self._loras,
-            self._denoisers,
-            self._upscalers,
-            self._previewer,
-        )
-        give_back(self.device)
-
-    def draw(self, request: GenerationRequest, progress: Progress) -> tuple[np.ndarray, str]:
-        """Draw one picture, sharing denoiser calls with whatever else is drawn with this model.
-
-        Returns the pixels, uint8 of shape (height, width, 3), and the sampler's common name. Raises `JobCancelled`
-        within a step of a cancel; the model stays usable.
-        """
-        return self._engine.run(self._work(request, progress))
+        super().close()
 
     def _work(self, request: GenerationRequest, progress: Progress) -> Work[tuple[np.ndarray, str]]:
         progress.stage("encoding prompt")
@@ -146,11 +85,12 @@ class LoadedModel:
                 latents = yield from self._second_pass(request, request.hires, latents, generator, progress)
         progress.stage("decoding")
         pixels = self._decode(latents)
-        if request.upscaler is not None:
-            progress.stage("enlarging")
-            pixels = self._upscalers.enlarge(pixels, request.upscaler, *request.enlarged_size, "upscaler")
+        pixels = self._enlarged(pixels, request, progress)
         self.pipe.maybe_free_model_hooks()
         return pixels, self._drawing.sampler(sampling.scheduler)
+
+    def _guided(self, request: GenerationRequest) -> bool:
+        return self._drawing.guided(request)
 
     def _room(self, height: int, width: int) -> int:
         return int(free_gb(self.device) / self.footprint.row_gb(height, width))
@@ -209,7 +149,7 @@ class LoadedModel:
     def _decode(self, latents: torch.Tensor) -> np.ndarray:
         if not torch.isfinite(latents).all():
             raise GenerationFailed(
-                f"The denoiser gave numbers beyond {_NAMES[self._dtype]}; set plugins.config.local_sd.dtype to fp32"
+                f"The denoiser gave numbers beyond {NAMES[self._dtype]}; set plugins.config.local_sd.dtype to fp32"
             )
         return self._drawing.pixels(latents)
 

@@ -37,7 +37,7 @@ def save_sd1(folder: Path, *, whole_tokenizer: bool = False) -> Path:
     words = tokenizer(whole=whole_tokenizer)
     pipe = library("diffusers").StableDiffusionPipeline(
         vae=_vae(0.18215),
-        text_encoder=_text(32, words),
+        text_encoder=clip(32, words),
         tokenizer=words,
         unet=_unet(32),
         scheduler=_scheduler("PNDMScheduler"),
@@ -58,8 +58,8 @@ def save_sdxl(folder: Path, *, whole_tokenizer: bool = False, **unet: Any) -> Pa
     words, words_2 = (tokenizer(pad, whole=whole_tokenizer) for pad in (END, "!"))
     pipe = library("diffusers").StableDiffusionXLPipeline(
         vae=_vae(0.13025),
-        text_encoder=_text(32, words),
-        text_encoder_2=_text(64, words_2, projection=True),
+        text_encoder=clip(32, words),
+        text_encoder_2=clip(64, words_2, projection=True),
         tokenizer=words,
         tokenizer_2=words_2,
         unet=_unet(96, projection_class_embeddings_input_dim=64 + 6 * 8, **added, **unet),
@@ -94,7 +94,8 @@ def _vae(scaling: float) -> Any:
     )
 
 
-def _text(width: int, words: Any, projection: bool = False) -> Any:
+def clip(width: int, words: Any, projection: bool = False) -> Any:
+    """A tiny CLIP text encoder."""
     transformers = library("transformers")
     config = transformers.CLIPTextConfig(
         vocab_size=len(words),

@@ -7,12 +7,15 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from visioncraft import decode_png
+from visioncraft import ModelInfo, decode_png
 from visioncraft_local_sd.batching.engine import Engine
 from visioncraft_local_sd.generator import LocalSD
+
+if TYPE_CHECKING:
+    from visioncraft_local_sd.loaded_model import LoadedModel
 
 ON_CUDA = os.environ.get("VISIONCRAFT_TEST_DEVICE", "cpu") == "cuda"
 NEAR = 8 if ON_CUDA else 1
@@ -51,10 +54,20 @@ def drawn_at_once(local: LocalSD, requests: Sequence[Any], watchers: Sequence[An
 
 
 @contextmanager
+def in_loop(local: LocalSD, model: ModelInfo, watcher: Any) -> Iterator[LoadedModel]:
+    """A model that draws in our own loop, in memory."""
+    from visioncraft_local_sd.loaded_model import LoadedModel
+
+    with local._held(model, watcher) as loaded:
+        assert isinstance(loaded, LoadedModel)
+        yield loaded
+
+
+@contextmanager
 def counted_rows(local: LocalSD, request: Any, watcher: Any) -> Iterator[list[int]]:
     """How many rows each call of the denoiser has."""
     rows: list[int] = []
-    with local._held(request.model, watcher) as loaded:
+    with in_loop(local, request.model, watcher) as loaded:
         watch = loaded._drawing.caller.network.register_forward_hook(
             lambda module, args, output: rows.append(len(args[0]))
         )

@@ -8,5 +8,6 @@ at a higher resolution are further code in it, or a `denoising.run.Start`.
     engine.py        the thread, whose turn it is, who shares a call
     limits.py        how many rows a call may have
     threads.py       how many processor threads compute
+    stepwise.py      somebody else's loop, a step at a time
     backpressure.py  how far Python is ahead of a GPU
 """

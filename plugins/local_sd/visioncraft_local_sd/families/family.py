@@ -24,6 +24,8 @@ class Edition:
         limits: What a request may ask for.
         defaults: What it draws with where a request does not say.
         licence: Of the published weights, as `ModelInfo.licence`; empty where those who share such files choose it.
+        distilled: Whether it was trained to need no guidance, and takes none.
+        options: What diffusers' pipeline is told for it alone; see `Stock`.
     """
 
     title: str
@@ -31,6 +33,32 @@ class Edition:
     limits: Limits
     defaults: Defaults = field(default_factory=Defaults)
     licence: str = ""
+    distilled: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """How diffusers' own pipelines draw a family that has no module in `drawing/`.
+
+    Args:
+        image: The class for image to image; empty where there is none.
+        mask: The class for masks; empty where there is none.
+        guidance: The argument that takes the guidance scale.
+        off: Its value without guidance; None where the scale is an input of the network, and is told as it is.
+        negative: Whether it takes a negative prompt.
+        nothing: What stands for an empty negative prompt.
+        latents: How latents lie: `grid`, `packed` (2x2 to a token), `frames` (packed, one frame of a video's VAE) or
+            `patches` (as FLUX.2 normalises them).
+    """
+
+    image: str = ""
+    mask: str = ""
+    guidance: str = "guidance_scale"
+    off: float | None = 1.0
+    negative: bool = True
+    nothing: str = ""
+    latents: Literal["grid", "packed", "frames", "patches"] = "packed"
 
 
 UNKNOWN = Edition("", "", Limits())
@@ -63,6 +91,7 @@ class Family:
         clip_pads: For single files, which carry no tokenizer: what pads each of CLIP's.
         compiles: Whether the denoiser's calls are tensors alone, which can be compiled or recorded.
         taesd: The folder of the tiny decoder that shows its latents; empty where there is none.
+        stock: How diffusers' own pipelines draw it; None for a family with a module in `drawing/`.
     """
 
     name: str
@@ -83,6 +112,7 @@ class Family:
     clip_pads: Mapping[str, str] = field(default_factory=dict)
     compiles: bool = False
     taesd: str = ""
+    stock: Stock | None = None
 
     @property
     def networks(self) -> tuple[str, ...]:

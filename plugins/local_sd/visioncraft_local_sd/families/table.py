@@ -7,11 +7,19 @@ from collections.abc import Mapping
 
 from visioncraft_diffusion.errors import ModelRefused
 
+from visioncraft_local_sd.families.chroma import CHROMA
 from visioncraft_local_sd.families.family import Config, Edition, Family, ReadConfig
+from visioncraft_local_sd.families.flux1 import FLUX1
+from visioncraft_local_sd.families.flux2 import FLUX2_KLEIN
+from visioncraft_local_sd.families.krea2 import KREA2
+from visioncraft_local_sd.families.qwen_image import QWEN_IMAGE
+from visioncraft_local_sd.families.sd3 import SD3
 from visioncraft_local_sd.families.stable_diffusion import SD1, SD2, SDXL
 from visioncraft_local_sd.families.z_image import Z_IMAGE
 
-FAMILIES: Mapping[str, Family] = {family.name: family for family in (SD1, SD2, SDXL, Z_IMAGE)}
+FAMILIES: Mapping[str, Family] = {
+    family.name: family for family in (SD1, SD2, SDXL, Z_IMAGE, FLUX2_KLEIN, FLUX1, QWEN_IMAGE, SD3, CHROMA, KREA2)
+}
 """By name."""
 
 PIPELINES: Mapping[str, Mapping[str, re.Pattern[str]]] = {

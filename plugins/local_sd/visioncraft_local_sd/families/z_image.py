@@ -27,7 +27,7 @@ Z_IMAGE = Family(
         "transformer": re.compile(r"diffusers\.ZImageTransformer2DModel"),
         "vae": flow.KL_VAE,
         "text_encoder": re.compile(r"transformers\.Qwen3(Model|ForCausalLM)"),
-        "tokenizer": re.compile(r"transformers\.Qwen2Tokenizer(Fast)?"),
+        "tokenizer": flow.QWEN_WORDS,
         "scheduler": flow.SCHEDULER,
     },
     recognise=_recognise,

@@ -51,5 +51,6 @@ def slice_vae(vae: Any) -> None:
     vae.enable_slicing()
     vae.enable_tiling()
     # The default tile is the size the VAE was trained at, which for XL is a whole picture.
-    vae.tile_sample_min_size = TILE
-    vae.tile_latent_min_size = TILE // 2 ** (len(vae.config.block_out_channels) - 1)
+    if hasattr(vae, "tile_latent_min_size"):  # those of videos name it otherwise, and tile at 256 pixels
+        vae.tile_sample_min_size = TILE
+        vae.tile_latent_min_size = TILE // 2 ** (len(vae.config.block_out_channels) - 1)

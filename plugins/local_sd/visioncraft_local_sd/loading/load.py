@@ -23,13 +23,17 @@ from visioncraft_local_sd.families.family import Family
 from visioncraft_local_sd.families.stable_diffusion import INPAINTING_CHANNELS
 from visioncraft_local_sd.images.preview import PreviewChoice
 from visioncraft_local_sd.images.vae_decoder import slice_vae
-from visioncraft_local_sd.loaded_model import DTYPES, LoadedModel
+from visioncraft_local_sd.loaded_model import LoadedModel
 from visioncraft_local_sd.loading.clip_tokenizer import clip_tokenizer
 from visioncraft_local_sd.loading.vae import load_vae
+from visioncraft_local_sd.model_in_memory import DTYPES, ModelInMemory
+from visioncraft_local_sd.stock_model import StockModel
 from visioncraft_local_sd.weights.add_ons import AddOns
 from visioncraft_local_sd.weights.checkpoints import Checkpoint
 from visioncraft_local_sd.weights.components import linked
 from visioncraft_local_sd.weights.safety import CheckpointRefused
+
+_OVER_TIME = 5  # dimensions of a convolution in a VAE for videos, which torch has no such layout for
 
 # diffusers loads through this. Of each tensor that safetensors 0.8 maps from a file two integers are never freed, 13 MB
 # in 500 loads of a small model; of one that it reads, none. Nor does a whole file stay mapped for one small tensor.
@@ -47,7 +51,7 @@ def load_pipeline(
     preview: PreviewChoice,
     parts: AddOns,
     compiling: CompileChoice,
-) -> LoadedModel:
+) -> ModelInMemory:
     """Load a checked checkpoint onto a device.
 
     Args:
@@ -66,13 +70,16 @@ def load_pipeline(
 
     family = checkpoint.kind
 
-    def settle() -> LoadedModel:
+    def settle() -> ModelInMemory:
         if device == "cpu":
             getattr(pipe, family.denoiser).to(DTYPES[dtype])
             pipe.vae.to(DTYPES[dtype])
         elif dtype == "fp16" and family.vae_overflows and pipe.vae.config.get("force_upcast"):
             pipe.vae.to(torch.float32)
         _place(pipe, device, mode)
+        if (stock := family.stock) is not None:
+            edition = checkpoint.edition
+            return StockModel(pipe, family, stock, edition, engine, device, mode, footprint, preview, parts)
         return LoadedModel(pipe, family, engine, device, mode, footprint, preview, choices, parts, compiling)
 
     return engine.call(settle)
@@ -156,7 +163,7 @@ def _lay_out(pipe: Any, family: Family, device: str) -> None:
 
     On a CPU a row's numbers are then the same however many rows there are.
     """
-    if device == "cpu":
+    if device == "cpu" and all(weight.dim() < _OVER_TIME for weight in pipe.vae.parameters()):
         pipe.vae.to(memory_format=torch.channels_last)
     if device in family.channels_last:
         getattr(pipe, family.denoiser).to(memory_format=torch.channels_last)

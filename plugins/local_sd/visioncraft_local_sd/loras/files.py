@@ -54,9 +54,9 @@ def _load_into_transformer(pipe: Any, file: Path, adapter: str, way: str) -> Non
     if way not in _OF_TRANSFORMERS:
         raise CheckpointRefused(f"{file.name} is a {way}; this model takes {' and '.join(_OF_TRANSFORMERS)}")
     where = {"weight_name": file.name, "local_files_only": True, "use_safetensors": True}
-    tensors = pipe.lora_state_dict(str(file.parent), **where)
+    tensors = pipe.lora_state_dict(str(file.parent), **where)  # as diffusers reads it: parts of one layer apart
     wanted = {name.split(".lora_")[0] for name in tensors if not name.endswith(".alpha")}
-    pipe.load_lora_weights(tensors, adapter_name=adapter)
+    pipe.load_lora_weights(str(file.parent), adapter_name=adapter, **where)
     if (placed := _placed(pipe, adapter)) != len(wanted):
         issue = f"{placed} of its {len(wanted)} layers are in this model; it is for another one"
         raise CheckpointRefused(f"{file.name} does not fit: {issue}")

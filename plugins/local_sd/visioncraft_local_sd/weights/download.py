@@ -29,7 +29,7 @@ from visioncraft_local_sd.weights.models import SD15_REPOSITORIES, Library
 from visioncraft_local_sd.weights.safety import NOT_LOADED, CheckpointRefused
 
 _MB = 10**6
-_WORDS = {".json", ".txt"}
+_WORDS = {".json", ".txt", ".jinja", ".model"}
 _PART = r"(?!\.\.?(/|$))[\w.][\w.-]*"
 _ID = re.compile(rf"(?P<repository>\w[\w.-]*/\w[\w.-]*)(/(?P<file>({_PART}/)*{_PART}\.safetensors))?")
 _NAMELESS = {"pytorch_lora_weights", "diffusion_pytorch_model", "model", "learned_embeds"}

@@ -38,8 +38,8 @@ from visioncraft_local_sd.weights.safety import PICKLES, CheckpointRefused
 
 _CHUNK = 4 * 2**20
 _MB = 10**6
-_KEPT = {".safetensors", ".json", ".txt", ".model"}
-"""What of a folder is copied: weights, configurations and word lists, never pickles or code."""
+_KEPT = {".safetensors", ".json", ".txt", ".jinja", ".model"}
+"""What of a folder is copied: weights, configurations, word lists and forms of chats, never pickles or code."""
 
 _PLAIN = re.compile(r"\w[\w.-]*")  # file names that need no quotes anywhere
 _DEEPEST = 8

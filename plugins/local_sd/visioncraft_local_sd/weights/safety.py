@@ -89,6 +89,8 @@ def _check_component(name: str, value: Any, classes: Mapping[str, re.Pattern[str
     library, class_name = pair
     if library is None and class_name is None:
         return
+    if name not in classes and isinstance(value, list) and all(type(each) is int for each in value):
+        return  # a setting of the pipeline, as Krea 2's layers to read: numbers name no code
     if not isinstance(library, str | None) or library not in _LIBRARIES or not isinstance(class_name, str):
         raise CheckpointRefused(f"model_index.json: {name}: {value!r:.120} would load code from outside diffusers")
     if name in NOT_LOADED:
