@@ -136,6 +136,12 @@ def test_the_python_block_of_a_client_leaves_an_image(words: str, image: str, de
     assert Image.open(desk / image).size[0] in (256, 512)
 
 
+def test_the_python_block_on_batches_leaves_its_images(desk: Path, real: Server) -> None:
+    script = addressed(block_with("client.batches.create", "docs/clients.md").text, real)
+    subprocess.run([sys.executable, "-c", script], cwd=desk, check=True)
+    assert [Image.open(desk / f"apple-{seed}.png").size for seed in (1, 2)] == [(256, 256)] * 2
+
+
 @pytest.mark.parametrize("target", ["run", "test", "soak", "check", "bench"])
 def test_every_make_target_that_is_named_exists(target: str) -> None:
     assert f"make {target}" in (ROOT / "README.md").read_text("utf-8")
