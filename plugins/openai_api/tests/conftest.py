@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from io import BytesIO
@@ -16,6 +17,8 @@ sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 from harness import Server, served
 from openai_house import openai_house
+
+collect_ignore = [] if os.environ.get("VISIONCRAFT_SOAK") else ["test_openai_soak.py"]
 
 
 @pytest.fixture(scope="session")
