@@ -121,17 +121,16 @@ def _sampler(body: Body, model: ModelInfo, told: list[str]) -> str | None:
 
 
 def _within_limits(body: Body, model: ModelInfo, told: list[str]) -> dict[str, Any]:
-    """Steps and guidance: the nearest that the model takes."""
+    """Steps and guidance: the nearest that the model takes, its own defaults among them."""
     asked: Sequence[tuple[str, str, float | None, tuple[float, float]]] = (
         ("steps", "num_inference_steps", body.whole("steps"), model.limits.steps),
         ("cfg_scale", "guidance_scale", body.number("cfg_scale"), model.limits.guidance_scale),
     )
     found: dict[str, Any] = {}
     for name, field_name, value, (low, high) in asked:
-        if value is None:
-            continue
-        found[field_name] = min(max(value, low), high)
-        if found[field_name] != value:
+        usual = model.defaults.fields()[field_name] if value is None else value
+        found[field_name] = min(max(usual, low), high)
+        if value is not None and found[field_name] != value:
             told.append(f"{model.id} takes {name} of {low:g} to {high:g}: {found[field_name]:g}, not {value:g}")
     return found
 
