@@ -58,6 +58,12 @@ DIALECTS: Sequence[Call] = (
         "/v1/images/generations",
         {"prompt": "nothing", "model": "gpt-image-1", "steps": 1, "size": f"{SIZE}x{SIZE}"},
     ),
+    Call(
+        "AUTOMATIC1111, POST /sdapi/v1/txt2img",
+        "a1111_api",
+        "/sdapi/v1/txt2img",
+        {"prompt": "nothing", "model": "bench", "steps": 1, "width": SIZE, "height": SIZE},
+    ),
 )
 """A dialect that is to be measured adds its request here."""
 

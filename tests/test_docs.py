@@ -128,6 +128,7 @@ def test_the_python_block_for_openais_client_leaves_an_image(desk: Path, real: S
         ("import InferenceClient", "hf-green-apple.png"),
         ("from google import genai", "gemini-apple.png"),
         ("from mcp import Client", "mcp-apple.png"),
+        ("from webuiapi import WebUIApi", "large-apple.png"),
     ],
 )
 def test_the_python_block_of_a_client_leaves_an_image(words: str, image: str, desk: Path, real: Server) -> None:
