@@ -86,11 +86,12 @@ bench: $(DEV)  ## Measure, and write docs/benchmarks.md
 soak: $(DEV)  ## Run the long forms of the tests that kill, flood and draw lots
 	@scripts/install-strace.sh
 	@scripts/install-soak-clients.sh
+	@scripts/install-open-webui.sh
 	VISIONCRAFT_SOAK=1 VISIONCRAFT_KILLS=200 VISIONCRAFT_FLOOD=1000 VISIONCRAFT_HANG_UPS=100 \
 	VISIONCRAFT_LEONARDO_FAULTS=1000 VISIONCRAFT_LEONARDO_KILLS=20 VISIONCRAFT_FUZZ_CASES=2000 \
 		$(BIN)/python -m pytest -o timeout=3600 tests/test_light.py tests/test_kills.py tests/test_live.py tests/test_packaging.py \
 		tests/test_contract_examples.py tests/test_leonardo.py plugins/leonardo/tests/test_money.py plugins/leonardo/tests/test_kill.py \
-		tests/test_bad_input.py tests/test_hostile_paths.py tests/test_editing_api.py tests/test_schemathesis.py tests/test_traversal.py $(SOAKED) $(ARGS)
+		tests/test_bad_input.py tests/test_hostile_paths.py tests/test_editing_api.py tests/test_schemathesis.py tests/test_traversal.py tests/soak_open_webui.py $(SOAKED) $(ARGS)
 
 mini-data:  ## Fetch what the embedded model is trained on, into data/
 	npm install --prefix data --no-save --no-audit --no-fund $(MINI_DATA)
