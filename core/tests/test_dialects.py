@@ -11,10 +11,11 @@ import pytest
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.testclient import TestClient
 from starlette.routing import Mount
-from visioncraft import Dialect, VisionCraftError, status_of
+from visioncraft import Dialect, Identity, VisionCraftError, identity_of_request, status_of
 from visioncraft.api import errors
 from visioncraft.api.bodies import BodyGuard, BodyMemory
 from visioncraft.api.dialects import Dialects
+from visioncraft.api.needs import ask_for_scope
 
 
 def scope_of(path: str, method: str = "GET") -> dict[str, Any]:
@@ -108,3 +109,18 @@ async def _status_of_pieces(app: BodyGuard, path: str, count: int, size: int) ->
 
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
         return (await client.post(path, content=pieces())).status_code
+
+
+def test_routes_of_a_router_within_a_plugins_router_ask_for_its_scope_too() -> None:
+    inner, router, app = APIRouter(), APIRouter(), FastAPI(openapi_url=None)
+    inner.add_api_route("/files", lambda: "seen")
+    router.include_router(inner, prefix="/inner")
+    ask_for_scope(router, Dialect(router, scope="generate"))
+    app.include_router(router)
+    errors.install(app, Dialects().errors_or)
+    statuses = {}
+    for scope in ("generate", "gallery:read"):
+        known = identity_of_request.set(Identity("somebody", frozenset({scope})))
+        statuses[scope] = TestClient(app).get("/inner/files").status_code
+        identity_of_request.reset(known)
+    assert statuses == {"generate": 200, "gallery:read": 403}

@@ -62,6 +62,8 @@ def ask_for_scope(router: APIRouter, dialect: Dialect) -> None:
     for route in router.routes:
         if isinstance(route, APIRoute | APIWebSocketRoute) and not _scopes_of(route.dependencies):
             route.dependencies.append(needs(dialect.scope or "admin"))
+        elif isinstance(inner := getattr(route, "original_router", None), APIRouter):  # one that this one includes
+            ask_for_scope(inner, dialect)
 
 
 def scoped(mount: Mount, dialect: Dialect) -> Mount:
