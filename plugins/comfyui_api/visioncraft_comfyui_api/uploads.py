@@ -18,7 +18,7 @@ MOST_BYTES = 32 * 2**20
 """Of one file; the server takes no larger images."""
 
 _KINDS = ("input", "output", "temp")
-_NAME = re.compile(r"[^/\\\x00-\x1f\x7f]{1,200}")
+_NAME = re.compile(r"[^/\\\x00-\x1f\x7f\ud800-\udfff]{1,200}")
 _ANNOTATED = re.compile(r"(.*) \[(input|output|temp)\]")
 _TYPES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif", b"BM": "image/bmp"}
 
