@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hmac
 import logging
 import os
 import re
+import secrets
 from pathlib import Path
 
 from visioncraft.environment import SECRETS
@@ -70,12 +72,18 @@ class Token:
         self._token = token
         self._file = file
         self._seen = self._stamp()
+        self._own_key = secrets.token_bytes(32)
 
     def current(self) -> str | None:
         """The token to ask for."""
         if self._file is not None and self._stamp() != self._seen:
             self.read_again()
         return self._token
+
+    def secret(self, purpose: str) -> bytes:
+        """A key of 32 bytes for one purpose: of the token, or, where there is none, of this process."""
+        token = self.current()
+        return hmac.digest(token.encode() if token else self._own_key, f"visioncraft {purpose}".encode(), "sha256")
 
     def read_again(self) -> None:
         """Take over what the file says now. A token that came as a variable stays for as long as the server runs."""

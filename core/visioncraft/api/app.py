@@ -45,7 +45,6 @@ from visioncraft.plugins.info import PluginInfo
 from visioncraft.plugins.service import Dialect
 from visioncraft.runtime.runtime import Runtime
 from visioncraft.settings import ServerSettings, Settings
-from visioncraft.token import Token
 from visioncraft.types.identity import Authenticator
 
 log = logging.getLogger(__name__)
@@ -76,7 +75,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     )
     app.state.runtime = house
     app.state.dialects, app.state.ports = Dialects(), []
-    app.state.token = Token(settings.token.get_secret_value() if settings.token else None, settings.token_file)
+    app.state.token = house.token
     errors.install(app, app.state.dialects.errors_or)
     for routes in (system, generate, jobs, gallery, images):
         app.include_router(routes.router)

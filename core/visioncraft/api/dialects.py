@@ -63,6 +63,11 @@ class Dialects:
                 return dialect
         return None
 
+    @property
+    def home(self) -> str | None:
+        """The page to which a browser is sent that asks for `/`."""
+        return next((dialect.home for dialect, _ in self._known if dialect.home), None)
+
     def request_size(self, scope: Scope) -> int | None:
         """The bound of a request's body that its dialect states; None where it states none."""
         dialect = self.of(scope) if self._known else None

@@ -33,7 +33,7 @@ def accepted(accept: str, several: bool) -> str:
     Raises:
         InvalidRequest: Several pictures, and JSON is not accepted.
     """
-    liked = {kind: _quality(kind, accept) for kind in (*PICTURES, JSON)}
+    liked = {kind: quality(kind, accept) for kind in (*PICTURES, JSON)}
     best = max(liked, key=lambda kind: (liked[kind], [*liked].index(kind)))
     if best == JSON or not liked[best]:
         return JSON
@@ -56,7 +56,8 @@ async def answer(job: Job, record: ImageRecord, png: bytes, kind: str, store: Im
     return sent(BytesIO(picture), headers | warnings_header(job.warnings), kind)
 
 
-def _quality(kind: str, accept: str) -> float:
+def quality(kind: str, accept: str) -> float:
+    """How much a client likes a media type, 0 to 1, as its `Accept` says; all of it where that says nothing."""
     try:
         return float(mimeparse.quality(kind, accept.lower())) if accept.strip() else 1.0
     except ValueError:  # a header that says nothing

@@ -176,7 +176,9 @@ def visioncraft_routers(  # type: ignore[empty-body]
 
 
 @hookspec
-def visioncraft_authenticators(settings: Settings) -> Sequence[Authenticator]:  # type: ignore[empty-body]
+def visioncraft_authenticators(  # type: ignore[empty-body]
+    settings: Settings, service: Service
+) -> Sequence[Authenticator]:
     """Who somebody is by the headers of a request; asked where the server's own token does not fit.
 
     .. versionadded:: 1.1

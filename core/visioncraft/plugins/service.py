@@ -152,6 +152,13 @@ class Service(Protocol):
     def caller_of(self, request: HTTPConnection) -> str:
         """Who asks, by a request or a WebSocket: an identity where the server knows one, else the address."""
 
+    def secret(self, purpose: str) -> bytes:
+        """A key to sign with, of 32 bytes, which each purpose has for itself.
+
+        It comes from the server's token: servers with one token have the same, and with a new token it is another.
+        Where there is no token it lasts as long as the process.
+        """
+
 
 Errors = Callable[["Request", VisionCraftError], "Response | Awaitable[Response]"]
 """Makes the answer that a dialect's clients expect of an error."""
@@ -175,6 +182,8 @@ class Dialect:
             else answers on it, the API's guards stand before it, and a port that is taken costs this dialect alone.
         scope: What its routes and mounts ask of whoever has an access key, where a route names no scope of its own with
             `needs`; None asks for `admin`.
+        home: The page to which a browser is sent that asks for `/`; programs get the API's answer as ever. Of several
+            dialects the first one that has a page is taken.
     """
 
     router: APIRouter | None = None
@@ -185,6 +194,7 @@ class Dialect:
     to_disk: bool = False
     port: int | None = None
     scope: str | None = None
+    home: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse a path that would open more than it says, and a port that nobody could be told of."""

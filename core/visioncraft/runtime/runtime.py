@@ -21,6 +21,7 @@ from visioncraft.plugins.selection import make_selected, select
 from visioncraft.runtime.discovery import discovered
 from visioncraft.runtime.service import RuntimeService
 from visioncraft.settings import Settings
+from visioncraft.token import Token
 from visioncraft.workers.local_pool import LocalPool
 from visioncraft.workers.pool import HostedGenerator, PoolFactory, WorkerPool
 
@@ -49,6 +50,7 @@ class Runtime(AbstractAsyncContextManager["Runtime"]):
         self.settings = settings
         self.plugins = manager or discovered(settings)
         self.registry = Registry(settings, self.plugins)
+        self.token = Token(settings.token.get_secret_value() if settings.token else None, settings.token_file)
         self.keys = ApiKeys(settings.keys_path, self.plugins.key_services.known())
         self.decoders = Decoders(settings.pictures)
         self.thumbnails = ThreadPoolExecutor(_THUMBNAILS, "thumbnails")

@@ -227,6 +227,10 @@ class RuntimeService:
         mark = getattr(request.state, "token_mark", None)  # set by `middleware.TokenGuard`
         return f"{address}#{mark}" if mark else address
 
+    def secret(self, purpose: str) -> bytes:
+        """A key to sign with, which each purpose has for itself; see `visioncraft.Service`."""
+        return self._runtime.token.secret(purpose)
+
     def view(self, job: Job) -> JobView:
         """A job as everybody outside the queue sees it."""
         return JobView(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
 
 from visioncraft._version import API_VERSION
 from visioncraft.api.deps import RuntimeDep
+from visioncraft.api.drawn import quality
+from visioncraft.api.links import link
 from visioncraft.api.needs import needs
 from visioncraft.api.openapi import responses
 from visioncraft.api.schemas.fields import told
@@ -28,9 +31,15 @@ from visioncraft.types.models import ModelInfo
 router = APIRouter(tags=["system"])
 
 
-@router.get("/", responses=responses())
-async def root() -> RootAnswer:
-    """Basic API information."""
+@router.get("/", response_model=RootAnswer, responses=responses())
+async def root(request: Request, response: Response) -> RootAnswer | RedirectResponse:
+    """Basic API information. A browser is sent to the page of this server, where a plugin brings one."""
+    home = request.app.state.dialects.home
+    if home is None:
+        return RootAnswer(message="VisionCraft Pro API", status="running", version=API_VERSION)
+    if _wants_a_page(request.headers.get("accept", "")):
+        return RedirectResponse(link(home), headers={"Vary": "Accept"})
+    response.headers["Vary"] = "Accept"
     return RootAnswer(message="VisionCraft Pro API", status="running", version=API_VERSION)
 
 
@@ -99,6 +108,11 @@ async def api_key(body: ApiKeyBody, runtime: RuntimeDep) -> ApiKeyAnswer:
     """
     shown, _ = await keep_key(runtime.plugins, runtime.keys, body.service, body.api_key)
     return ApiKeyAnswer(message="API key updated successfully", service=body.service, key_preview=shown, **told(body))
+
+
+def _wants_a_page(accept: str) -> bool:
+    """Whether a client names HTML and likes it better than JSON, as browsers do."""
+    return "text/html" in accept.lower() and quality("text/html", accept) > quality("application/json", accept)
 
 
 def _local(model: ModelInfo) -> LocalModel:
