@@ -1,0 +1,103 @@
+"""Logins of browsers: a signed cookie stands for the token, since images and event streams can send no header."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from starlette.requests import cookie_parser
+from visioncraft import Identity
+
+PURPOSE = "page sessions"
+"""What the server's signing key is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cookie:
+    """A cookie to be set.
+
+    Args:
+        name: With the port in it: browsers send a host's cookies to all of its ports.
+        value: When it ends, a random name, and the signature over both.
+        lifetime_s: Seconds until it ends.
+    """
+
+    name: str
+    value: str
+    lifetime_s: int
+
+
+@dataclass(slots=True)
+class Sessions:
+    """Makes cookies and knows them again; a `visioncraft.Authenticator`.
+
+    Nothing is kept but who logged out: the signature says that the server made a cookie, and it ends with the token
+    that it was signed with.
+
+    Args:
+        key: The key to sign with, as it is now.
+        lifetime_s: How long a login lasts, in seconds.
+    """
+
+    key: Callable[[], bytes]
+    lifetime_s: int
+    _ended: dict[str, int] = field(default_factory=dict)
+
+    def begin(self, host: str) -> Cookie:
+        """A new login.
+
+        Args:
+            host: The request's `Host`.
+        """
+        said = f"{int(time.time()) + self.lifetime_s}.{secrets.token_hex(16)}"
+        return Cookie(cookie_name(host), f"{said}.{self._signature(said)}", self.lifetime_s)
+
+    def end(self, headers: Mapping[str, str]) -> None:
+        """Know the login of a request no more, for as long as this process runs."""
+        now = int(time.time())
+        self._ended = {name: until for name, until in self._ended.items() if until > now}
+        if (found := self._found(headers)) is not None:
+            name, until = found
+            self._ended[name] = until
+
+    async def authenticate(self, headers: Mapping[str, str]) -> Identity | None:
+        """Who that is. A login counts for requests of this server's own page alone, whatever `SameSite` lets through.
+
+        Args:
+            headers: Of the request, their names in lower case.
+        """
+        if not _is_from_here(headers) or (found := self._found(headers)) is None:
+            return None
+        return Identity(f"page-{found[0][:6]}")
+
+    def _found(self, headers: Mapping[str, str]) -> tuple[str, int] | None:
+        """The random name of a login that counts, and when it ends."""
+        value = cookie_parser(headers.get("cookie", "")).get(cookie_name(headers.get("host", "")), "")
+        said, _, signature = value.rpartition(".")
+        if not hmac.compare_digest(signature.encode("utf-8", "replace"), self._signature(said).encode()):
+            return None
+        until, _, name = said.partition(".")
+        return (name, int(until)) if int(until) > time.time() and name not in self._ended else None
+
+    def _signature(self, said: str) -> str:
+        return hmac.digest(self.key(), said.encode("utf-8", "replace"), "sha256").hex()
+
+
+def cookie_name(host: str) -> str:
+    """The cookie's name for a `Host` header."""
+    port = host.rpartition(":")[2]
+    return f"visioncraft_session_{port if port.isascii() and port.isdigit() else 'default'}"
+
+
+def _is_from_here(headers: Mapping[str, str]) -> bool:
+    """Whether this server's own page asks, or the address bar.
+
+    Browsers name the page in `Origin` with every request that could change anything, and newer ones say in
+    `Sec-Fetch-Site` whose it is. A page of another port is of the same site to them, so `SameSite` would let it in.
+    """
+    origin = headers.get("origin")
+    is_own = origin is None or origin.partition("://")[2] == headers.get("host", "")
+    return is_own and headers.get("sec-fetch-site", "none") in ("none", "same-origin")
