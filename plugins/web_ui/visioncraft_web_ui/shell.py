@@ -1,4 +1,4 @@
-"""The page's files: html, scripts, styles and messages, readable by everybody, since nothing of the user's is in them."""
+"""The page's files: html, scripts, styles and messages, readable by everybody: nothing of the user's is in them."""
 
 from __future__ import annotations
 

@@ -16,9 +16,13 @@ import { Part, attempt, html, nothing, say } from './view.js';
 const { t } = i18n;
 const NAME = 'VisionCraft';
 
-/** @type {Record<string, {load: () => Promise<unknown>, draw: (active: boolean) => unknown}>} */
+/** @type {Record<string, {load: () => Promise<unknown>, draw: (active: boolean, caller: string) => unknown}>} */
 const PARTS = {
   draw: { load: async () => undefined, draw: (active) => html`<vc-draw ?active=${active}></vc-draw>` },
+  watch: {
+    load: () => import('./watch.js'),
+    draw: (active, caller) => html`<vc-watch ?active=${active} .caller=${caller}></vc-watch>`,
+  },
 };
 
 class App extends Part {
@@ -97,7 +101,7 @@ class App extends Part {
           ? VIEWS.filter((name) => this.seen.has(name)).map(
               (name) => html`<div ?hidden=${name !== this.view}>
                 <h1 class="unseen">${t(`nav.${name}`)}</h1>
-                ${PARTS[name].draw(name === this.view)}
+                ${PARTS[name].draw(name === this.view, this.session.caller)}
               </div>`,
             )
           : html`<p class="empty lead">${this.state === 'away' ? t('error.unreachable') : t('loading')}</p>`}

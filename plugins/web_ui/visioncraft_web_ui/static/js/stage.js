@@ -1,14 +1,13 @@
 // @ts-check
 /** The job that is looked at: its preview and progress while it is drawn, then its images. And those before it. */
-import { ask } from './api.js';
+import { ApiError, ask } from './api.js';
 import { ended, feed } from './feed.js';
-import { lasting, t } from './i18n.js';
+import { has, lasting, t } from './i18n.js';
 import { icon } from './icons.js';
 import { alternative, full, small } from './images.js';
 import { keep, recall } from './memory.js';
 import { to } from './router.js';
 import { Part, attempt, html, nothing, problem } from './view.js';
-import { ApiError } from './api.js';
 
 /** @typedef {import('./feed.js').Job} Job */
 
@@ -18,7 +17,7 @@ const SHOWN_BEFORE = 24;
 export function standing(job) {
   if (job.status === 'queued') return job.position > 1 ? t('job.waits', { n: job.position }) : t('job.next');
   if (job.status !== 'running') return t(`job.${job.status}`);
-  if (!job.steps || !job.step) return t(`stage.${job.stage}`).startsWith('stage.') ? job.stage : t(`stage.${job.stage}`);
+  if (!job.steps || !job.step) return has(`stage.${job.stage}`) ? t(`stage.${job.stage}`) : job.stage;
   const step = t('job.step', { step: job.step, steps: job.steps });
   return job.eta_s ? `${step} · ${t('job.left', { time: lasting(job.eta_s) })}` : step;
 }

@@ -1,0 +1,129 @@
+"""Who may use the page: the shell is open, the login makes a cookie, and other pages get nothing."""
+
+from __future__ import annotations
+
+import gzip
+import re
+
+import httpx
+import pytest
+from playwright.sync_api import expect
+from tabs import TOKEN, Opener
+from visioncraft.testing import Server
+
+HTML = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+
+
+def logged_in(server: Server) -> httpx.Client:
+    """A browser's client: its cookie, and nothing else."""
+    client = httpx.Client(base_url=server.url, timeout=60)
+    client.post("/session", headers={"Authorization": f"Bearer {TOKEN}"}).raise_for_status()
+    return client
+
+
+def test_a_browser_is_sent_to_the_page_and_a_program_gets_the_contract(studio: Server) -> None:
+    sent = httpx.get(studio.url, headers=HTML)
+    assert (sent.status_code, sent.headers["location"]) == (307, "/app/")
+    for accept in ("*/*", "application/json", "application/json, text/html;q=0.5"):
+        answer = httpx.get(studio.url, headers={"Accept": accept})
+        assert answer.json() == {"message": "VisionCraft Pro API", "status": "running", "version": "1.0.0"}
+        assert "Accept" in answer.headers["vary"]
+
+
+def test_the_page_has_a_policy_that_lets_its_own_scripts_run_alone(studio: Server) -> None:
+    policy = httpx.get(f"{studio.url}/app/").headers["content-security-policy"]
+    assert re.search(r"script-src 'self' 'sha256-[\w+/=]+';", policy)
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+
+
+def test_the_first_load_is_small(visit: Opener, studio: Server) -> None:
+    tab = visit(studio)
+    names = tab.page.evaluate("performance.getEntries().map(each => each.name).filter(name => name.includes('/app/'))")
+    sizes = {name: len(gzip.compress(httpx.get(name).content)) for name in {*names, f"{studio.url}/app/"}}
+    assert sum(sizes.values()) < 150_000, sizes
+    assert tab.page.evaluate(LAYOUT_SHIFT) < 0.01
+
+
+LAYOUT_SHIFT = """() => new Promise(done => new PerformanceObserver(list => done(
+    list.getEntries().reduce((sum, each) => sum + each.value, 0))).observe({type: 'layout-shift', buffered: true})
+    ?? setTimeout(() => done(0), 300))"""
+
+
+def test_the_token_lets_a_browser_in_until_it_logs_out(visit: Opener, guarded: Server) -> None:
+    visit.expected = lambda error: "401" in error  # the console tells of the wrong token
+    tab = visit(guarded)
+    tab.page.get_by_label("Token").fill("a wrong token")
+    tab.page.get_by_role("button", name="Log in").click()
+    expect(tab.page.get_by_role("alert")).to_contain_text("not this server's token")
+    tab.page.get_by_label("Token").fill(f" {TOKEN} ")
+    tab.page.keyboard.press("Enter")
+    tab.draw("behind a token", Steps="15")
+    image = tab.result()
+    assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") == 512
+    assert tab.page.evaluate("document.cookie") == ""
+    tab.page.reload()
+    expect(tab.page.get_by_alt_text("behind a token").first).to_be_visible()
+    tab.page.get_by_label("Language, colours and login").click()
+    tab.page.get_by_role("button", name="Log out").click()
+    expect(tab.page.get_by_label("Token")).to_be_visible()
+    tab.page.reload()
+    expect(tab.page.get_by_label("Token")).to_be_visible()
+
+
+def test_the_cookie_is_kept_from_scripts_and_other_sites(guarded: Server) -> None:
+    answer = httpx.post(f"{guarded.url}/session", headers={"Authorization": f"Bearer {TOKEN}"})
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    assert "Path=/" in cookie
+    assert f"visioncraft_session_{guarded.port}=" in cookie
+    assert TOKEN not in cookie
+
+
+def test_only_the_shell_is_open(guarded: Server) -> None:
+    with httpx.Client(base_url=guarded.url) as client:
+        assert client.get("/app/").status_code == 200
+        assert client.get("/app/js/app.js").status_code == 200
+        assert client.get("/app/session").json() == {"needed": True, "known": False, "caller": ""}
+        for method, path in (("GET", "/gallery"), ("GET", "/models"), ("POST", "/session"), ("DELETE", "/session")):
+            assert client.request(method, path).status_code == 401, path
+        for path in ("/app/../gallery", "/app/%2e%2e/gallery", "/app/..%2fplugin.py", "/app/js/../../plugin.py"):
+            assert client.get(path).status_code in (401, 404), path
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://localhost:3000"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Sec-Fetch-Site": "cross-site"},
+    ],
+)
+def test_another_page_cannot_use_the_cookie(guarded: Server, headers: dict[str, str]) -> None:
+    with logged_in(guarded) as client:
+        assert client.post("/queue/resume", headers={"Origin": guarded.url}).status_code == 200
+        assert client.post("/queue/resume", headers=headers).status_code in (401, 403)
+
+
+def test_a_forged_an_altered_and_an_ended_cookie_open_nothing(guarded: Server) -> None:
+    with logged_in(guarded) as client:
+        [(name, value)] = client.cookies.items()
+        assert client.get("/queue").status_code == 200
+        until, random, signature = value.split(".")
+        for forged in (f"{int(until) + 1}.{random}.{signature}", f"{until}.{random}.", "..", "x", f"9.{random}.é"):
+            with httpx.Client(base_url=guarded.url, headers={"Cookie": f"{name}={forged}".encode()}) as other:
+                assert other.get("/queue").status_code == 401
+        kept = {name: value}
+        client.delete("/session").raise_for_status()
+    with httpx.Client(base_url=guarded.url, cookies=kept) as again:
+        assert again.get("/queue").status_code == 401
+
+
+def test_a_login_goes_by_a_name_of_its_own(guarded: Server) -> None:
+    with logged_in(guarded) as one, logged_in(guarded) as other:
+        names = {client.get("/app/session").json()["caller"] for client in (one, other)}
+        assert len(names) == 2
+        job = one.post("/jobs", json={"prompt": "mine", "num_inference_steps": 15}).json()
+        assert job["client"] in names
