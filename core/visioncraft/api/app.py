@@ -16,7 +16,6 @@ from starlette.routing import BaseRoute, Match, Mount
 from starlette.types import Scope
 
 from visioncraft._version import API_VERSION
-from visioncraft.access.keys import AccessKeys
 from visioncraft.api import errors, openapi
 from visioncraft.api.access_log import AccessLog
 from visioncraft.api.bodies import BodyGuard, BodyMemory
@@ -82,8 +81,8 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     _mount_plugins(app, house)
     openapi.customise(app, house)
     authenticators = _authenticators(house)
-    app.state.access_keys = AccessKeys(settings.access_keys_path)
-    guarded = Guarded(app.state.token, app.state.access_keys, bool(authenticators))
+    app.state.access_keys = house.access_keys
+    guarded = house.guarded = Guarded(app.state.token, house.access_keys, _ask_everybody(authenticators))
     app.state.links = SignedLinks(app.state.token, guarded)
     _guard_all(app, settings, authenticators)
     return app
@@ -92,6 +91,11 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
 def _authenticators(house: Runtime) -> list[Authenticator]:
     """Those of all plugins, in the order of the plugins' names."""
     return [each for _, offered in house.plugins.collect("visioncraft_authenticators") for each in offered]
+
+
+def _ask_everybody(authenticators: Sequence[Authenticator]) -> bool:
+    """Whether nobody comes in unknown because of them."""
+    return any(getattr(each, "asks_everybody", True) for each in authenticators)
 
 
 def _mount_plugins(app: FastAPI, house: Runtime) -> None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
     from starlette.routing import Mount
 
+    from visioncraft.types.identity import Identity
+
 
 LIFETIME_S = 3600.0
 """How long a signed URL works unless a dialect says otherwise, in seconds: as long as OpenAI's."""
@@ -151,6 +153,15 @@ class Service(Protocol):
 
     def caller_of(self, request: HTTPConnection) -> str:
         """Who asks, by a request or a WebSocket: an identity where the server knows one, else the address."""
+
+    async def identify(self, headers: Mapping[str, str]) -> Identity | None:
+        """Who a request with these headers is from, by the server's token and its access keys; None for nobody known.
+
+        Where the server asks nobody, everybody is the same identity, without a name. The token has none either.
+
+        Args:
+            headers: Their names in lower case.
+        """
 
     def secret(self, purpose: str) -> bytes:
         """A key to sign with, of 32 bytes, which each purpose has for itself.

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 
+from visioncraft.access.keys import AccessKeys
 from visioncraft.api_keys import ApiKeys
 from visioncraft.decoding import Decoders
 from visioncraft.jobs.ledger.contract import Lease, Ledger, LedgerFactory
@@ -51,6 +52,8 @@ class Runtime(AbstractAsyncContextManager["Runtime"]):
         self.plugins = manager or discovered(settings)
         self.registry = Registry(settings, self.plugins)
         self.token = Token(settings.token.get_secret_value() if settings.token else None, settings.token_file)
+        self.access_keys = AccessKeys(settings.access_keys_path)
+        self.guarded: Callable[[], bool] = lambda: self.token.current() is not None
         self.keys = ApiKeys(settings.keys_path, self.plugins.key_services.known())
         self.decoders = Decoders(settings.pictures)
         self.thumbnails = ThreadPoolExecutor(_THUMBNAILS, "thumbnails")

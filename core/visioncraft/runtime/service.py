@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from visioncraft.access.owned import OwnedStore
 from visioncraft.access.scopes import require
+from visioncraft.credentials import credentials, is_among
 from visioncraft.errors import InvalidRequest, ModelNotAvailable, NotFound, ServiceUnavailable
 from visioncraft.images import inputs
 from visioncraft.jobs.job import Job, Order
@@ -24,7 +25,7 @@ from visioncraft.plugins.service import LIFETIME_S
 from visioncraft.runtime.sent_images import found_in, resolve
 from visioncraft.types.editing import ImageFacts
 from visioncraft.types.gallery import ImageRecord
-from visioncraft.types.identity import identity_of_request
+from visioncraft.types.identity import Identity, identity_of_request
 from visioncraft.types.jobs import JobEvent, JobState, JobView
 from visioncraft.types.models import ModelInfo, StoredModel
 
@@ -226,6 +227,13 @@ class RuntimeService:
         address = request.client.host if request.client else "unknown"
         mark = getattr(request.state, "token_mark", None)  # set by `middleware.TokenGuard`
         return f"{address}#{mark}" if mark else address
+
+    async def identify(self, headers: Mapping[str, str]) -> Identity | None:
+        """Who a request with these headers is from; see `visioncraft.Service`."""
+        token = self._runtime.token.current()
+        if not self._runtime.guarded() or (token and is_among(token, credentials(headers))):
+            return Identity("")
+        return await self._runtime.access_keys.authenticate(headers)
 
     def secret(self, purpose: str) -> bytes:
         """A key to sign with, which each purpose has for itself; see `visioncraft.Service`."""

@@ -57,7 +57,11 @@ identity_of_request: ContextVar[Identity | None] = ContextVar("identity_of_reque
 
 @runtime_checkable
 class Authenticator(Protocol):
-    """Knows people by the headers of their requests."""
+    """Knows people by the headers of their requests.
+
+    Where there is one, nobody comes in unknown, on loopback too. One that only remembers whom the token or an access
+    key let in says `asks_everybody = False`, and changes nothing about that (since plugin API 1.1).
+    """
 
     async def authenticate(self, headers: Mapping[str, str]) -> Identity | None:
         """Who that is; None for nobody that this authenticator knows.

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from visioncraft import Authenticator, Dialect, Service, Settings, hookimpl
 
-from visioncraft_web_ui.sessions import PURPOSE, Sessions
+from visioncraft_web_ui.sessions import Sessions
 from visioncraft_web_ui.settings import PageSettings
 
 
@@ -17,14 +17,15 @@ def visioncraft_routers(settings: Settings, service: Service) -> Sequence[Dialec
     from visioncraft_web_ui.routes import routes
     from visioncraft_web_ui.shell import shell
 
-    router = routes(_sessions(service, _hours(settings)), service, needed=settings.token is not None)
-    return [Dialect(router, mounts=[shell()], open_paths=["/app", "/app/"], home="/app/")]
+    router = routes(_sessions(service, _hours(settings)), service)
+    page = [shell()]
+    return [Dialect(router, mounts=page, open_paths=["/app", "/app/"], home="/app/", scope="gallery:read")]
 
 
 @hookimpl
 def visioncraft_authenticators(settings: Settings, service: Service) -> Sequence[Authenticator]:
-    """Who has logged in, where the server has a token."""
-    return [_sessions(service, _hours(settings))] if settings.token is not None else []
+    """Who has logged in."""
+    return [_sessions(service, _hours(settings))]
 
 
 def _hours(settings: Settings) -> float:
@@ -34,4 +35,4 @@ def _hours(settings: Settings) -> float:
 @lru_cache(maxsize=4)
 def _sessions(service: Service, hours: float) -> Sessions:
     """The logins of one server: both hooks are asked for the same ones."""
-    return Sessions(lambda: service.secret(PURPOSE), int(hours * 3600))
+    return Sessions(service, int(hours * 3600))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
-from visioncraft import Service
+from visioncraft import Service, credentials
 
 from visioncraft_web_ui.sessions import Cookie, Sessions
 
@@ -14,7 +14,7 @@ class SessionAnswer(BaseModel):
     """Whether this browser may use the API.
 
     Args:
-        needed: Whether the server asks for its token.
+        needed: Whether the server asks for its token or a key.
         known: Whether this browser may come in.
         caller: By which name its jobs go; empty for nobody known.
     """
@@ -24,13 +24,12 @@ class SessionAnswer(BaseModel):
     caller: str
 
 
-def routes(sessions: Sessions, service: Service, needed: bool) -> APIRouter:
+def routes(sessions: Sessions, service: Service) -> APIRouter:
     """The routes of logins.
 
     Args:
         sessions: Makes the cookies.
         service: Names callers.
-        needed: Whether the server asks for its token.
     """
     router = APIRouter(tags=["page"])
 
@@ -42,6 +41,7 @@ def routes(sessions: Sessions, service: Service, needed: bool) -> APIRouter:
     @router.get("/app/session")
     async def session(request: Request) -> SessionAnswer:
         """Whether this browser may use the API; answered without a token, so that a page knows what to show."""
+        needed = await service.identify({}) is None
         identity = await sessions.authenticate(request.headers) if needed else None
         known = not needed or identity is not None
         caller = identity.name if identity else service.caller_of(request) if known else ""
@@ -49,10 +49,11 @@ def routes(sessions: Sessions, service: Service, needed: bool) -> APIRouter:
 
     @router.post("/session", status_code=204)
     async def log_in(request: Request) -> Response:
-        """Log this browser in. Who comes here has shown the token already, as any request has to."""
+        """Log this browser in. Who comes here has shown the token or a key already, as any request has to."""
         answer = Response(status_code=204)
-        if needed:
-            _set(answer, sessions.begin(request.headers.get("host", "")), request)
+        if shown := credentials(request.headers):
+            is_key = getattr(request.state, "identity", None) is not None
+            _set(answer, sessions.begin(request.headers.get("host", ""), shown[0] if is_key else ""), request)
         return answer
 
     @router.delete("/session", status_code=204)

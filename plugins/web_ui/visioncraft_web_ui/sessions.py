@@ -5,11 +5,12 @@ from __future__ import annotations
 import hmac
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from starlette.requests import cookie_parser
-from visioncraft import Identity
+from visioncraft import Identity, Service
 
 PURPOSE = "page sessions"
 """What the server's signing key is asked for."""
@@ -21,7 +22,7 @@ class Cookie:
 
     Args:
         name: With the port in it: browsers send a host's cookies to all of its ports.
-        value: When it ends, a random name, and the signature over both.
+        value: When it ends, a random name, the access key where it stands for one, and the signature over all of that.
         lifetime_s: Seconds until it ends.
     """
 
@@ -30,29 +31,41 @@ class Cookie:
     lifetime_s: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Login:
+    """What a cookie says, once its signature is good."""
+
+    name: str
+    until: int
+    key: str
+
+
 @dataclass(slots=True)
 class Sessions:
     """Makes cookies and knows them again; a `visioncraft.Authenticator`.
 
     Nothing is kept but who logged out: the signature says that the server made a cookie, and it ends with the token
-    that it was signed with.
+    that it was signed with. One that stands for an access key holds the key, and may do what the key may: it ends when
+    that is revoked.
 
     Args:
-        key: The key to sign with, as it is now.
+        service: Signs, and knows access keys.
         lifetime_s: How long a login lasts, in seconds.
     """
 
-    key: Callable[[], bytes]
+    service: Service
     lifetime_s: int
     _ended: dict[str, int] = field(default_factory=dict)
+    asks_everybody: ClassVar[bool] = False
 
-    def begin(self, host: str) -> Cookie:
+    def begin(self, host: str, key: str = "") -> Cookie:
         """A new login.
 
         Args:
             host: The request's `Host`.
+            key: The access key that it stands for; empty for the server's token.
         """
-        said = f"{int(time.time()) + self.lifetime_s}.{secrets.token_hex(16)}"
+        said = f"{int(time.time()) + self.lifetime_s}.{secrets.token_hex(16)}.{key.encode().hex()}"
         return Cookie(cookie_name(host), f"{said}.{self._signature(said)}", self.lifetime_s)
 
     def end(self, headers: Mapping[str, str]) -> None:
@@ -60,8 +73,7 @@ class Sessions:
         now = int(time.time())
         self._ended = {name: until for name, until in self._ended.items() if until > now}
         if (found := self._found(headers)) is not None:
-            name, until = found
-            self._ended[name] = until
+            self._ended[found.name] = found.until
 
     async def authenticate(self, headers: Mapping[str, str]) -> Identity | None:
         """Who that is. A login counts for requests of this server's own page alone, whatever `SameSite` lets through.
@@ -71,19 +83,22 @@ class Sessions:
         """
         if not _is_from_here(headers) or (found := self._found(headers)) is None:
             return None
-        return Identity(f"page-{found[0][:6]}")
+        if found.key:
+            return await self.service.identify({"authorization": f"Bearer {found.key}"})
+        return Identity(f"page-{found.name[:6]}")
 
-    def _found(self, headers: Mapping[str, str]) -> tuple[str, int] | None:
-        """The random name of a login that counts, and when it ends."""
+    def _found(self, headers: Mapping[str, str]) -> _Login | None:
+        """The login of a request, if it counts."""
         value = cookie_parser(headers.get("cookie", "")).get(cookie_name(headers.get("host", "")), "")
         said, _, signature = value.rpartition(".")
         if not hmac.compare_digest(signature.encode("utf-8", "replace"), self._signature(said).encode()):
             return None
-        until, _, name = said.partition(".")
-        return (name, int(until)) if int(until) > time.time() and name not in self._ended else None
+        until, name, key = said.split(".")
+        login = _Login(name, int(until), bytes.fromhex(key).decode())
+        return login if login.until > time.time() and name not in self._ended else None
 
     def _signature(self, said: str) -> str:
-        return hmac.digest(self.key(), said.encode("utf-8", "replace"), "sha256").hex()
+        return hmac.digest(self.service.secret(PURPOSE), said.encode("utf-8", "replace"), "sha256").hex()
 
 
 def cookie_name(host: str) -> str:

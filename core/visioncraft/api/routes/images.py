@@ -20,7 +20,7 @@ from visioncraft.api.links import link
 from visioncraft.api.needs import needs
 from visioncraft.api.openapi import binary, responses
 from visioncraft.api.schemas.fields import told
-from visioncraft.api.schemas.gallery import DeletedAnswer, MarkedEntry, MarksBody, SelectionBody
+from visioncraft.api.schemas.gallery import DeletedAnswer, MarkedEntry, MarksBody, RecordAnswer, SelectionBody
 from visioncraft.api.schemas.generation import GenerateBody
 from visioncraft.api.schemas.jobs import JobAnswer
 from visioncraft.api.streaming import sent
@@ -63,6 +63,14 @@ async def thumbnail(
     store = runtime.service.store
     small = partial(_thumbnail, store)
     return await _picture(store, "thumbnail", small, image_id, "image/webp", if_none_match, runtime.thumbnails)
+
+
+@router.get("/images/{image_id}/record", responses=responses(404), dependencies=[needs("gallery:read")])
+async def record(image_id: str, runtime: RuntimeDep) -> RecordAnswer:
+    """A picture's entry in the gallery, with all its parameters and facts."""
+    found = await asyncio.to_thread(runtime.service.store.get, _checked(image_id))
+    shown = entry(found).model_dump()
+    return RecordAnswer(**shown, parameters=dict(found.parameters), facts=dict(found.facts))
 
 
 @router.delete("/images/{image_id}", status_code=204, responses=responses(404), dependencies=[needs("gallery:write")])

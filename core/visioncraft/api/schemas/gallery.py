@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -82,6 +82,13 @@ class GalleryEntry(BaseModel):
     url: str = Field(description="The PNG itself", examples=["/images/img_01kb0v7m3qj4x5n6p7r8s9t0ab"])
     thumbnail_url: str
     image_data: str | None = Field(None, description="Base64-encoded PNG; absent with image_data=false")
+
+
+class RecordAnswer(GalleryEntry):
+    """A stored picture with everything that is known of its making."""
+
+    parameters: dict[str, Any] = Field(description="All parameters used, as /generate answered them")
+    facts: dict[str, Any] = Field(description="What else the generator said")
 
 
 class MarkedEntry(GalleryEntry):

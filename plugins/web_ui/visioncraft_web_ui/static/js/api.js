@@ -37,15 +37,15 @@ export function address(path, query = {}) {
  * Ask the API; answers the document, or nothing where there is none.
  * @param {string} path
  * @param {{method?: string, query?: Record<string, any>, body?: unknown, headers?: Record<string, string>,
- *   signal?: AbortSignal}} [options]
+ *   signal?: AbortSignal, keepalive?: boolean}} [options]
  * @returns {Promise<any>}
  */
-export async function ask(path, { method = 'GET', query, body, headers = {}, signal } = {}) {
+export async function ask(path, { method = 'GET', query, body, headers = {}, signal, keepalive } = {}) {
   const sent = body === undefined ? {} : { body: JSON.stringify(body) };
   if (body !== undefined) headers = { 'Content-Type': 'application/json', ...headers };
   let answer;
   try {
-    answer = await fetch(address(path, query), { method, headers, signal, ...sent });
+    answer = await fetch(address(path, query), { method, headers, signal, keepalive, ...sent });
   } catch (error) {
     if (signal?.aborted) throw error;
     throw new ApiError(0, { code: 'UNREACHABLE' });

@@ -23,6 +23,10 @@ const PARTS = {
     load: () => import('./watch.js'),
     draw: (active, caller) => html`<vc-watch ?active=${active} .caller=${caller}></vc-watch>`,
   },
+  gallery: {
+    load: () => import('./gallery.js'),
+    draw: (active) => html`<vc-gallery ?active=${active}></vc-gallery>`,
+  },
 };
 
 class App extends Part {
@@ -41,7 +45,7 @@ class App extends Part {
   connectedCallback() {
     super.connectedCallback();
     this.on(window, 'vc-route', () => this.#show());
-    this.on(window, 'vc-logged-out', () => this.#ask());
+    this.on(window, 'vc-logged-out', () => this.#login());
     this.on(feed, 'state', () => this.requestUpdate());
     this.on(feed, 'job', () => this.#title());
     this.on(document, 'click', (event) => this.#clicked(event));

@@ -1,5 +1,6 @@
 // @ts-check
-/** How a field of a request is drawn: a slider with a number beside it, a choice, a switch, a line of text. */
+/** How a field of a request is drawn: a slider with a number beside it, a choice, a switch, a line of text. What is
+ * being typed is written over by a new value alone, never by what else happens on the page. */
 import { live } from 'lit/directives/live.js';
 import { label } from './catalogue.js';
 import { t } from './i18n.js';
@@ -45,9 +46,9 @@ function slider(id, field, value, changed) {
   const shown = value ?? field.default ?? minimum;
   return html`<div class="field slider">
     <label for=${id}>${label(field)}</label>
-    <input type="number" id=${id} inputmode="decimal" min=${minimum} max=${maximum} step=${step} .value=${live(String(shown))}
+    <input type="number" id=${id} inputmode="decimal" min=${minimum} max=${maximum} step=${step} .value=${String(shown)}
       aria-describedby=${described(id, field)} @change=${heard} />
-    <input type="range" aria-label=${label(field)} min=${minimum} max=${maximum} step=${step} .value=${live(String(shown))}
+    <input type="range" aria-label=${label(field)} min=${minimum} max=${maximum} step=${step} .value=${String(shown)}
       @input=${heard} />
     ${hint(id, field)}
   </div>`;
@@ -66,8 +67,10 @@ function fine({ minimum = 0, maximum = 1 }) {
 function told(event, { type, minimum = -Infinity, maximum = Infinity }, changed) {
   const input = /** @type {HTMLInputElement} */ (event.target);
   if (input.value === '' || Number.isNaN(input.valueAsNumber)) return;
-  const value = Math.min(maximum, Math.max(minimum, input.valueAsNumber));
-  changed(type === 'integer' ? Math.round(value) : value);
+  const bounded = Math.min(maximum, Math.max(minimum, input.valueAsNumber));
+  const value = type === 'integer' ? Math.round(bounded) : bounded;
+  if (value !== input.valueAsNumber) input.value = String(value);
+  changed(value);
 }
 
 /**
@@ -81,7 +84,7 @@ function figure(id, field, value, changed) {
   return html`<div class="field">
     <label for=${id}>${label(field)}</label>
     <input type="number" id=${id} min=${minimum ?? nothing} max=${maximum ?? nothing} step=${field.type === 'integer' ? 1 : 'any'}
-      .value=${live(String(value ?? field.default ?? ''))} aria-describedby=${described(id, field)}
+      .value=${String(value ?? field.default ?? '')} aria-describedby=${described(id, field)}
       @change=${(/** @type {Event} */ event) => told(event, field, changed)} />
     ${hint(id, field)}
   </div>`;
@@ -133,7 +136,7 @@ function toggle(id, field, value, changed) {
 function line(id, field, value, changed) {
   return html`<div class="field">
     <label for=${id}>${label(field)}</label>
-    <input id=${id} .value=${live(value ?? field.default ?? '')} aria-describedby=${described(id, field)}
+    <input id=${id} .value=${value ?? field.default ?? ''} aria-describedby=${described(id, field)}
       @input=${(/** @type {any} */ event) => changed(event.target.value)} />
     ${hint(id, field)}
   </div>`;
@@ -153,7 +156,7 @@ export function seedField(seed, locked, changed) {
   return html`<div class="field">
     <label for="f-seed">${t('field.seed')}</label>
     <div class="row">
-      <input type="number" id="f-seed" min="0" step="1" inputmode="numeric" .value=${live(String(seed))} @change=${typed}
+      <input type="number" id="f-seed" min="0" step="1" inputmode="numeric" .value=${String(seed)} @change=${typed}
         aria-describedby="f-seed-hint" />
       <button type="button" class="quiet" aria-pressed=${locked} @click=${() => changed({ locked: !locked })}>
         ${icon(locked ? 'lock' : 'dice')}
