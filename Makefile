@@ -20,7 +20,7 @@ SOURCES := $(PACKAGES) $(wildcard tests benchmarks)
 empty :=
 space := $(empty) $(empty)
 # mypy does not follow editable installs.
-export MYPYPATH := $(subst $(space),:,$(PACKAGES) core/tests/support tests/support plugins/local_onnx/tests/support plugins/local_sd/tests/support plugins/leonardo/tests/support plugins/a1111_api/tests/support plugins/openai_api/tests/support)
+export MYPYPATH := $(subst $(space),:,$(PACKAGES) core/tests/support tests/support plugins/local_onnx/tests/support plugins/local_sd/tests/support plugins/leonardo/tests/support plugins/a1111_api/tests/support plugins/openai_api/tests/support plugins/web_ui/tests/support)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Without it every process compiles our modules anew: a fifth of what a command takes.
 unexport PYTHONDONTWRITEBYTECODE
@@ -57,6 +57,7 @@ run: $(RUN)  ## Serve on http://127.0.0.1:8000 (ARGS="--port 9000")
 test: $(DEV)  ## Run all tests (ARGS="-k gallery")
 	@scripts/install-browser.sh
 	@scripts/install-leonardo-client.sh
+	@scripts/install-axe.sh
 	@scripts/install-node-clients.sh
 	@scripts/install-strace.sh
 	@scripts/install-openvino.sh

@@ -116,7 +116,7 @@ def test_a_forged_an_altered_and_an_ended_cookie_open_nothing(guarded: Server) -
         assert client.get("/queue").status_code == 200
         until, random, _, signature = value.split(".")
         for forged in (f"{int(until) + 1}.{random}..{signature}", f"{until}.{random}..", "..", "x", f"9.{random}.é"):
-            with httpx.Client(base_url=guarded.url, headers={"Cookie": f"{name}={forged}".encode()}) as other:
+            with httpx.Client(base_url=guarded.url, headers={b"Cookie": f"{name}={forged}".encode()}) as other:
                 assert other.get("/queue").status_code == 401
         kept = {name: value}
         client.delete("/session").raise_for_status()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any, cast
 
 from visioncraft import Authenticator, Dialect, Service, Settings, hookimpl
 
@@ -17,7 +18,7 @@ def visioncraft_routers(settings: Settings, service: Service) -> Sequence[Dialec
     from visioncraft_web_ui.routes import routes
     from visioncraft_web_ui.shell import shell
 
-    router = routes(_sessions(service, _hours(settings)), service)
+    router = routes(_sessions(settings, service), service)
     page = [shell()]
     return [Dialect(router, mounts=page, open_paths=["/app", "/app/"], home="/app/", scope="gallery:read")]
 
@@ -25,14 +26,15 @@ def visioncraft_routers(settings: Settings, service: Service) -> Sequence[Dialec
 @hookimpl
 def visioncraft_authenticators(settings: Settings, service: Service) -> Sequence[Authenticator]:
     """Who has logged in."""
-    return [_sessions(service, _hours(settings))]
+    return [_sessions(settings, service)]
 
 
-def _hours(settings: Settings) -> float:
-    return settings.plugin("web_ui", PageSettings).session_hours
+def _sessions(settings: Settings, service: Service) -> Sessions:
+    hours = settings.plugin("web_ui", PageSettings).session_hours
+    return _sessions_of(cast(Any, service), int(hours * 3600))
 
 
 @lru_cache(maxsize=4)
-def _sessions(service: Service, hours: float) -> Sessions:
+def _sessions_of(service: Any, lifetime_s: int) -> Sessions:
     """The logins of one server: both hooks are asked for the same ones."""
-    return Sessions(service, int(hours * 3600))
+    return Sessions(service, lifetime_s)

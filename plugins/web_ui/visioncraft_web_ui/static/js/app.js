@@ -23,6 +23,10 @@ const PARTS = {
     load: () => import('./watch.js'),
     draw: (active, caller) => html`<vc-watch ?active=${active} .caller=${caller}></vc-watch>`,
   },
+  manage: {
+    load: () => import('./manage.js'),
+    draw: (active) => html`<vc-manage ?active=${active}></vc-manage>`,
+  },
   gallery: {
     load: () => import('./gallery.js'),
     draw: (active) => html`<vc-gallery ?active=${active}></vc-gallery>`,
