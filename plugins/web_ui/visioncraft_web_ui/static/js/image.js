@@ -90,8 +90,8 @@ export class ImagePart extends Part {
       <div class="row spread"><h2>${t('image.parameters')}</h2>
         <button type="button" class="quiet" @click=${() => copy(asText(entry))}>${icon('copy')}${t('image.copy-all')}</button></div>
       <dl class="parameters">
-        ${parameters(entry).map(([name, value]) => html`<div><dt>${catalogue.label(name)}</dt><dd>${value}</dd>
-          <button type="button" class="quiet round" aria-label=${t('image.copy', { name: catalogue.label(name) })} @click=${() => copy(value)}>${icon('copy')}</button></div>`)}
+        ${parameters(entry).map(([name, value]) => html`<div><dt>${catalogue.label(name)}</dt><dd><span>${value}</span>
+          <button type="button" class="quiet round" aria-label=${t('image.copy', { name: catalogue.label(name) })} @click=${() => copy(value)}>${icon('copy')}</button></dd></div>`)}
       </dl>`;
   }
 
