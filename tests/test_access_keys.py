@@ -17,10 +17,13 @@ from typing import Any
 import httpx
 import pytest
 from dialect_kit import full_queue
+from fastapi.routing import iter_route_contexts
 from harness import ROOT, House, Server, addressed, error_of, fake_house, served
 from markdown_it import MarkdownIt
-from visioncraft import SCOPES
+from starlette.routing import Mount
+from visioncraft import SCOPES, Settings
 from visioncraft.access.keys import AccessKeys
+from visioncraft.api.app import create_app
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect as connect_socket
 
@@ -255,3 +258,26 @@ def test_ready_means_that_work_can_be_sent_here(fake: Server) -> None:
     with full_queue(fake, "ready"):
         error = error_of(fake.get("/health/ready"), 503, "SERVICE_UNAVAILABLE")
         assert "jobs wait" in error["message"] and fake.get("/health/live").status_code == 200
+
+
+OPENED = {"/", "/health", "/health/live", "/health/ready", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"}
+
+
+def test_every_route_of_every_plugin_of_ours_names_a_scope(tmp_path: Path) -> None:
+    tables = {"plugins": {"disabled": ["local_sd", "local_onnx"]}, "server": {"dialect_ports": "free"}}
+    app = create_app(Settings.model_validate({"data_dir": tmp_path, **tables}))
+    silent, asked = set(), {}
+    for part in (app, *(each.app for each in app.state.ports)):
+        for route in iter_route_contexts(part.routes):
+            scopes = [
+                scope
+                for each in getattr(route, "dependencies", None) or ()
+                for scope in getattr(each, "scopes", None) or ()
+            ]
+            if scopes:
+                asked[route.path] = scopes
+            elif not isinstance(route.original_route, Mount):
+                silent.add(route.path)
+    assert silent == OPENED
+    assert {scope for path, scopes in asked.items() for scope in scopes if not path.startswith("/app")} <= set(SCOPES)
+    assert [path for path, scopes in asked.items() if "admin" in scopes] == ["/api-key"]

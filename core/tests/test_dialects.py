@@ -10,12 +10,13 @@ import httpx
 import pytest
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.testclient import TestClient
-from starlette.routing import Mount
-from visioncraft import Dialect, Identity, VisionCraftError, identity_of_request, status_of
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount, Route
+from visioncraft import Dialect, Identity, VisionCraftError, identity_of_request, needs, status_of
 from visioncraft.api import errors
 from visioncraft.api.bodies import BodyGuard, BodyMemory
 from visioncraft.api.dialects import Dialects
-from visioncraft.api.needs import ask_for_scope
+from visioncraft.api.needs import ask_for_scope, scoped
 
 
 def scope_of(path: str, method: str = "GET") -> dict[str, Any]:
@@ -111,16 +112,54 @@ async def _status_of_pieces(app: BodyGuard, path: str, count: int, size: int) ->
         return (await client.post(path, content=pieces())).status_code
 
 
-def test_routes_of_a_router_within_a_plugins_router_ask_for_its_scope_too() -> None:
-    inner, router, app = APIRouter(), APIRouter(), FastAPI(openapi_url=None)
-    inner.add_api_route("/files", lambda: "seen")
-    router.include_router(inner, prefix="/inner")
-    ask_for_scope(router, Dialect(router, scope="generate"))
+@pytest.fixture
+def scoped_client() -> TestClient:
+    """An application with a plugin's routes of every kind: its own, those of a router in it, Starlette's, a mount."""
+    router, inner = APIRouter(), APIRouter()
+
+    @router.get("/own")
+    @inner.get("/deep")
+    def answer() -> str:
+        return "seen"
+
+    @inner.get("/said", dependencies=[needs("gallery:read")])
+    def said() -> str:
+        return "seen"
+
+    def plain(_: Request) -> Response:
+        return PlainTextResponse("seen")
+
+    router.routes.append(Route("/plain", plain))
+    router.include_router(inner)
+    router.include_router(inner, prefix="/again")
+    dialect = Dialect(router, scope="generate")
+    app = FastAPI()
+    errors.install(app, lambda handler: handler)
+    ask_for_scope(router, dialect)
     app.include_router(router)
-    errors.install(app, Dialects().errors_or)
-    statuses = {}
-    for scope in ("generate", "gallery:read"):
-        known = identity_of_request.set(Identity("somebody", frozenset({scope})))
-        statuses[scope] = TestClient(app).get("/inner/files").status_code
-        identity_of_request.reset(known)
-    assert statuses == {"generate": 200, "gallery:read": 403}
+    app.router.routes.append(scoped(Mount("/mounted", routes=[Route("/", plain)]), dialect))
+    return TestClient(app)
+
+
+@pytest.mark.parametrize(
+    ("path", "scope"),
+    [
+        ("/own", "generate"),
+        ("/deep", "generate"),
+        ("/again/deep", "generate"),
+        ("/plain", "generate"),
+        ("/mounted/", "generate"),
+        ("/said", "gallery:read"),
+        ("/again/said", "gallery:read"),
+    ],
+)
+def test_every_kind_of_route_asks_for_a_scope(scoped_client: TestClient, path: str, scope: str) -> None:
+    seen = {}
+    for held in ("generate", "gallery:read", "admin"):
+        known = identity_of_request.set(Identity("ada", frozenset({held})))
+        try:
+            seen[held] = scoped_client.get(path).status_code
+        finally:
+            identity_of_request.reset(known)
+    assert seen == {held: 200 if held in (scope, "admin") else 403 for held in seen}
+    assert scoped_client.get(path).status_code == 200, "where nobody is told apart, nothing is asked"

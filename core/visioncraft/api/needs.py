@@ -8,12 +8,12 @@ from typing import Any
 from fastapi import APIRouter, Security
 from fastapi.openapi.models import HTTPBearer as BearerModel
 from fastapi.params import Security as Needed
-from fastapi.routing import APIRoute, APIWebSocketRoute
+from fastapi.routing import APIRoute, APIWebSocketRoute, iter_route_contexts
 from fastapi.security import SecurityScopes
 from fastapi.security.base import SecurityBase
 from starlette.requests import HTTPConnection
-from starlette.routing import Mount
-from starlette.types import Receive, Scope, Send
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from visioncraft.access.scopes import SCOPES, require
 from visioncraft.api.dialects import refuse
@@ -56,30 +56,49 @@ def needs(scope: str) -> Any:
 
 
 def ask_for_scope(router: APIRouter, dialect: Dialect) -> None:
-    """Have every route of a plugin ask for a scope: what it names, its dialect's, or else that of an administrator."""
-    if _scopes_of(router.dependencies):
-        return
-    for route in router.routes:
-        if isinstance(route, APIRoute | APIWebSocketRoute) and not _scopes_of(route.dependencies):
+    """Have every route of a plugin ask for a scope: what it names, its dialect's, or else that of an administrator.
+
+    Args:
+        router: The plugin's, with the routers that it includes.
+        dialect: What the plugin says of all of them.
+    """
+    whole = _scopes_of(router.dependencies)
+    for found in iter_route_contexts(router.routes):
+        if whole or _scopes_of(getattr(found, "dependencies", None) or ()):
+            continue
+        route = found.original_route
+        if isinstance(route, APIRoute | APIWebSocketRoute):
             route.dependencies.append(needs(dialect.scope or "admin"))
-        elif isinstance(inner := getattr(route, "original_router", None), APIRouter):  # one that this one includes
-            ask_for_scope(inner, dialect)
+        elif isinstance(route, Route | WebSocketRoute):
+            route.app = route.endpoint = _Scoped(route.app, dialect.scope)
+        elif isinstance(route, Mount):
+            scoped(route, dialect)
 
 
 def scoped(mount: Mount, dialect: Dialect) -> Mount:
     """A plugin's other application, which asks for its dialect's scope where a request needs a key at all."""
-    served, needed = mount.app, dialect.scope or "admin"
+    mount.app = _Scoped(mount.app, dialect.scope)
+    return mount
 
-    async def checked(scope: Scope, receive: Receive, send: Send) -> None:
+
+class _Scoped:
+    """An ASGI application behind a scope.
+
+    Args:
+        app: The application.
+        scope: What it asks for; None is `admin`.
+    """
+
+    def __init__(self, app: ASGIApp, scope: str | None) -> None:
+        self._app, self._needed = app, scope or "admin"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            require(needed)
+            require(self._needed)
         except Forbidden as error:
             await refuse(error, scope, receive, send)
         else:
-            await served(scope, receive, send)
-
-    mount.app = checked
-    return mount
+            await self._app(scope, receive, send)
 
 
 def _scopes_of(dependencies: Sequence[Any]) -> list[str]:

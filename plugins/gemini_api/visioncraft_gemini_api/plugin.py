@@ -12,4 +12,4 @@ def visioncraft_routers(service: Service) -> Sequence[Dialect]:
     """Google's Gemini API, as far as it draws, with its own errors."""
     from visioncraft_gemini_api import errors, routes  # which need what only a server does
 
-    return [Dialect(routes.router(service), errors=errors.answer)]
+    return [Dialect(routes.router(service), errors=errors.answer, scope="generate")]

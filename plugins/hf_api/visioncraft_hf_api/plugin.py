@@ -12,4 +12,4 @@ def visioncraft_routers(service: Service) -> Sequence[Dialect]:
     """Hugging Face's inference API, with its own errors."""
     from visioncraft_hf_api import errors, routes  # which need what only a server does
 
-    return [Dialect(routes.router(service), errors=errors.answer)]
+    return [Dialect(routes.router(service), errors=errors.answer, scope="generate")]
