@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,18 @@ def inputs_for(unet: Any, rows: int, side: int = 8) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def packages(sdxl: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def quick_compiler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A compiler that optimises nothing: which numbers come out is looked at, and not how fast."""
+    compiler = tmp_path_factory.mktemp("bin") / "g++"
+    compiler.write_text(f'#!/bin/sh\nexec {os.environ.get("CXX", "g++")} "$@" -O0\n')
+    compiler.chmod(0o700)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CXX", str(compiler))
+        yield
+
+
+@pytest.fixture(scope="module")
+def packages(sdxl: Path, quick_compiler: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the package of the tiny XL's denoiser at 64x64."""
     folder = tmp_path_factory.mktemp("data") / "compiled"
     network = Network(unet := unet_of(sdxl), Compiler(folder, nice=0), after=2)

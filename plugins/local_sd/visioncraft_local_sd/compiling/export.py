@@ -30,6 +30,7 @@ def compile_network(job: Mapping[str, Any], package: Path) -> None:
         inductor_configs={
             "always_keep_tensor_constants": True,  # else the shortest weights are written into the code
             "aot_inductor.package_constants_in_so": False,
+            "aot_inductor.precompile_headers": False,  # each is read once here, and would stay behind in /tmp
             "cpp.dynamic_threads": True,  # as many as torch uses when it is called: see `engine.threads`
             "aot_inductor.metadata": {"first": str(first), "last": str(last)},
         },
