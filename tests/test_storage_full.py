@@ -23,7 +23,7 @@ def on_a_small_disk(house: House) -> Iterator[Disk]:
     """A disk that holds the house's data."""
     house.tables["plugins.config.gallery_fs"] = {"min_free_mb": 0}
     with small_disk(house.gallery.parent, "8m") as mounted:
-        house.prefix = mounted.prefix
+        house.namespaces_of = mounted.holder
         yield mounted
 
 
@@ -79,16 +79,13 @@ def refused(server: Server, because: str) -> None:
     assert len(server.get("/fake/seen").json()) == 0
 
 
-def looked_at(disk: Disk, house: House, pictures: dict[str, bytes]) -> None:
+def looked_at(house: House, pictures: dict[str, bytes]) -> None:
     """The commands that only look do so."""
     target = house.folder / "all.zip"
-    listing, exporting, checking, path = done = disk.run(
-        house,
-        ("gallery", "list"),
-        ("gallery", "export", "--to", str(target)),
-        ("gallery", "check"),
-        ("gallery", "path"),
-    )
+    listing, exporting, checking, path = done = [
+        house.command("gallery", *words)
+        for words in (("list",), ("export", "--to", str(target)), ("check",), ("path",))
+    ]
     assert [each.returncode for each in done] == [0] * 4, [each.stderr for each in done]
     assert all(each in listing.stdout for each in pictures)
     with zipfile.ZipFile(target) as exported:
@@ -109,12 +106,12 @@ def test_a_server_starts_on_a_full_disk_and_draws_again_when_there_is_room(
     if log == "a log alone":
         (disk.inside / "gallery/index.sqlite3-shm").unlink()
     disk.fill()
-    looked_at(disk, house, pictures)
+    looked_at(house, pictures)
     with served(house) as server:
         shown(server, pictures)
         refused(server, "disk is full")
         if log == "nothing":
-            looked_at(disk, house, pictures)
+            looked_at(house, pictures)
         gone = next(iter(pictures))
         assert server.delete(f"/images/{gone}").status_code == 204
         del pictures[gone]
@@ -133,7 +130,7 @@ def test_a_server_starts_on_a_disk_that_is_for_reading_alone(lost: bool, left: L
     if lost:
         (disk.inside / "gallery/index.sqlite3").unlink()
     disk.remount("ro")
-    looked_at(disk, house, pictures)
+    looked_at(house, pictures)
     with served(house) as server:
         shown(server, pictures)
         refused(server, "Read-only file system; mount it writable")
@@ -198,5 +195,5 @@ def trouble_of(server: Server, job: str) -> str:
 def test_a_disk_for_reading_alone_without_a_picture_stops_the_start(disk: Disk, house: House) -> None:
     disk.remount("ro")
     house.tables["server"] = {"port": free_port()}
-    (done,) = disk.run(house, ("serve",))
+    done = house.command("serve")
     assert done.returncode == 1 and str(house.gallery) in done.stderr + done.stdout

@@ -2,54 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import subprocess
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from harness import House
-from visioncraft.testing import PATIENCE_S
+from visioncraft.testing.commands import seeing_the_disks_of
 
 _MOUNT = 'mount -t tmpfs -o "size=$2" tmpfs "$1" && echo mounted && exec cat'
-_EACH = """
-import json, os, sys
-from pathlib import Path
-import visioncraft.runtime.one_shot, visioncraft_gallery_fs.index.index
-from visioncraft.cli import main
-
-told = []
-for words in json.load(sys.stdin):
-    files = [Path(sys.argv[1], name) for name in ("said", "complained")]
-    if not (child := os.fork()):
-        for number, file in enumerate(files, 1):
-            os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-        sys.argv = ["visioncraft", *words]
-        sys.exit(main())
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    told.append([words, status, *(file.read_text("utf-8") for file in files)])
-print(json.dumps(told))
-"""
-"""What the commands share is imported once, which takes longer than they do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """A disk in memory, mounted where only those processes see it that are started with `prefix`.
+    """A disk in memory, mounted where only those processes see it that enter the namespaces of its `holder`.
 
     Args:
         folder: Where it is mounted.
-        prefix: The command that starts a command which sees it.
+        holder: The process that keeps it mounted.
         inside: The same folder as everybody else finds it.
     """
 
     folder: Path
-    prefix: Sequence[str]
+    holder: int
     inside: Path
 
     def fill(self) -> None:
@@ -78,22 +56,8 @@ class Disk:
         """Give a folder on it another name."""
         (self.inside / old.relative_to(self.folder)).rename(self.inside / new.relative_to(self.folder))
 
-    def run(self, house: House, *commands: Sequence[str]) -> list[subprocess.CompletedProcess[str]]:
-        """`visioncraft <arguments>` for each command, where the disk is seen, all forked from one process."""
-        done = subprocess.run(
-            [*self.prefix, sys.executable, "-c", _EACH, house.folder],
-            env=house.environment(),
-            cwd=house.folder,
-            input=json.dumps(commands),
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_S,
-        )
-        assert done.returncode == 0, done.stderr
-        return [subprocess.CompletedProcess(*told) for told in json.loads(done.stdout)]
-
     def _shell(self, script: str) -> None:
-        subprocess.run([*self.prefix, "sh", "-c", script, "sh", str(self.folder)], check=True)
+        subprocess.run([*seeing_the_disks_of(self.holder), "sh", "-c", script, "sh", str(self.folder)], check=True)
 
 
 @contextmanager
@@ -106,7 +70,6 @@ def small_disk(folder: Path, size: str) -> Iterator[Disk]:
         try:
             if holder.stdout.readline() != "mounted\n":
                 pytest.skip("this machine lets nobody mount a small disk of his own")
-            prefix = ("nsenter", "-t", str(holder.pid), "-U", "-m", "--preserve-credentials", "--")
-            yield Disk(folder, prefix, Path(f"/proc/{holder.pid}/root{folder}"))
+            yield Disk(folder, holder.pid, Path(f"/proc/{holder.pid}/root{folder}"))
         finally:
             holder.stdin.close()

@@ -138,24 +138,42 @@ def start(
     stdin: Stream = None,
     stdout: Stream = None,
     stderr: Stream = None,
+    namespaces_of: int = 0,
 ) -> Process:
-    """Start a command, whose pipes hold text."""
+    """Start a command, whose pipes hold text.
+
+    Args:
+        command, env, cwd, stdin, stdout, stderr: As `subprocess.Popen` takes them.
+        namespaces_of: A process whose disks the command is to see (its user and mount namespaces, on Linux).
+    """
     words = list(map(str, command))
     if imported_ahead and hasattr(os, "fork") and _is_of_this_interpreter(words[0]):
-        return Forked(Request(words, dict(env), str(cwd)), stdin, stdout, stderr)
+        return Forked(Request(words, dict(env), str(cwd), namespaces_of), stdin, stdout, stderr)
+    if namespaces_of:
+        words = [*seeing_the_disks_of(namespaces_of), *words]
     return subprocess.Popen(  # noqa: S603 - what a test starts
         words, env=env, cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr, text=True
     )
 
 
+def seeing_the_disks_of(process: int) -> Sequence[str]:
+    """The command that starts another one in the user and mount namespaces of a process."""
+    return ["nsenter", "-t", str(process), "-U", "-m", "--preserve-credentials", "--"]
+
+
 def run(
-    command: Sequence[str | Path], env: Mapping[str, str], cwd: Path, timeout: float, text: str = ""
+    command: Sequence[str | Path],
+    env: Mapping[str, str],
+    cwd: Path,
+    timeout: float,
+    text: str = "",
+    namespaces_of: int = 0,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command that reads `text` from stdin to its end. Raises `subprocess.TimeoutExpired`."""
     with TemporaryFile("w+") as stdin, TemporaryFile("w+") as stdout, TemporaryFile("w+") as stderr:
         stdin.write(text)
         stdin.seek(0)
-        process = start(command, env, cwd, stdin=stdin, stdout=stdout, stderr=stderr)
+        process = start(command, env, cwd, stdin=stdin, stdout=stdout, stderr=stderr, namespaces_of=namespaces_of)
         try:
             status = process.wait(timeout)
         except BaseException:

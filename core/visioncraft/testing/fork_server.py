@@ -21,7 +21,7 @@ import struct
 import sys
 import tempfile
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
@@ -40,11 +40,17 @@ _FIXED = ("PYTHON", "LC_", "LANG", "LD_", "DYLD_", "MALLOC_", "GLIBC_", "OMP_", 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A command to start: a script of this interpreter with its arguments, its whole environment, and its folder."""
+    """A command to start: a script of this interpreter with its arguments, its whole environment, and its folder.
+
+    Args:
+        command, env, cwd: As `subprocess.Popen` takes them.
+        namespaces_of: A process whose user and mount namespaces it enters; 0 for none.
+    """
 
     command: list[str]
     env: dict[str, str]
     cwd: str
+    namespaces_of: int = 0
 
 
 class _Child(Exception):
@@ -119,6 +125,8 @@ class ForkServer:
         for number, stream in enumerate(streams):
             os.dup2(stream, number)
             os.close(stream)
+        if request.namespaces_of:
+            _enter_namespaces(request.namespaces_of)
         os.chdir(request.cwd)
         script = Path(request.command[0])
         places = [str(Path(place).absolute()) for place in request.env.get("PYTHONPATH", "").split(os.pathsep) if place]
@@ -144,6 +152,18 @@ def serve(requests: int, *modules: str) -> CodeType:
     gc.collect()
     gc.freeze()  # a child that looked for garbage in it would copy it all
     return ForkServer(socket.socket(fileno=requests)).code()
+
+
+def _enter_namespaces(process: int) -> None:
+    """Enter the user and mount namespaces of a process, as nsenter(1) does. `os.setns` comes with Python 3.12."""
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    with ExitStack() as opened:  # both before one is entered, from which the other could not be opened
+        places = (Path(f"/proc/{process}/ns", kind) for kind in ("user", "mnt"))
+        for namespace in [opened.enter_context(place.open()) for place in places]:
+            if libc.setns(namespace.fileno(), 0):
+                raise OSError(ctypes.get_errno(), f"the namespaces of {process} cannot be entered")
 
 
 def _fixed(env: Any) -> dict[str, str]:

@@ -37,6 +37,7 @@ class House:
         env: Further environment variables.
         prefix: A command that starts the server's, as `nice`.
         path: Further folders of modules.
+        namespaces_of: A process whose disks its commands see (its user and mount namespaces, on Linux).
         cli: The command `visioncraft`; that of this interpreter by default.
     """
 
@@ -45,6 +46,7 @@ class House:
     env: Mapping[str, str] = field(default_factory=dict)
     prefix: Sequence[str] = ()
     path: Sequence[Path] = ()
+    namespaces_of: int = 0
     cli: str = CLI
 
     @property
@@ -105,7 +107,8 @@ class House:
         Args:
             text: What it reads from stdin.
         """
-        return commands.run([self.cli, *arguments], self.environment(), self.folder, PATIENCE_S, text)
+        command, env = [self.cli, *arguments], self.environment()
+        return commands.run(command, env, self.folder, PATIENCE_S, text, self.namespaces_of)
 
     def begin(self, *arguments: str, stdout: Stream = None, stderr: Stream = None) -> Process:
         """Start `visioncraft <arguments>`, behind the prefix.
@@ -114,7 +117,8 @@ class House:
             stdout, stderr: As `subprocess.Popen` takes them; pipes hold text.
         """
         command = [*self.prefix, self.cli, *arguments]
-        return commands.start(command, self.environment(), self.folder, stdout=stdout, stderr=stderr)
+        env, seen = self.environment(), self.namespaces_of
+        return commands.start(command, env, self.folder, stdout=stdout, stderr=stderr, namespaces_of=seen)
 
 
 @dataclass(slots=True)
