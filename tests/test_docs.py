@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from forked_command import environment_with_forked_command
 from harness import ROOT, House, Server, addressed, free_port, listening
 from markdown_it import MarkdownIt
 from packaging_kit import LIGHT
@@ -52,15 +53,15 @@ def block_with(words: str, page: str = "README.md") -> Block:
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder as a newcomer has it: `.venv`, and the plugin's files as the README names them."""
     desk = tmp_path_factory.mktemp("desk")
-    (desk / ".venv").symlink_to(sys.prefix)
     plugin = desk / "visioncraft-plasma"
     plugin.mkdir()
     (plugin / "visioncraft_plasma.py").write_text(block_with("class Plasma").text)
     (plugin / "pyproject.toml").write_text(block_with('name = "visioncraft-plasma"').text)
-    return desk
+    with environment_with_forked_command(desk / ".venv"):
+        yield desk
 
 
 def run(desk: Path, script: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
@@ -70,7 +71,7 @@ def run(desk: Path, script: str, env: Mapping[str, str]) -> subprocess.Completed
 
 def environment(desk: Path, **further: str) -> dict[str, str]:
     """The reader's shell after `. .venv/bin/activate`, with data of its own."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    path = f"{desk / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
     return House(desk).environment() | {"PATH": path} | further
 
 
