@@ -104,8 +104,8 @@ def decoding() -> None:
         with _alone, torch.inference_mode():
             return decode(self, torch.from_numpy(latents)), sampler
 
-    LoadedModel._decode = lambda self, latents: latents.numpy()  # type: ignore[method-assign]
-    LoadedModel.draw = beside  # type: ignore[method-assign]
+    LoadedModel._decode = lambda self, latents: latents.numpy()  # type: ignore[method-assign, assignment]
+    LoadedModel.draw = beside  # type: ignore[method-assign, assignment]
 
 
 def encoding() -> None:
@@ -114,10 +114,10 @@ def encoding() -> None:
 
     def beside(self: LoadedModel, request: GenerationRequest, progress: Progress) -> Any:
         with _alone, torch.inference_mode():
-            self._encoder.encode(request)
+            self._drawing.encode(request)
         return draw(self, request, progress)
 
-    LoadedModel.draw = beside  # type: ignore[method-assign]
+    LoadedModel.draw = beside  # type: ignore[method-assign, assignment]
 
 
 LEVERS: Mapping[str, Callable[[], None]] = {

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,10 @@ def real(tmp_path_factory: pytest.TempPathFactory, leonardo: StandIn) -> Iterato
     folder = tmp_path_factory.mktemp("real")
     env = {"HF_HOME": str(folder / "hf"), "HF_HUB_OFFLINE": "1", "LEONARDO_API_KEY": KEY}
     cloud = {"base_url": leonardo.base_url, "private_hosts": ["127.0.0.1"], "poll_s": 0.1}
-    tables = {"plugins.config.leonardo": cloud, "server": {"dialect_ports": "free"}}
+    tables: dict[str, Mapping[str, Any]] = {
+        "plugins.config.leonardo": cloud,
+        "server": {"dialect_ports": "free"},
+    }
     with served(House(folder, tables, env)) as server:
         yield server
 

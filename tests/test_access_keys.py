@@ -159,7 +159,7 @@ def test_a_websocket_tells_of_ones_own_jobs_alone(keyed: Server, keys: AccessKey
         with of(keyed, dora) as hers, of(keyed, emil) as his:
             draw(hers)
             job = his.post("/jobs", json={"prompt": "his", "width": 64, "height": 64}).json()["id"]
-        told = []
+        told: list[dict[str, Any]] = []
         while not told or told[-1]["event"] != "succeeded":
             told.append(json.loads(socket.recv(timeout=60)))
     assert {each["id"] for each in told} == {job}
@@ -275,7 +275,7 @@ def test_every_route_of_every_plugin_of_ours_names_a_scope(tmp_path: Path) -> No
                 for scope in getattr(each, "scopes", None) or ()
             ]
             if scopes:
-                asked[route.path] = scopes
+                asked[str(route.path)] = scopes
             elif not isinstance(route.original_route, Mount):
                 silent.add(route.path)
     assert silent == OPENED
