@@ -42,8 +42,8 @@ def test_markup_in_prompts_tags_and_notes_shows_as_text(visit: Opener, filled: S
     tab = visit(filled, "gallery")
     tab.page.locator(".cell .open").first.click()
     expect(tab.page.locator(".said")).to_have_text(SCRIPT)
-    expect(tab.page.get_by_label("Notes")).to_have_value(SCRIPT)
-    expect(tab.page.get_by_label("Tags")).to_have_value("<b>tag</b>")
+    expect(tab.page.locator("#i-notes")).to_have_value(SCRIPT)
+    expect(tab.page.locator("#i-tags")).to_have_value("<b>tag</b>")
     expect(tab.page).to_have_title("Gallery · VisionCraft")
 
 
@@ -65,7 +65,7 @@ def test_everything_of_an_image_goes_into_the_form(visit: Opener, filled: Server
     tab.page.get_by_alt_text("harbour 5").click()
     tab.page.get_by_role("button", name="Use these").click()
     expect(tab.page.get_by_label("Prompt", exact=True)).to_have_value("harbour 5")
-    expect(tab.page.get_by_label("Seed")).to_have_value("5")
+    expect(tab.page.locator("#f-seed")).to_have_value("5")
     expect(tab.page.get_by_label("Width", exact=True).first).to_have_value("64")
 
 

@@ -105,7 +105,7 @@ class App extends Part {
       </header>
       ${this.#banner()}
       <main id="main" tabindex="-1">
-        ${this.state === 'there'
+        ${this.state === 'there' && this.seen.has(this.view)
           ? VIEWS.filter((name) => this.seen.has(name)).map(
               (name) => html`<div ?hidden=${name !== this.view}>
                 <h1 class="unseen">${t(`nav.${name}`)}</h1>
