@@ -8,6 +8,7 @@ from ._version import (
 )
 from .access.scopes import (
     SCOPES as SCOPES,
+    require as require,
 )
 from .api.errors import (
     envelope as envelope,

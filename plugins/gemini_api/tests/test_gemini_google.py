@@ -70,7 +70,8 @@ def test_a_stream_has_the_image_in_one_piece(server: Server, google: genai.Clien
 
 def test_an_image_among_the_contents_is_drawn_over(server: Server, google: genai.Client) -> None:
     sent = types.Part.from_bytes(data=png("blue", 128, 64), mime_type="image/png")
-    answer = google.models.generate_content(model="fake", contents=[types.Part.from_text(text="make it green"), sent])
+    content = types.Content(role="user", parts=[types.Part.from_text(text="make it green"), sent])
+    answer = google.models.generate_content(model="fake", contents=content)
     drawn = image_in(parts_of(answer)[0])
     assert (drawn.size, drawn.convert("RGB").getpixel((0, 0))) == ((128, 64), (0, 0, 255))
     assert newest(server)["prompt"] == "make it green"
@@ -107,7 +108,7 @@ def test_an_error_names_the_field(server: Server, google: genai.Client) -> None:
 
 def test_a_wrong_key_is_unauthenticated(server: Server) -> None:
     wrong = client(server, "wrong")
-    with pytest.raises(errors.ClientError, match="not this server's token") as caught:
+    with pytest.raises(errors.ClientError, match="neither this server's token nor a key") as caught:
         wrong.models.generate_content(model="fake", contents="red apple")
     assert (caught.value.code, caught.value.status) == (401, "UNAUTHENTICATED")
 

@@ -111,7 +111,7 @@ def test_an_unknown_model_is_not_found_and_others_are_named(server: Server) -> N
 
 
 def test_a_wrong_token_is_refused_in_words_that_the_client_shows(server: Server) -> None:
-    with pytest.raises(HfHubHTTPError, match="not this server's token") as caught:
+    with pytest.raises(HfHubHTTPError, match="neither this server's token nor a key") as caught:
         client(server, token="wrong").text_to_image("red apple")
     assert caught.value.response.json().keys() == {"error"}
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from mcp.server.mcpserver import Context
 from mcp_types import CallToolResult, ContentBlock
 from pydantic import Field
-from visioncraft import GalleryQuery, ImageRecord, ModelInfo, Service, StorageError
+from visioncraft import GalleryQuery, ImageRecord, ModelInfo, Service, StorageError, require
 
 from visioncraft_mcp_server.results import Results, image_content, in_text, in_words
 
@@ -46,6 +46,7 @@ class LookingTools:
         self, ctx: Context, q: Words = "", limit: Limit = 8, cursor: Cursor = None
     ) -> CallToolResult:
         """Find images by the words of their prompts, the newest first. Answers small images with their ids."""
+        require("gallery:read")
         page = await asyncio.to_thread(self._service.store.list, limit, 0, GalleryQuery(text=q), cursor)
         facts = {
             "images": [self._results.facts(each, ctx) for each in page.items],
@@ -59,6 +60,7 @@ class LookingTools:
     @in_words
     async def get_image(self, image_id: ImageId, ctx: Context) -> CallToolResult:
         """Show an image of the gallery, with what made it and a link to it."""
+        require("gallery:read")
         return await self._results.of_image(image_id, ctx)
 
     async def _thumbnail(self, record: ImageRecord) -> list[ContentBlock]:

@@ -12,4 +12,5 @@ def visioncraft_routers(settings: Settings, service: Service) -> Sequence[Dialec
     """Model Context Protocol, at `/mcp`."""
     from visioncraft_mcp_server import door, errors  # which need what only a server does
 
-    return [Dialect(door.router(settings, service), errors=errors.answer, scope="generate")]
+    # What every tool needs; each asks for more by itself.
+    return [Dialect(door.router(settings, service), errors=errors.answer, scope="models:read")]
