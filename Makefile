@@ -39,7 +39,7 @@ SLOW := %/test_pools.py %/test_key_services.py %/test_commands.py %/test_cli.py 
 FAST := $(filter-out $(SLOW),$(wildcard core/tests/test_*.py libs/*/tests/test_*.py plugins/gallery_fs/tests/test_*.py \
 	plugins/leonardo/tests/test_*.py))
 # The tests that have a long form.
-SOAKED := plugins/gallery_fs/tests/test_gallery_proofs.py plugins/local_sd/tests/test_leaks.py \
+SOAKED := plugins/comfyui_api/tests/test_comfyui_soak.py plugins/gallery_fs/tests/test_gallery_proofs.py plugins/local_sd/tests/test_leaks.py \
 	plugins/local_sd/tests/test_drawing.py plugins/mini/tests/test_drawing.py plugins/mini/tests/test_pipelines.py \
 	plugins/local_onnx/tests/test_onnx_export.py plugins/local_onnx/tests/test_onnx_openvino.py \
 	plugins/openai_api/tests/test_openai_schemathesis.py plugins/openai_api/tests/test_openai_soak.py

@@ -6,6 +6,7 @@ set -eu
 folder=.venv/soak-clients
 # One package==version a line.
 packages="
+comfy-script[default]==0.6.1
 langchain-community==0.4.2
 litellm==1.110.2
 openai==3.57.0
@@ -15,6 +16,6 @@ openai==3.57.0
 installed=$("$folder/bin/python" -m pip freeze --disable-pip-version-check)
 missing=
 for each in $packages; do
-    printf '%s\n' "$installed" | grep -qix "$each" || missing=yes
+    printf '%s\n' "$installed" | grep -qix "$(printf %s "$each" | sed 's/\[.*\]//')" || missing=yes
 done
 [ -z "$missing" ] || "$folder/bin/python" -m pip install --quiet --disable-pip-version-check $packages
