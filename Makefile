@@ -42,7 +42,8 @@ FAST := $(filter-out $(SLOW),$(wildcard core/tests/test_*.py libs/*/tests/test_*
 SOAKED := plugins/comfyui_api/tests/test_comfyui_soak.py plugins/gallery_fs/tests/test_gallery_proofs.py plugins/local_sd/tests/test_leaks.py \
 	plugins/local_sd/tests/test_drawing.py plugins/mini/tests/test_drawing.py plugins/mini/tests/test_pipelines.py \
 	plugins/local_onnx/tests/test_onnx_export.py plugins/local_onnx/tests/test_onnx_openvino.py \
-	plugins/openai_api/tests/test_openai_schemathesis.py plugins/openai_api/tests/test_openai_soak.py
+	plugins/openai_api/tests/test_openai_schemathesis.py plugins/openai_api/tests/test_openai_soak.py \
+	plugins/a1111_api/tests/test_a1111_fuzz.py plugins/a1111_api/tests/test_a1111_sillytavern.py
 # Microsoft's Fluent Emoji and the words for them, at the versions that the shipped weights saw.
 MINI_DATA := @lobehub/fluent-emoji-3d@1.1.0 emojibase-data@17.0.0 emojilib@4.0.3
 
@@ -88,6 +89,7 @@ soak: $(DEV)  ## Run the long forms of the tests that kill, flood and draw lots
 	@scripts/install-strace.sh
 	@scripts/install-soak-clients.sh
 	@scripts/install-open-webui.sh
+	@scripts/install-sillytavern.sh
 	VISIONCRAFT_SOAK=1 VISIONCRAFT_KILLS=200 VISIONCRAFT_FLOOD=1000 VISIONCRAFT_HANG_UPS=100 \
 	VISIONCRAFT_LEONARDO_FAULTS=1000 VISIONCRAFT_LEONARDO_KILLS=20 VISIONCRAFT_FUZZ_CASES=2000 \
 		$(BIN)/python -m pytest -o timeout=3600 tests/test_light.py tests/test_kills.py tests/test_live.py tests/test_packaging.py \

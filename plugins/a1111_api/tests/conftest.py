@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,8 @@ sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 from a1111_houses import a1111_house
 from harness import Server, served
+
+collect_ignore = [] if os.environ.get("VISIONCRAFT_SOAK") else ["test_a1111_sillytavern.py"]
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from harness import Server
 from PIL import Image
+from sillytavern import PASSWORD, sillytavern
 
-PASSWORD = "somebodys-password-for-sillytavern"
 BASIC = {"Content-Type": "application/json", "Authorization": "Basic " + base64.b64encode(b"me:x").decode()}
 EMPTY_BASIC = {"Content-Type": "application/json", "Authorization": "Basic "}
 
@@ -56,38 +56,6 @@ def test_open_webui_checks_selects_and_draws(a1111: Server, authorization: str) 
         assert image_of(answer).size == (512, 512)
     finally:
         sent(a1111, "options", options, headers)
-
-
-def sillytavern(**further: Any) -> dict[str, Any]:
-    """Of src/endpoints/stable-diffusion.js and its page, 1.19.0; `auth` is the user's password."""
-    return {
-        "url": "http://127.0.0.1:7860",
-        "auth": f"me:{PASSWORD}",
-        "prompt": "a character, smiling",
-        "negative_prompt": "blurry",
-        "sampler_name": "DPM++ 2M",
-        "scheduler": "Karras",
-        "steps": 20,
-        "cfg_scale": 7,
-        "width": 64,
-        "height": 64,
-        "restore_faces": False,
-        "enable_hr": False,
-        "hr_upscaler": "Latent",
-        "hr_scale": 2,
-        "hr_additional_modules": [],
-        "denoising_strength": 0.7,
-        "hr_second_pass_steps": 0,
-        "seed": 11,
-        "override_settings": {"CLIP_stop_at_last_layers": 2, "sd_vae": "Automatic"},
-        "override_settings_restore_afterwards": True,
-        "clip_skip": 2,
-        "save_images": True,
-        "send_images": True,
-        "do_not_save_grid": False,
-        "do_not_save_samples": False,
-        **further,
-    }
 
 
 def test_sillytavern_draws_and_its_password_is_kept_nowhere(a1111: Server) -> None:
