@@ -11,9 +11,10 @@ from typing import Any
 
 import httpx
 import pytest
-from harness import PATIENCE_S, ROOT, Server, free_port
+from harness import ROOT, Server, free_port
 from PIL import Image
 from sillytavern import PASSWORD, sillytavern
+from visioncraft.testing import PATIENCE_S
 
 PROGRAM = ROOT / ".venv" / "sillytavern" / "node_modules" / "sillytavern"
 
