@@ -104,7 +104,7 @@ def decoding() -> None:
         with _alone, torch.inference_mode():
             return decode(self, torch.from_numpy(latents)), sampler
 
-    LoadedModel._decode = lambda self, latents: latents.numpy()  # type: ignore[method-assign, assignment]
+    LoadedModel._decode = lambda self, latents: latents.numpy()  # type: ignore[method-assign]
     LoadedModel.draw = beside  # type: ignore[method-assign, assignment]
 
 
