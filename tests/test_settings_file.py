@@ -18,6 +18,7 @@ from visioncraft_local_onnx.settings import LocalOnnxSettings
 from visioncraft_local_sd.settings import LocalSDSettings, ModelEntry
 from visioncraft_metrics.settings import MetricsSettings
 from visioncraft_openai_api.settings import OpenAISettings
+from visioncraft_web_ui.settings import PageSettings
 
 FILE = Path(__file__).parents[1] / "settings.toml"
 TABLES: dict[str, type[PluginSettings]] = {
@@ -28,6 +29,7 @@ TABLES: dict[str, type[PluginSettings]] = {
     "local_sd": LocalSDSettings,
     "metrics": MetricsSettings,
     "openai_api": OpenAISettings,
+    "web_ui": PageSettings,
 }
 
 
