@@ -10,13 +10,13 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
+from typing import Any
 
 import typer
 import uvicorn
-from fastapi import FastAPI
 
 from visioncraft._version import __version__
 from visioncraft.api.app import create_app
@@ -24,9 +24,9 @@ from visioncraft.api.serving.accepting import Acceptor
 from visioncraft.api.serving.connections import Connections
 from visioncraft.api.serving.descriptors import room_for_clients
 from visioncraft.api.serving.http import HTTPConnection
+from visioncraft.api.serving.listening import BoundPort, bound, bound_ports
 from visioncraft.api.serving.memory import give_back_what_is_large
 from visioncraft.api.serving.websocket import WebSocketConnection
-from visioncraft.cli.ports import BoundPort, bound, bound_ports
 from visioncraft.errors import ConfigurationError
 from visioncraft.runtime.client import url_for
 from visioncraft.runtime.running import announced
@@ -67,7 +67,7 @@ def bound_socket(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def config_of(app: FastAPI, settings: Settings) -> uvicorn.Config:
+def config_of(app: Callable[..., Any], settings: Settings) -> uvicorn.Config:
     """How uvicorn is to serve an application: the API's, or that of a dialect on a port of its own."""
     return uvicorn.Config(
         app,
