@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from visioncraft import ImageRecord
+from visioncraft import Decoders, ImageRecord
 from visioncraft.testing import a_picture
 from visioncraft_gallery_fs.store import GalleryStore
 
@@ -19,9 +19,27 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "gallery"
 
 
+class LentDecoders(Decoders):
+    """Stores use them one after another: a process that decodes takes longer to start than all that tests decode."""
+
+    def close(self) -> None:
+        """Stay for the next store."""
+
+    def end(self) -> None:
+        """Close for good."""
+        super().close()
+
+
+@pytest.fixture(scope="session")
+def decoders() -> Iterator[Decoders]:
+    lent = LentDecoders()
+    yield lent
+    lent.end()
+
+
 @pytest.fixture
-def store(root: Path) -> Iterator[GalleryStore]:
-    opened = GalleryStore(root)
+def store(root: Path, decoders: Decoders) -> Iterator[GalleryStore]:
+    opened = GalleryStore(root, decoders=lambda: decoders)
     opened.start()
     yield opened
     opened.close()
