@@ -47,6 +47,15 @@ def test_a_new_token_makes_earlier_signatures_worthless() -> None:
     assert SignedLinks(Token("the token", None), guarded).opens(scope(PATH, query_of(old)))
 
 
+def test_a_url_from_a_dialects_own_port_leads_to_the_api() -> None:
+    links = SignedLinks(Token("the token", None), guarded)
+    asked = Request({**scope("/"), "headers": [(b"host", b"studio.example:8188")]})
+    url = links.from_elsewhere(8000).url(asked, PATH, 60.0)
+    assert url.startswith(f"http://studio.example:8000{PATH}?")
+    assert links.opens(scope(PATH, url.partition("?")[2]))
+    assert links.from_elsewhere(0).url(asked, PATH, 60.0).startswith(f"http://studio.example:8188{PATH}?")
+
+
 def test_where_everybody_may_look_a_url_is_plain() -> None:
     links = SignedLinks(Token(None, None), lambda: False)
     assert links.url(Request(scope("/")), PATH, 60.0) == f"http://studio.example:8000{PATH}"

@@ -159,7 +159,8 @@ def _guard_all(app: FastAPI, settings: Settings, authenticators: Sequence[Authen
     for each in app.state.ports:
         # No proxy offers such a port under the API's path, and what the API opens is not the dialect's to open.
         apart = server.model_copy(update={"root_path": ""})
-        each.app.state.links, each.app.state.access_keys = links, app.state.access_keys
+        each.app.state.links = links.from_elsewhere(server.port)
+        each.app.state.access_keys = app.state.access_keys
         _guard(each.app, apart, authenticators, bodies, each.app.state.dialects.is_opened)
 
 

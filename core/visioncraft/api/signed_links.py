@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import hmac
 import re
@@ -39,6 +40,17 @@ class SignedLinks:
     def __init__(self, token: Token, is_guarded: Callable[[], bool]) -> None:
         self._token, self._is_guarded = token, is_guarded
         self._own_key = secrets.token_bytes(32)
+        self._port: int | None = None
+
+    def from_elsewhere(self, port: int) -> SignedLinks:
+        """The same for requests that come to another port than the API's, where the images are not.
+
+        Args:
+            port: The API's own, to which URLs lead; 0 where nobody knows it yet, and a URL has the request's.
+        """
+        links = copy.copy(self)
+        links._port = port or None
+        return links
 
     def url(self, request: Request, path: str, lifetime_s: float) -> str:
         """The absolute URL of a path, signed where the server asks who somebody is.
@@ -48,7 +60,8 @@ class SignedLinks:
             path: As routes have it, without a proxy's prefix.
             lifetime_s: Seconds from now for which a signature counts.
         """
-        url = f"{request.url.scheme}://{request.url.netloc}{link(path)}"
+        here = request.url.replace(port=self._port) if self._port else request.url
+        url = f"{here.scheme}://{here.netloc}{link(path)}"
         if not self._is_guarded():
             return url
         expires = str(int(time.time() + lifetime_s))
