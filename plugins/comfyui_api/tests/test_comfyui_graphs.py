@@ -194,7 +194,8 @@ def test_a_sampler_that_leaves_out_steps_begins_with_an_image() -> None:
     graph = image_to_image("an.png")
     inputs = {name: value for name, value in graph["3"]["inputs"].items() if name not in ("seed", "denoise")}
     more = {"add_noise": "enable", "noise_seed": 1, "start_at_step": 5, "end_at_step": 10000}
-    graph["3"] = node("KSamplerAdvanced", **{**inputs, **more, "steps": 20, "return_with_leftover_noise": "disable"})
+    advanced: dict[str, Any] = {**inputs, **more, "steps": 20, "return_with_leftover_noise": "disable"}
+    graph["3"] = node("KSamplerAdvanced", **advanced)
     recipe = read(graph)
     assert (recipe.strength, recipe.steps) == (0.75, 15)
 

@@ -15,7 +15,7 @@ from visioncraft.testing import PATIENCE_S
 from websockets.sync.client import connect
 
 
-def raw(comfy: httpx.Client, method: str, path: str, body: bytes = b"", **headers: str) -> httpx.Response:
+def raw(comfy: httpx.Client, method: str, path: str, body: bytes = b"", /, **headers: str) -> httpx.Response:
     """A request with these headers and no others of a client's making."""
     return httpx.request(method, comfy.base_url.join(path), content=body, headers=headers, timeout=PATIENCE_S)
 
@@ -49,7 +49,7 @@ def _drawn_by_open_webui(comfy: httpx.Client, graph: Any, bearer: dict[str, str]
         while True:
             out = socket.recv()
             if isinstance(out, str):
-                message = json.loads(out)
+                message: dict[str, Any] = json.loads(out)
                 data = message["data"]
                 if message["type"] == "executing" and data["node"] is None and data["prompt_id"] == prompt_id:
                     break
@@ -112,7 +112,7 @@ def test_dify_draws_and_finds_its_prompt_in_the_whole_history(comfy: httpx.Clien
         prompt_id = raw(comfy, "POST", "/prompt", body, **bearer).json()["prompt_id"]
         while True:
             out = socket.recv()
-            message = json.loads(out) if isinstance(out, str) else {"type": "", "data": {}}
+            message: dict[str, Any] = json.loads(out) if isinstance(out, str) else {"type": "", "data": {}}
             if message["type"] == "executing" and message["data"]["node"] is None:
                 break
     history = raw(comfy, "GET", f"/history?prompt_id={prompt_id}", **bearer).json()[prompt_id]

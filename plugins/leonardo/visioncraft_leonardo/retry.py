@@ -6,7 +6,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_exponential,
+    wait_random,
+)
 
 from visioncraft_leonardo.errors import Busy, NotListed, TransientError
 from visioncraft_leonardo.settings import LeonardoSettings
@@ -38,11 +45,12 @@ class Tries:
             enough: Whether there is none.
         """
         first, longest = self._settings.poll_s, self._settings.poll_max_s
-        backing_off = wait_exponential_jitter(multiplier=first, max=longest, exp_base=1.5, jitter=first / 2)
+        # Not wait_exponential_jitter, whose first argument has another name since tenacity 9.2.
+        backing_off = wait_exponential(multiplier=first, max=longest, exp_base=1.5) + wait_random(0, first / 2)
 
         def pause(state: RetryCallState) -> float:
             asked = getattr(state.outcome.exception() if state.outcome else None, "retry_after", None)
-            return max(backing_off(state), asked or 0.0)
+            return max(min(backing_off(state), longest), asked or 0.0)
 
         tries = AsyncRetrying(retry=retry_if_exception_type(kind), stop=enough, wait=pause, reraise=True)
         async for attempt in tries:

@@ -17,7 +17,7 @@ def node(class_name: str, title: str = "", **inputs: Any) -> dict[str, Any]:
     return {"class_type": class_name, "inputs": inputs, "_meta": {"title": title or class_name}}
 
 
-def text_to_image(prompt: str = "red apple", seed: int = 7, side: int = 64, **sampler: Any) -> Graph:
+def text_to_image(prompt: str = "red apple", seed: Any = 7, side: int = 64, **sampler: Any) -> Graph:
     """ComfyUI's default graph: the ids are its own."""
     return {
         "3": node(

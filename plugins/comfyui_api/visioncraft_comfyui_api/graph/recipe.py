@@ -228,7 +228,7 @@ def _second_pass(recipe: Recipe, first: Drawn, second: Drawing) -> None:
         raise NodeRefused(second.node, "model", "both passes draw with one model and one prompt")
     enlarged = first.enlarged
     scale = _factor(recipe, enlarged) if enlarged is not None else 1.0
-    hires = {"scale": scale, "strength": second.strength, "steps": second.steps}
+    hires: dict[str, Any] = {"scale": scale, "strength": second.strength, "steps": second.steps}
     if enlarged is not None and enlarged.upscaler is not None:
         hires["upscaler"] = enlarged.upscaler
     recipe.fields["hires"] = hires
