@@ -76,15 +76,17 @@ def serving(folder: Path, *options: str, python: tuple[str, ...] = (), **more: s
     command = [*python, str(COMMAND), "serve", "--port", "0", *options]
     with commands.start(command, environment(folder, **more), folder, stderr=PIPE) as process:
         assert process.stderr is not None
-        said = ""
-        for line in process.stderr:
-            said += line
-            if found := re.search(r"is ready at (http://\S+)", line):
-                yield Server(process, found.group(1), said)
-                break
-        else:
-            pytest.fail(f"the server did not get ready: {said}")
-        process.kill()
+        try:
+            said = ""
+            for line in process.stderr:
+                said += line
+                if found := re.search(r"is ready at (http://\S+)", line):
+                    yield Server(process, found.group(1), said)
+                    break
+            else:
+                pytest.fail(f"the server did not get ready: {said}")
+        finally:  # also where an assertion fails, which would wait for the server's end
+            process.kill()
 
 
 def refused(folder: Path, *options: str, **more: str) -> str:
@@ -128,10 +130,10 @@ def test_a_server_answers_where_it_says_and_ends_cleanly(tmp_path: Path, number:
     assert '"GET /docs" 200 in ' in said and "/health" not in said
 
 
-def test_a_server_is_ready_without_torch(tmp_path: Path) -> None:
+def test_a_server_is_ready_without_torch_and_numpy(tmp_path: Path) -> None:
     with serving(tmp_path, python=(sys.executable, "-X", "importtime")) as server:
         imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in server.greeting.splitlines()}
-        assert "uvicorn" in imported and not imported & {"torch", "diffusers", "transformers"}
+        assert "uvicorn" in imported and not imported & {"torch", "diffusers", "transformers", "numpy", "PIL"}
 
 
 def test_a_broken_plugin_is_named_and_the_rest_serves(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The generator: Stable Diffusion in ONNX graphs. ONNX Runtime waits for `load`."""
+"""The generator: Stable Diffusion in ONNX graphs. NumPy waits for the first image, ONNX Runtime for `load`."""
 
 from __future__ import annotations
 
@@ -21,10 +21,8 @@ from visioncraft import (
 )
 from visioncraft_diffusion.generator import NOT_ENOUGH, CachedGenerator, main_memory_budget_gb
 
-from visioncraft_local_onnx.editing import check_abilities, enlarge_alone
 from visioncraft_local_onnx.folder import OnnxFolder
 from visioncraft_local_onnx.library import ENGINE, Library
-from visioncraft_local_onnx.sampling.names import check_sampler
 from visioncraft_local_onnx.settings import LocalOnnxSettings
 
 if TYPE_CHECKING:
@@ -91,6 +89,9 @@ class LocalOnnx(CachedGenerator["OnnxModel"]):
         `InsufficientVRAM`, `ServiceUnavailable` without a provider, `JobCancelled`, or `GenerationFailed` where a
         precision does not suffice.
         """
+        from visioncraft_local_onnx.editing import check_abilities, enlarge_alone
+        from visioncraft_local_onnx.sampling.names import check_sampler
+
         if request.only_enlarges:
             return enlarge_alone(request, progress)
         if request.sampler is not None:
