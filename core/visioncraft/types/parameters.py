@@ -52,7 +52,18 @@ RESERVED = frozenset(
             "hires",
             "upscaler",
         ),
-        *("upscale", "leonardo_model", "aspect_ratio", "preset_style", "quality", "priority", "job_id", "extra"),
+        *(
+            "upscale",
+            "leonardo_model",
+            "aspect_ratio",
+            "preset_style",
+            "quality",
+            "priority",
+            "dialect",
+            "owner",
+            "job_id",
+            "extra",
+        ),
     }
 )
 """Fields that every request has; no declared parameter may have such a name."""
