@@ -9,14 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 from visioncraft.testing import House, Server, served
 
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
-from tabs import TOKEN, Opener, Tab
+from tabs import PATIENCE_MS, TOKEN, Opener, Tab
 
 ROOT = Path(__file__).parents[3]
+expect.set_options(timeout=PATIENCE_MS)
 
 
 def house(folder: Path, env: dict[str, str] | None = None) -> House:

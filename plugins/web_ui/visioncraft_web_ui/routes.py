@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
-from visioncraft import Service, credentials
+from visioncraft import Service
 
 from visioncraft_web_ui.sessions import Cookie, Sessions
 
@@ -28,8 +28,8 @@ def routes(sessions: Sessions, service: Service) -> APIRouter:
     """The routes of logins.
 
     Args:
-        sessions: Makes the cookies.
-        service: Names callers.
+        sessions: Makes the cookies, and knows them again.
+        service: Says whether the server asks anybody, and names callers.
     """
     router = APIRouter(tags=["page"])
 
@@ -41,34 +41,28 @@ def routes(sessions: Sessions, service: Service) -> APIRouter:
     @router.get("/app/session")
     async def session(request: Request) -> SessionAnswer:
         """Whether this browser may use the API; answered without a token, so that a page knows what to show."""
-        needed = await service.identify({}) is None
-        identity = await sessions.authenticate(request.headers) if needed else None
-        known = not needed or identity is not None
-        caller = identity.name if identity else service.caller_of(request) if known else ""
-        return SessionAnswer(needed=needed, known=known, caller=caller)
+        if await service.identify({}) is not None:
+            return SessionAnswer(needed=False, known=True, caller=service.caller_of(request))
+        identity = await sessions.authenticate(request.headers)
+        return SessionAnswer(needed=True, known=identity is not None, caller=identity.name if identity else "")
 
     @router.post("/session", status_code=204)
     async def log_in(request: Request) -> Response:
         """Log this browser in. Who comes here has shown the token or a key already, as any request has to."""
-        answer = Response(status_code=204)
-        if shown := credentials(request.headers):
-            is_key = getattr(request.state, "identity", None) is not None
-            _set(answer, sessions.begin(request.headers.get("host", ""), shown[0] if is_key else ""), request)
-        return answer
+        login = await sessions.log_in(request.headers)
+        return _answer(request, login) if login else Response(status_code=204)
 
     @router.delete("/session", status_code=204)
     async def log_out(request: Request) -> Response:
         """Log this browser out."""
-        sessions.end(request.headers)
-        answer = Response(status_code=204)
-        _set(answer, Cookie(sessions.begin(request.headers.get("host", "")).name, "", 0), request)
-        return answer
+        return _answer(request, sessions.log_out(request.headers))
 
     return router
 
 
-def _set(answer: Response, cookie: Cookie, request: Request) -> None:
-    """Set a cookie that scripts cannot read and that no other site's page can send."""
+def _answer(request: Request, cookie: Cookie) -> Response:
+    """Sets a cookie that scripts cannot read and that no other site's page can send."""
+    answer = Response(status_code=204)
     answer.set_cookie(
         cookie.name,
         cookie.value,
@@ -78,3 +72,4 @@ def _set(answer: Response, cookie: Cookie, request: Request) -> None:
         httponly=True,
         samesite="strict",
     )
+    return answer

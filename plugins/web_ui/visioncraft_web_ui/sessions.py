@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from starlette.requests import cookie_parser
-from visioncraft import Identity, Service
+from visioncraft import Identity, Service, credentials
 
 PURPOSE = "page sessions"
 """What the server's signing key is asked for."""
@@ -58,22 +58,27 @@ class Sessions:
     _ended: dict[str, int] = field(default_factory=dict)
     asks_everybody: ClassVar[bool] = False
 
-    def begin(self, host: str, key: str = "") -> Cookie:
-        """A new login.
+    async def log_in(self, headers: Mapping[str, str]) -> Cookie | None:
+        """A new login for the token or the key that a request shows; None where it shows none that counts.
+
+        What let a request in may be something else that it shows too: a login of before, or what another plugin knows.
 
         Args:
-            host: The request's `Host`.
-            key: The access key that it stands for; empty for the server's token.
+            headers: Of the request, their names in lower case.
         """
-        said = f"{int(time.time()) + self.lifetime_s}.{secrets.token_hex(16)}.{key.encode().hex()}"
-        return Cookie(cookie_name(host), f"{said}.{self._signature(said)}", self.lifetime_s)
+        for shown in credentials(headers):
+            identity = await self.service.identify(_bearer(shown))
+            if identity is not None:
+                return self._begin(headers, shown if identity.name else "")
+        return None
 
-    def end(self, headers: Mapping[str, str]) -> None:
-        """Know the login of a request no more, for as long as this process runs."""
+    def log_out(self, headers: Mapping[str, str]) -> Cookie:
+        """Know the login of a request no more, for as long as this process runs; answers what takes its cookie away."""
         now = int(time.time())
         self._ended = {name: until for name, until in self._ended.items() if until > now}
         if (found := self._found(headers)) is not None:
             self._ended[found.name] = found.until
+        return Cookie(cookie_name(headers), "", 0)
 
     async def authenticate(self, headers: Mapping[str, str]) -> Identity | None:
         """Who that is. A login counts for requests of this server's own page alone, whatever `SameSite` lets through.
@@ -84,12 +89,17 @@ class Sessions:
         if not _is_from_here(headers) or (found := self._found(headers)) is None:
             return None
         if found.key:
-            return await self.service.identify({"authorization": f"Bearer {found.key}"})
+            return await self.service.identify(_bearer(found.key))
         return Identity(f"page-{found.name[:6]}")
+
+    def _begin(self, headers: Mapping[str, str], key: str) -> Cookie:
+        """A cookie for an access key; for the server's token where `key` is empty."""
+        said = f"{int(time.time()) + self.lifetime_s}.{secrets.token_hex(16)}.{key.encode().hex()}"
+        return Cookie(cookie_name(headers), f"{said}.{self._signature(said)}", self.lifetime_s)
 
     def _found(self, headers: Mapping[str, str]) -> _Login | None:
         """The login of a request, if it counts."""
-        value = cookie_parser(headers.get("cookie", "")).get(cookie_name(headers.get("host", "")), "")
+        value = cookie_parser(headers.get("cookie", "")).get(cookie_name(headers), "")
         said, _, signature = value.rpartition(".")
         if not hmac.compare_digest(signature.encode("utf-8", "replace"), self._signature(said).encode()):
             return None
@@ -101,10 +111,15 @@ class Sessions:
         return hmac.digest(self.service.secret(PURPOSE), said.encode("utf-8", "replace"), "sha256").hex()
 
 
-def cookie_name(host: str) -> str:
-    """The cookie's name for a `Host` header."""
-    port = host.rpartition(":")[2]
+def cookie_name(headers: Mapping[str, str]) -> str:
+    """The cookie's name for a request, by its `Host`."""
+    port = headers.get("host", "").rpartition(":")[2]
     return f"visioncraft_session_{port if port.isascii() and port.isdigit() else 'default'}"
+
+
+def _bearer(shown: str) -> dict[str, str]:
+    """The headers of a request that shows a token or a key, and nothing else."""
+    return {"authorization": f"Bearer {shown}"}
 
 
 def _is_from_here(headers: Mapping[str, str]) -> bool:

@@ -6,14 +6,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
-from visioncraft.testing import Server
+import httpx
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+from visioncraft.testing import PATIENCE_S, Server
 
 AXE = Path(__file__).parents[4] / ".venv" / "node" / "node_modules" / "axe-core" / "axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 TOKEN = "a token with spaces"
-expect.set_options(timeout=30_000)
+PATIENCE_MS = 120_000
+"""How long the browser's tests wait for what surely comes: Playwright's own 5 seconds are few on a busy machine."""
 PHONE: dict[str, Any] = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True}
+
+
+def visitor(server: Server, **options: Any) -> httpx.Client:
+    """A client that has nothing of its own: no token, and no cookie yet."""
+    return httpx.Client(base_url=server.url, timeout=PATIENCE_S, **options)
 
 
 class Tab:
@@ -28,15 +35,15 @@ class Tab:
         self.page, self.server = page, server
         self.errors: list[str] = []
         self.hosts: set[str] = set()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(PATIENCE_MS)
         page.on("console", self._heard)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("request", lambda request: self.hosts.add(request.url.partition("://")[2].partition("/")[0]))
 
     def open(self, path: str = "") -> Tab:
-        """Go to a view."""
+        """Go to a view, or to the login that stands before it."""
         self.page.goto(f"{self.server.url}/app/{path}")
-        self.page.locator("#main").wait_for()
+        self.page.locator("#main > div:not([hidden]), #main.login form").wait_for()
         return self
 
     def draw(self, prompt: str, **fields: str) -> None:
