@@ -45,13 +45,23 @@ async def _draw(service: Service, options: Options, request: Request, read: Read
     return await answers.drawn(service, await ended(service, job, request), body, chosen)
 
 
-async def submitted(service: Service, request: Request, asked: Asked) -> JobView:
-    """Queues what a client asks for. Raises as `Service.submit`."""
+async def submitted(service: Service, request: Request, asked: Asked, number: int = 0) -> JobView:
+    """Queues what a client asks for.
+
+    Args:
+        service: The server.
+        request: Who asks, and under which key.
+        asked: What for.
+        number: Which of the request's jobs this is: a key stands for one job.
+
+    Raises as `Service.submit`.
+    """
+    key = request.headers.get("idempotency-key")
     return await service.submit(
         asked.model.id,
         asked.prompt,
         caller=service.caller_of(request),
-        key=request.headers.get("idempotency-key"),
+        key=f"{key}/{number}" if key and number else key,
         warnings=asked.told,
         dialect=DIALECT,
         **asked.fields,

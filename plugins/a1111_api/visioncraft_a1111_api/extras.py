@@ -47,18 +47,20 @@ def add_routes(routes: APIRouter, service: Service, options: Options) -> None:
         sent = [each.get("data") if isinstance(each, dict) else each for each in body.items("imageList")]
         if not 1 <= len(sent) <= _MOST_AT_ONCE:
             raise InvalidRequest.of("imageList", f"1 to {_MOST_AT_ONCE} images")
-        jobs = [await _enlarged(service, options, request, body, image) for image in sent]
+        jobs = [await _enlarged(service, options, request, body, image, place) for place, image in enumerate(sent)]
         parts: list[bytes | BinaryIO] = [_head(jobs), b',"images":[']
         for number, job in enumerate(jobs):
             parts += [b',"' if number else b'"', BytesIO(await service.image(job.id)), b'"']
         return spliced([*parts, b"]}"], {})
 
 
-async def _enlarged(service: Service, options: Options, request: Request, body: Body, image: object) -> JobView:
+async def _enlarged(
+    service: Service, options: Options, request: Request, body: Body, image: object, place: int = 0
+) -> JobView:
     asked = Asked(await _enlarger(service, options), "")
     asked.told += [told for name, told in _WITHOUT_EFFECT.items() if (body.number(name) or 0) > 0]
     asked.fields = await _fields(service, body, image_in(image, "image"), asked.told)
-    return await ended(service, await submitted(service, request, asked), request)
+    return await ended(service, await submitted(service, request, asked, place), request)
 
 
 async def _enlarger(service: Service, options: Options) -> ModelInfo:
