@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+from base64 import b64encode
 from typing import Any
 
 import numpy as np
 import pytest
+from dialect_kit import png
 from harness import Server
 from PIL import Image
 from webuiapi import ControlNetUnit, WebUIApi
@@ -23,6 +25,11 @@ def newest(server: Server) -> dict[str, Any]:
 def colour(image: Image.Image, x: int, y: int) -> tuple[int, ...]:
     red, _, blue = np.asarray(image.convert("RGB"))[y, x]
     return RED if red > blue else BLUE
+
+
+def same(one: Image.Image, other: Image.Image) -> bool:
+    """Whether two images are alike in every pixel."""
+    return np.array_equal(np.asarray(one), np.asarray(other))
 
 
 def test_text_becomes_images_whose_seeds_follow_each_other(webui: WebUIApi) -> None:
@@ -82,7 +89,7 @@ def test_a_mask_is_read_and_what_cannot_be_done_is_told(webui: WebUIApi, a1111: 
 
 def test_nothing_is_drawn_over_an_image_with_strength_0(webui: WebUIApi, apple: Image.Image) -> None:
     drawn = webui.img2img(images=[apple], denoising_strength=0, width=128, height=64)
-    np.testing.assert_array_equal(np.asarray(drawn.image), np.asarray(apple))
+    assert same(drawn.image, apple)
 
 
 def test_a_controlnet_is_followed_and_a_preprocessor_is_told(
@@ -101,9 +108,7 @@ def test_a_controlnet_is_followed_and_a_preprocessor_is_told(
 
 def test_an_image_is_enlarged_by_a_factor(webui: WebUIApi, a1111: Server, apple: Image.Image) -> None:
     large = webui.extra_single_image(apple, upscaler_1="Lanczos", upscaling_resize=3)
-    assert large.image.size == (384, 192)
-    expected = apple.resize((384, 192), Image.Resampling.LANCZOS)
-    np.testing.assert_array_equal(np.asarray(large.image), np.asarray(expected))
+    assert same(large.image, apple.resize((384, 192), Image.Resampling.LANCZOS))
     assert newest(a1111)["strength"] == 0
     told = webui.extra_single_image(apple, upscaler_1="Lanczos", gfpgan_visibility=1, upscaling_resize=9).info
     assert "GFPGAN" in told and "not by 9" in told
@@ -116,7 +121,7 @@ def test_images_are_enlarged_to_a_size_and_cropped_to_it(webui: WebUIApi, apple:
 
 
 def test_no_upscaler_leaves_an_image_as_it_is(webui: WebUIApi, apple: Image.Image) -> None:
-    np.testing.assert_array_equal(np.asarray(webui.extra_single_image(apple).image), np.asarray(apple))
+    assert same(webui.extra_single_image(apple).image, apple)
 
 
 def test_an_image_says_what_it_was_drawn_with(webui: WebUIApi) -> None:
@@ -144,7 +149,7 @@ def test_an_image_of_which_nothing_is_known_has_no_caption(webui: WebUIApi, appl
     assert refused.value.args[0] == 404
 
 
-def test_every_list_is_there(webui: WebUIApi) -> None:
+def test_every_list_is_there(webui: WebUIApi, a1111: Server) -> None:
     assert {"Euler a", "DPM++ 2M", "UniPC"} <= set(webui.util_get_sampler_names())
     assert {"automatic", "karras", "sgm_uniform"} <= set(webui.util_get_scheduler_names())
     assert webui.util_get_model_names()[:2] == ["fake", "fake-few-steps"]
@@ -156,6 +161,16 @@ def test_every_list_is_there(webui: WebUIApi) -> None:
     assert webui.get_memory()["ram"]["total"] > 0 and webui.get_cmd_flags() == {}
     assert webui.refresh_checkpoints() is None
     assert (webui.controlnet_model_list(), webui.controlnet_module_list()) == (["None"], ["none"])
+    (kind,) = a1111.get("/controlnet/control_types").json()["control_types"].values()
+    assert (kind["model_list"], kind["module_list"]) == (["None"], ["none"])
+
+
+def test_the_preprocessor_none_gives_back_what_it_is_sent(a1111: Server) -> None:
+    image = b64encode(png()).decode()
+    asked = {"controlnet_images": [f"data:image/png;base64,{image}", image]}
+    assert a1111.post("/controlnet/detect", asked).json()["images"] == [image, image]
+    refused = a1111.post("/controlnet/detect", {**asked, "controlnet_module": "canny"})
+    assert refused.status_code == 400 and "condition itself" in refused.json()["detail"]
 
 
 def test_a_model_is_selected_for_this_dialect_and_not_for_the_house(webui: WebUIApi, a1111: Server) -> None:

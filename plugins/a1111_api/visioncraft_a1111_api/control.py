@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -42,10 +42,14 @@ def _units(body: Body, told: list[str]) -> Iterator[Body]:
     for name, script in scripts.items():
         arguments = Body(script).items("args") if isinstance(script, dict) else []
         if name.strip().lower() == _SCRIPT:
-            yield from (Body(each) for each in arguments if isinstance(each, dict) and _is_on(Body(each)))
+            yield from _switched_on(arguments)
         elif any(arguments):
             told.append(f"the script '{name[:60]}' is not here")
-    yield from (Body(each) for each in body.items("controlnet_units") if isinstance(each, dict) and _is_on(Body(each)))
+    yield from _switched_on(body.items("controlnet_units"))
+
+
+def _switched_on(sent: Sequence[Any]) -> Iterator[Body]:
+    return filter(_is_on, (Body(each) for each in sent if isinstance(each, dict)))
 
 
 def _is_on(unit: Body) -> bool:
@@ -82,12 +86,23 @@ def _tell_of_unit(unit: Body, told: list[str]) -> None:
 def router(service: Service) -> APIRouter:
     """Makes the routes of `/controlnet`."""
     routes = APIRouter(prefix="/controlnet")
+    _add_lists(routes, service)
+    _add_detect(routes, service)
 
     @routes.get("/version")
     async def version() -> dict[str, Any]:
         """The extension's version that this is like."""
         return {"version": _VERSION}
 
+    @routes.get("/settings")
+    async def settings() -> dict[str, Any]:
+        """How many units are followed at once."""
+        return {"control_net_unit_count": 1}
+
+    return routes
+
+
+def _add_lists(routes: APIRouter, service: Service) -> None:
     @routes.get("/model_list")
     async def model_list() -> dict[str, Any]:
         """The ControlNets that are here, and None."""
@@ -101,15 +116,11 @@ def router(service: Service) -> APIRouter:
     @routes.get("/control_types")
     async def control_types() -> dict[str, Any]:
         """One type, with everything in it."""
-        models = (await model_list())["model_list"]
-        every = {"module_list": _MODULES, "model_list": models, "default_option": "none", "default_model": "None"}
+        every = {"module_list": _MODULES, **await model_list(), "default_option": "none", "default_model": "None"}
         return {"control_types": {"All": every}}
 
-    @routes.get("/settings")
-    async def settings() -> dict[str, Any]:
-        """How many units are followed at once."""
-        return {"control_net_unit_count": 1}
 
+def _add_detect(routes: APIRouter, service: Service) -> None:
     @routes.post("/detect")
     async def detect(request: Request) -> dict[str, Any]:
         """What a preprocessor makes of images: the images, as the only one is none."""
@@ -123,8 +134,6 @@ def router(service: Service) -> APIRouter:
         for each in images:
             await service.inspect(each, "controlnet_images")
         return {"images": [_bare(each) for each in images], "info": "Success"}
-
-    return routes
 
 
 def _bare(image: str) -> str:
