@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness import SUPPORT, House
+from harness import FAKES, House, fake_house
 
 
-def a1111_house(folder: Path, **tables: dict[str, object]) -> House:
+def a1111_house(folder: Path) -> House:
     """A house that speaks the dialect, with an engine that draws at once."""
-    plugins = {"enabled": ["fake_engine", "gallery_fs", "a1111_api"], "trusted": ["fake_engine"]}
-    house = House(folder, {"plugins": plugins, "jobs": {"capacity": 2}, **tables}, path=[SUPPORT])
-    house.install("visioncraft-fake-engine", "fake_engine")
+    house = fake_house(folder)
+    house.tables["plugins"] = {"enabled": [*FAKES, "a1111_api"], "trusted": ["fake_engine"]}
     return house
