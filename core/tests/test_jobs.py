@@ -111,24 +111,6 @@ def test_past_its_bound_the_queue_refuses_and_says_when_to_come_back() -> None:
     play(scene)
 
 
-def test_work_in_the_background_takes_no_place_in_the_queue_from_others_and_is_bounded_itself() -> None:
-    async def scene() -> None:
-        generator, background = Stepper(), Order(priority=-1)
-        async with running(generator, capacity=1) as runtime:
-            for number in range(2):
-                await submit(runtime, f"background {number}", order=background)
-            await submit(runtime, "somebody's")
-            for order in (background, Order()):
-                with pytest.raises(RateLimitExceeded):
-                    await submit(runtime, "one too many", order=order)
-            generator.gate.release(100)
-            while runtime.jobs.live():
-                await runtime.jobs.live()[0].wait()
-            assert list(generator.taken) == ["background 0", "somebody's", "background 1"]
-
-    play(scene)
-
-
 def test_a_request_is_made_whole_in_its_place_in_the_queue_and_not_at_all_where_it_is_refused() -> None:
     async def scene() -> None:
         async with running(Stepper(), capacity=2) as runtime:

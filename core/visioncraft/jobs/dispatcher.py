@@ -61,14 +61,9 @@ class Dispatcher:
         return self.paused or self.standstill.reason is not None
 
     @property
-    def queued(self) -> int:
+    def waiting(self) -> list[Job]:
         """Jobs that wait."""
-        return sum(len(lane.waiting) for lane in self._lanes.values())
-
-    @property
-    def queued_in_background(self) -> int:
-        """Those among them that no other job waits for."""
-        return sum(job.order.background for lane in self._lanes.values() for job in lane.waiting)
+        return [job for lane in self._lanes.values() for job in lane.waiting]
 
     @property
     def running(self) -> int:

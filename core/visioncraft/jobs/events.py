@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from itertools import count
 
 from visioncraft.jobs.job import Job
-from visioncraft.types.jobs import JobEvent
+from visioncraft.types.jobs import JobEvent, JobView
 
 _REMEMBERED_EVENTS = 128  # of one job
 _REMEMBERED_JOBS = 256
@@ -128,4 +128,38 @@ def event_of(
         image=job.record if last else None,
         error=job.error if last else None,
         warnings=tuple(job.warnings) if last else (),
+        model=job.request.model.id,
+        owner=job.request.owner,
+    )
+
+
+def view_of(job: Job, outlook: Outlook) -> JobView:
+    """A job as everybody outside the queue sees it.
+
+    Args:
+        job: The job as it stands now.
+        outlook: Its place in the queue, and about how many seconds are left.
+    """
+    position, eta_s = outlook
+    return JobView(
+        id=job.id,
+        state=job.state,
+        stage=job.stage,
+        step=job.step,
+        steps=job.steps,
+        position=position,
+        eta_s=eta_s,
+        priority=job.order.priority,
+        caller=job.order.client,
+        model=job.request.model.id,
+        seed=job.request.seed,
+        parameters=job.request.parameters(),
+        created_at=job.created_at,
+        started_at=job.started_at,
+        ended_at=job.ended_at,
+        images=tuple(job.records),
+        error=job.error,
+        warnings=tuple(job.warnings),
+        dialect=job.request.dialect,
+        owner=job.request.owner,
     )

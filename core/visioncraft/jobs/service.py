@@ -186,7 +186,12 @@ class JobService:
     @property
     def queued(self) -> int:
         """Jobs that wait."""
-        return len(self._admitted) + self._dispatcher.queued
+        return len(self._admitted) + len(self._dispatcher.waiting)
+
+    @property
+    def full(self) -> bool:
+        """Whether no further job that somebody waits for has a place."""
+        return self._waiting_before(_NOBODY) >= self._limits.capacity
 
     @property
     def running(self) -> int:
@@ -280,14 +285,15 @@ class JobService:
         if self._dispatcher.closing:
             raise ServiceUnavailable("The server is ending; ask again when it is back")
         idle = lane.free and not lane.waiting and not self._admitted and not self.paused
-        waiting = self.queued if order.background else self.queued - self._queued_in_background()
+        waiting = self._waiting_before(order)
         if not idle and waiting >= self._limits.capacity:
             wait = max(1.0, round(lane.wait_s(), 1))
             raise RateLimitExceeded(f"The queue is full: {waiting} jobs wait", retry_after=wait)
 
-    def _queued_in_background(self) -> int:
-        """Jobs that wait and that no other job waits for: they take no place in the queue from those."""
-        return self._dispatcher.queued_in_background + sum(order.background for order in self._admitted)
+    def _waiting_before(self, order: Order) -> int:
+        """How many take a place in the queue from a job: work in the background takes none from other jobs."""
+        orders = [*self._admitted, *(job.order for job in self._dispatcher.waiting)]
+        return sum(order.background or not each.background for each in orders)
 
     async def _take_up(self, job: Job) -> None:
         await resume(job, self._registry, self._writer, self._dispatcher)

@@ -63,7 +63,7 @@ async def ready(runtime: RuntimeDep) -> HealthAnswer:
         raise ServiceUnavailable("no model can draw yet, see GET /models")
     if jobs.trouble is not None:
         raise ServiceUnavailable(f"the queue stands still: {without_folders(jobs.trouble)}")
-    if jobs.queued >= jobs.capacity:
+    if jobs.full:
         raise ServiceUnavailable(f"{jobs.queued} jobs wait, which is as many as the queue holds")
     return HealthAnswer(status="ok")
 
