@@ -76,7 +76,7 @@ def decoders() -> Iterator[Decoders]:
 def test_a_fit_is_the_same_in_another_process(decoders: Decoders) -> None:
     sent = inputs.read("init_image", FittedImage(striped(), "pad"))
     ready = asyncio.run(decoders.prepare(sent, 48, 48, "picture"))
-    np.testing.assert_array_equal(decode_png(ready.png), fitted("pad", 48, 48))
+    assert np.array_equal(decode_png(ready.png), fitted("pad", 48, 48))
 
 
 def test_the_texts_of_a_png_are_read_elsewhere_with_its_size(decoders: Decoders) -> None:

@@ -17,11 +17,9 @@ from visioncraft.logs import note_request
 log = logging.getLogger(__name__)
 
 _SANE = re.compile(r"[\w.:/+=@-]{1,128}", re.ASCII)
-_QUIET = (
-    "/health",
-    "/health/live",
-    "/health/ready",
-)  # asked every few seconds by whoever watches the server, and of no interest while all is well
+_QUIET = ("/health", "/health/live", "/health/ready")
+"""Asked every few seconds by whoever watches the server, and of no interest while all is well."""
+
 _LONGEST = 300  # characters of a target
 
 
