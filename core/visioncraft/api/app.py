@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, iter_route_contexts
 from fastapi_offline import FastAPIOffline
 from starlette.routing import BaseRoute, Match, Mount
 from starlette.types import Scope
@@ -74,17 +74,15 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     )
     app.state.runtime = house
     app.state.dialects, app.state.ports = Dialects(), []
-    app.state.token = house.token
     errors.install(app, app.state.dialects.errors_or)
     for routes in (system, generate, jobs, gallery, images):
         app.include_router(routes.router)
     _mount_plugins(app, house)
     openapi.customise(app, house)
     authenticators = _authenticators(house)
-    app.state.access_keys = house.access_keys
-    guarded = house.guarded = Guarded(app.state.token, house.access_keys, _ask_everybody(authenticators))
-    app.state.links = SignedLinks(app.state.token, guarded)
-    _guard_all(app, settings, authenticators)
+    house.guarded = Guarded(house.token, house.access_keys, _ask_everybody(authenticators))
+    app.state.links = SignedLinks(house.token, house.guarded)
+    _guard_all(app, house, [house.access_keys, *authenticators])
     return app
 
 
@@ -129,14 +127,21 @@ def _mount(app: FastAPI, info: PluginInfo, offered: APIRouter | Mount | Dialect)
 
 
 def _leave_out_taken(router: APIRouter, app: FastAPI, info: PluginInfo) -> None:
-    """Leave out a plugin's routes that an earlier one answers: they would never be asked, yet stand in /docs."""
+    """Leave out a plugin's routes that an earlier one answers: they would never be asked, yet stand in /docs.
+
+    Those of a router within the plugin's are told of alone: it may be there under another prefix too.
+    """
     left_out = []
-    for route in [each for each in router.routes if isinstance(each, APIRoute)]:
-        asked = {"type": "http", "path": re.sub("{.*?}", "0", route.path)}
+    for found in [*iter_route_contexts(router.routes)]:
+        route, path = found.original_route, found.path
+        if not isinstance(route, APIRoute) or path is None:
+            continue
+        asked = {"type": "http", "path": re.sub("{.*?}", "0", path)}
         taken = [m for m in route.methods or () if any(_answers(each, asked | {"method": m}) for each in app.routes)]
         if taken:
-            router.routes.remove(route)
-            left_out.append(f"{taken[0]} {route.path}")
+            left_out.append(f"{taken[0]} {path}")
+            if route in router.routes:
+                router.routes.remove(route)
     if left_out:
         said = f"its {', '.join(left_out)} is left out: an earlier route answers there"
         info.blame(said)
@@ -147,9 +152,9 @@ def _answers(route: BaseRoute, scope: dict[str, Any]) -> bool:
     return route.matches(scope)[0] is Match.FULL
 
 
-def _guard_all(app: FastAPI, settings: Settings, authenticators: Sequence[Authenticator]) -> None:
+def _guard_all(app: FastAPI, house: Runtime, authenticators: Sequence[Authenticator]) -> None:
     """Guard the API and the dialects on ports of their own, which have one bound for the bodies of all."""
-    server, dialects, links = settings.server, app.state.dialects, app.state.links
+    server, dialects, links = house.settings.server, app.state.dialects, app.state.links
     bodies = BodyMemory(max(server.max_body_bytes, server.body_memory_bytes))
 
     def is_opened(scope: Scope) -> bool:
@@ -160,7 +165,6 @@ def _guard_all(app: FastAPI, settings: Settings, authenticators: Sequence[Authen
         # No proxy offers such a port under the API's path, and what the API opens is not the dialect's to open.
         apart = server.model_copy(update={"root_path": ""})
         each.app.state.links = links.from_elsewhere(server.port)
-        each.app.state.access_keys = app.state.access_keys
         _guard(each.app, apart, authenticators, bodies, each.app.state.dialects.is_opened)
 
 
@@ -184,8 +188,8 @@ def _guard(
     app.add_middleware(CrashGuard)
     app.add_middleware(
         TokenGuard,
-        token=app.state.token,
-        keys=app.state.access_keys,
+        token=app.state.runtime.token,
+        guarded=app.state.runtime.guarded,
         authenticators=authenticators,
         is_opened=is_opened,
     )

@@ -84,10 +84,10 @@ class TokenGuard:
 
     Args:
         app: What is guarded.
-        token: The server's token. Where there is none and no authenticator everybody is let in, which `visioncraft
+        token: The server's token.
+        guarded: Whether the server asks who somebody is. Where it does not everybody is let in, which `visioncraft
             serve` allows on a loopback address only.
-        keys: The access keys that people were given.
-        authenticators: Plugins' own ways to know people, asked in turn where neither fits.
+        authenticators: Ways to know people, asked in turn where the token does not fit: the access keys, and plugins'.
         is_opened: Whether everybody may see what a request asks for: as it is the server's own page, by a plugin's
             leave, or by a signed URL.
     """
@@ -96,14 +96,13 @@ class TokenGuard:
         self,
         app: ASGIApp,
         token: Token,
-        keys: AccessKeys,
-        authenticators: Sequence[Authenticator] = (),
+        guarded: Callable[[], bool],
+        authenticators: Sequence[Authenticator],
         is_opened: Callable[[Scope], bool] = lambda scope: False,
     ) -> None:
         self._app = app
-        self._token, self._authenticators, self._is_opened = token, (keys, *authenticators), is_opened
-        asking = any(getattr(each, "asks_everybody", True) for each in authenticators)
-        self._guarded = Guarded(token, keys, asking)
+        self._token, self._authenticators, self._is_opened = token, authenticators, is_opened
+        self._guarded = guarded
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, or answer 401."""

@@ -39,7 +39,7 @@ def app_of(dialect: Dialect, info: PluginInfo, api: FastAPI) -> FastAPI:
         api: The API's application, with whose runtime it works.
     """
     app = FastAPI(title=info.name, openapi_url=None)
-    app.state.runtime, app.state.token = api.state.runtime, api.state.token
+    app.state.runtime = api.state.runtime
     app.state.dialects = Dialects(only=dialect)
     errors.install(app, app.state.dialects.errors_or)
     if dialect.router is not None:

@@ -50,7 +50,7 @@ def run(settings: Settings) -> None:
             runtime = Runtime(settings, durable=True)
             app = create_app(settings, runtime)
             with bound_ports(app.state.ports, settings.server) as ports:
-                _Server(config_of(app, settings), runtime, app.state.token, ports).run(sockets=[listener])
+                _Server(config_of(app, settings), runtime, runtime.token, ports).run(sockets=[listener])
         finally:
             ended = sys.exception()
             if not isinstance(ended, Exception):  # an error has to be shown first

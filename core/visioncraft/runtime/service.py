@@ -6,17 +6,18 @@ import asyncio
 import hashlib
 import json
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, is_dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from visioncraft.access.owned import OwnedStore
+from visioncraft.access import sight
 from visioncraft.access.scopes import require
 from visioncraft.credentials import credentials, is_among
 from visioncraft.errors import InvalidRequest, ModelNotAvailable, NotFound, ServiceUnavailable
 from visioncraft.images import inputs
+from visioncraft.jobs.events import view_of
 from visioncraft.jobs.job import Job, Order
 from visioncraft.jobs.ledger.contract import SetAside
 from visioncraft.jobs.requests import Plan, plan_request
@@ -25,7 +26,7 @@ from visioncraft.plugins.service import LIFETIME_S
 from visioncraft.runtime.sent_images import found_in, resolve
 from visioncraft.types.editing import ImageFacts
 from visioncraft.types.gallery import ImageRecord
-from visioncraft.types.identity import Identity, identity_of_request
+from visioncraft.types.identity import Identity
 from visioncraft.types.jobs import JobEvent, JobState, JobView
 from visioncraft.types.models import ModelInfo, StoredModel
 
@@ -58,12 +59,11 @@ class RuntimeService:
     @property
     def store(self) -> ImageStore:
         """The gallery that settings select, as whoever sent the request may see it."""
-        store, identity = self._runtime.registry.store, identity_of_request.get()
-        return store if identity is None or identity.may("all") else OwnedStore(store, identity)
+        return sight.shown(self._runtime.registry.store)
 
     def models(self) -> Sequence[ModelInfo]:
         """The models that can draw now, for whoever sent the request."""
-        return [model for model in self._runtime.registry.available() if _allowed(model)]
+        return [model for model in self._runtime.registry.available() if sight.may_use(model)]
 
     async def look_for_models(self) -> Sequence[ModelInfo]:
         """The models that can draw now, after a look for weights that came since the last one."""
@@ -84,7 +84,7 @@ class RuntimeService:
         except ModelNotAvailable:
             await asyncio.to_thread(registry.refresh)
             found = registry.model(name)
-        return found if _allowed(found) else self._allowed_instead(name)
+        return found if sight.may_use(found) else self._allowed_instead(name)
 
     async def submit(
         self,
@@ -127,36 +127,36 @@ class RuntimeService:
         if order.key is None:  # under a key it may be a job that is there already
             jobs.check_queue(model, order)
         plan = await self._plan(model, prompt, await resolve(fields, self.store))
-        plan = replace(plan, request=replace(plan.request, dialect=dialect, owner=_owner()))
+        plan = replace(plan, request=replace(plan.request, dialect=dialect, owner=sight.owner()))
         complete = partial(plan.complete, self._runtime.decoders) if plan.pictures else None
         return await jobs.submit(plan.request, order, wants_png, complete)
 
     def jobs(self, caller: str | None = None) -> Sequence[JobView]:
         """The jobs that run and those that wait, in the order in which they run; of one caller, or of all."""
-        live = [job for job in self._runtime.jobs.live() if sees(job) and caller in (None, job.order.client)]
+        live = [job for job in self.live() if caller in (None, job.order.client)]
         return sorted(map(self.view, live), key=lambda job: (job.position, job.started_at or job.created_at))
+
+    def live(self) -> list[Job]:
+        """The jobs that wait or run and may be seen, in the order of their coming."""
+        return [job for job in self._runtime.jobs.live() if sight.sees(job.request.owner)]
 
     async def find_job(self, job_id: str) -> Job:
         """A job by its id. Raises `NotFound`, for another's job too."""
         job = await self._runtime.jobs.get(job_id)
-        if not sees(job):
+        if not sight.sees(job.request.owner):
             raise NotFound(f"No job '{job_id[:64]}'")
         return job
 
-    def sees_job(self, job_id: str) -> bool:
-        """Whether a job that waits or runs may be seen; false for one that is not among them."""
-        job = next((each for each in self._runtime.jobs.live() if each.id == job_id), None)
-        return job is not None and sees(job)
-
     async def latest(self, limit: int, state: JobState | None = None) -> Sequence[Job]:
         """The newest jobs that may be seen, newest first; of somebody's own those among the newest thousand of all."""
-        if _sees_all():
+        if sight.sees_all():
             return await self._runtime.jobs.latest(limit, state)
-        return [job for job in await self._runtime.jobs.latest(_LOOKED_THROUGH, state) if sees(job)][:limit]
+        found = await self._runtime.jobs.latest(_LOOKED_THROUGH, state)
+        return [job for job in found if sight.sees(job.request.owner)][:limit]
 
     async def set_aside(self, limit: int) -> Sequence[SetAside]:
         """Jobs that the ledger cannot tell of any more, which nobody knows the owner of."""
-        return await self._runtime.jobs.set_aside(limit) if _sees_all() else []
+        return await self._runtime.jobs.set_aside(limit) if sight.sees_all() else []
 
     async def job(self, job_id: str) -> JobView:
         """Where a job stands. Raises `NotFound`."""
@@ -169,13 +169,15 @@ class RuntimeService:
 
     async def watch_all(self) -> AsyncIterator[JobEvent]:
         """What happens to any job that may be seen, from now on until the server ends."""
-        seen: dict[str, bool] = {}
-        with self._runtime.jobs.events.listen() as events:
+        with self.listening() as events:
             async for event in events:
-                if seen.setdefault(event.job_id, self.sees_job(event.job_id)):
-                    yield event
-                if event.final:
-                    seen.pop(event.job_id)
+                yield event
+
+    @contextmanager
+    def listening(self) -> Iterator[AsyncIterator[JobEvent]]:
+        """The same, from the moment that the block begins."""
+        with self._runtime.jobs.events.listen() as events:
+            yield (event async for event in events if sight.sees(event.owner))
 
     async def wait(self, job_id: str, request: Request | None = None) -> JobView:
         """Wait until a job has ended well; hanging up cancels it. Raises what it ended with instead."""
@@ -241,28 +243,7 @@ class RuntimeService:
 
     def view(self, job: Job) -> JobView:
         """A job as everybody outside the queue sees it."""
-        return JobView(
-            id=job.id,
-            state=job.state,
-            stage=job.stage,
-            step=job.step,
-            steps=job.steps,
-            position=self._runtime.jobs.position(job),
-            eta_s=self._runtime.jobs.eta_s(job),
-            priority=job.order.priority,
-            caller=job.order.client,
-            model=job.request.model.id,
-            seed=job.request.seed,
-            parameters=job.request.parameters(),
-            created_at=job.created_at,
-            started_at=job.started_at,
-            ended_at=job.ended_at,
-            images=tuple(job.records),
-            error=job.error,
-            warnings=tuple(job.warnings),
-            dialect=job.request.dialect,
-            owner=job.request.owner,
-        )
+        return view_of(job, (self._runtime.jobs.position(job), self._runtime.jobs.eta_s(job)))
 
     def _allowed_instead(self, name: str | None) -> ModelInfo:
         """What a key draws with that may not use the default model. Raises `ModelNotAvailable` for one it named."""
@@ -288,28 +269,6 @@ class RuntimeService:
             yield
         finally:
             watcher.cancel()
-
-
-def sees(job: Job) -> bool:
-    """Whether a job is one of those that whoever sent the request may see."""
-    identity = identity_of_request.get()
-    return identity is None or identity.sees_all or job.request.owner == identity.whose
-
-
-def _sees_all() -> bool:
-    identity = identity_of_request.get()
-    return identity is None or identity.sees_all
-
-
-def _owner() -> str:
-    """Whose an image is that is asked for now."""
-    identity = identity_of_request.get()
-    return identity.whose if identity is not None else ""
-
-
-def _allowed(model: ModelInfo) -> bool:
-    identity = identity_of_request.get()
-    return identity is None or not identity.models or model.id in identity.models
 
 
 def _succeeded(job: Job, trouble: str | None) -> ImageRecord:

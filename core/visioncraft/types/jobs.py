@@ -99,6 +99,8 @@ class JobEvent:
         image: The record of the first image, with the last event of a job that succeeded.
         error: Why it failed or was cancelled, with the last event.
         warnings: What of the request is not in the images, with the last event.
+        model: The model's id.
+        owner: Whose the job is; empty where nobody is told apart.
     """
 
     id: str
@@ -115,6 +117,8 @@ class JobEvent:
     image: ImageRecord | None = None
     error: VisionCraftError | None = None
     warnings: tuple[str, ...] = ()
+    model: str = ""
+    owner: str = ""
 
     @property
     def final(self) -> bool:

@@ -7,6 +7,7 @@ import logging
 import shutil
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 from visioncraft import JobEvent, JobView, NotFound, Service, VisionCraftError
@@ -57,30 +58,23 @@ class Watcher:
             return
         self._time_loading(event)
         done = event.step - self._steps.get(event.job_id, 0)
-        if done <= 0 and not event.final:
-            return
-        try:
-            job = await self._service.job(event.job_id)
-        except NotFound:
-            return
         if done > 0:
-            self._meters.steps.labels(job.model, self._engine(job.model)).inc(done)
+            self._meters.steps.labels(event.model, self._engine(event.model)).inc(done)
             self._steps[event.job_id] = event.step
         if event.final:
-            self._count_end(job)
+            self._steps.pop(event.job_id, None)
+            with suppress(NotFound):
+                self._count_end(await self._service.job(event.job_id))
 
     def _time_loading(self, event: JobEvent) -> None:
         """Remember when a job began to wait for its model, and for how long that was."""
         if event.stage == _LOADING:
             self._loading.setdefault(event.job_id, time.monotonic())
         elif (began := self._loading.pop(event.job_id, None)) is not None:
-            model = next((job.model for job in self._service.jobs() if job.id == event.job_id), None)
-            if model is not None:
-                self._meters.load_s.labels(model, self._engine(model)).observe(time.monotonic() - began)
+            self._meters.load_s.labels(event.model, self._engine(event.model)).observe(time.monotonic() - began)
 
     def _count_end(self, job: JobView) -> None:
         meters, labels = self._meters, (job.model, self._engine(job.model))
-        self._steps.pop(job.id, None)
         meters.jobs.labels(*labels, job.state.value).inc()
         meters.images.labels(*labels).inc(len(job.images))
         if job.owner:

@@ -23,7 +23,6 @@ from visioncraft.api.schemas.generation import GenerateBody
 from visioncraft.api.schemas.jobs import JobAnswer, JobList, JobsAsked, JobSetAside, QueueAnswer
 from visioncraft.jobs.job import Job
 from visioncraft.runtime.runtime import Runtime
-from visioncraft.runtime.service import sees
 
 router = APIRouter(tags=["jobs"], route_class=FormRoute)
 
@@ -141,16 +140,11 @@ async def watch_all(socket: WebSocket) -> None:
 
 
 async def _tell_all(socket: WebSocket, runtime: Runtime) -> None:
-    with runtime.jobs.events.listen() as stream:
-        mine = {job.id: sees(job) for job in runtime.jobs.live()}
-        for job in runtime.jobs.live():
-            if mine[job.id]:
-                await socket.send_text(event_answer(runtime.jobs.snapshot(job)).model_dump_json(exclude_none=True))
+    with runtime.service.listening() as stream:
+        for job in runtime.service.live():
+            await socket.send_text(event_answer(runtime.jobs.snapshot(job)).model_dump_json(exclude_none=True))
         async for event in stream:
-            if mine.setdefault(event.job_id, runtime.service.sees_job(event.job_id)):
-                await socket.send_text(event_answer(event).model_dump_json(exclude_none=True))
-            if event.final:
-                mine.pop(event.job_id)
+            await socket.send_text(event_answer(event).model_dump_json(exclude_none=True))
     await socket.close()
 
 
