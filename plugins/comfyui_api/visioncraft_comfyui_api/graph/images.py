@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
+
+from visioncraft import LANCZOS
 
 from visioncraft_comfyui_api.graph.errors import NodeRefused
 from visioncraft_comfyui_api.graph.spec import Given, Input, NodeClass, link, listed, number, one_of, text, whole
@@ -12,8 +15,8 @@ from visioncraft_comfyui_api.graph.values import Canvas, Drawing, Drawn, Encoded
 MOST_IMAGES = 16
 """Of one graph: as many as a request may ask for."""
 
-LANCZOS = "lanczos"
 _METHODS = (LANCZOS, "nearest-exact", "bilinear", "area", "bicubic", "bislerp")
+_FACTOR = re.compile(r"(?<![0-9])([1-8])x(?![a-z])|x([1-8])(?![0-9])")
 
 
 def _empty(given: Given) -> tuple[Any, ...]:
@@ -133,9 +136,7 @@ def _upscaled(given: Given) -> tuple[Any, ...]:
 
 def native_factor(name: str) -> float:
     """By how much an upscaler enlarges by itself, as its name tells: `4x-UltraSharp`, `RealESRGAN_x2plus`; else 4."""
-    import re
-
-    found = re.search(r"(?<![0-9])([1-8])x(?![a-z])|x([1-8])(?![0-9])", name.lower())
+    found = _FACTOR.search(name.lower())
     return float(found[1] or found[2]) if found else 4.0
 
 

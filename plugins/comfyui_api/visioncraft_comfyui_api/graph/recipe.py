@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from visioncraft import LoRA
+from visioncraft import LANCZOS, LoRA
 from visioncraft_diffusion.samplers import from_comfyui
 
 from visioncraft_comfyui_api.graph.checking import Graph, Link
 from visioncraft_comfyui_api.graph.errors import NodeRefused, failed
-from visioncraft_comfyui_api.graph.images import LANCZOS
 from visioncraft_comfyui_api.graph.spec import Given
 from visioncraft_comfyui_api.graph.values import (
     Canvas,

@@ -15,11 +15,12 @@ from visioncraft_comfyui_api.desk import Desk
 from visioncraft_comfyui_api.graph.describing import described
 from visioncraft_comfyui_api.graph.known import KNOWN
 from visioncraft_comfyui_api.graph.lists import FOLDERS, Lists
+from visioncraft_comfyui_api.uploads import MOST_BYTES
 
 COMFYUI_VERSION = "0.38.1"
 """The version whose API this is; some clients look at it."""
 
-FEATURES = {"supports_preview_metadata": True, "max_upload_size": 32 * 2**20}
+FEATURES = {"supports_preview_metadata": True, "max_upload_size": MOST_BYTES}
 _GB = 10**9
 
 
