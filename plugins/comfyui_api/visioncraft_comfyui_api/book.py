@@ -38,9 +38,8 @@ class Book:
         return list(self._prompts.values())
 
     def history(self) -> list[Prompt]:
-        """Those that ended, in the order of their ends. One that was cancelled while it waited is not among them."""
-        ended = [each for each in self._prompts.values() if each.over and (each.started or each.state != "cancelled")]
-        return sorted(ended, key=lambda each: each.ended or 0)
+        """Those that history has, in the order of their ends."""
+        return sorted((each for each in self._prompts.values() if each.in_history), key=lambda each: each.ended or 0)
 
     def get(self, prompt_id: str) -> Prompt | None:
         """One of them."""

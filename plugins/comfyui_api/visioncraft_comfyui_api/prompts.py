@@ -59,6 +59,11 @@ class Prompt:
         return self.state in ("completed", "failed", "cancelled")
 
     @property
+    def in_history(self) -> bool:
+        """Whether history has it: it has ended, and was not cancelled while it waited."""
+        return self.over and (self.started is not None or self.state != "cancelled")
+
+    @property
     def handed(self) -> set[str]:
         """The output nodes that hand their images over by the socket, and save none."""
         return {node for node in self.prefixes if self.classes[node] == "SaveImageWebsocket"}

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 from visioncraft_comfyui_api.bodies import json_of, number_of
 from visioncraft_comfyui_api.desk import Desk
 from visioncraft_comfyui_api.graph.errors import GraphRefused
+from visioncraft_comfyui_api.graph.known import KNOWN
 from visioncraft_comfyui_api.prompts import Prompt
 from visioncraft_comfyui_api.telling import history_entry, page, queue_item
 
@@ -100,8 +101,8 @@ def _of_history(found: APIRouter, desk: Desk) -> None:
     @found.get("/history/{prompt_id}")
     async def history_of(prompt_id: str, request: Request) -> dict[str, Any]:
         """One prompt that ended; nothing until then."""
-        ended = desk.seen_by(request, desk.book.history())
-        return await _told(desk, [each for each in ended if each.id == prompt_id])
+        prompt = desk.find(request, prompt_id)
+        return await _told(desk, [prompt] if prompt is not None and prompt.in_history else [])
 
     @found.post("/history")
     async def change_history(request: Request) -> Response:
@@ -122,7 +123,7 @@ async def _told(desk: Desk, prompts: list[Prompt]) -> dict[str, Any]:
 def _refused(refused: GraphRefused, graph: object) -> Response:
     nodes = graph if isinstance(graph, dict) else {}
     classes = {str(key): str(node.get("class_type")) for key, node in nodes.items() if isinstance(node, dict)}
-    outputs = [key for key, name in classes.items() if name in ("SaveImage", "PreviewImage", "SaveImageWebsocket")]
+    outputs = [key for key, name in classes.items() if name in KNOWN and KNOWN[name].saves]
     return _answer(refused.document(classes, outputs), 400)
 
 
