@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from comfy_prompts import over, queue
 from dialect_kit import TOKEN, jobs_of, png
 from graphs import Listener, image_to_image, text_to_image
 from harness import FAKES, House, Server, fake_house, served
@@ -24,18 +25,10 @@ def client(server: Server, key: str = "none") -> httpx.Client:
     return httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=PATIENCE_S)
 
 
-def queue(comfy: httpx.Client, graph: Any, **more: Any) -> str:
-    answer = comfy.post("/prompt", json={"prompt": graph, **more})
-    assert answer.status_code == 200, answer.text
-    return str(answer.json()["prompt_id"])
-
-
 def drawn(comfy: httpx.Client, graph: Any) -> tuple[str, Any]:
     """Draw a graph; answers the prompt's id and its first file."""
-    listener = Listener(comfy)
-    prompt_id = queue(comfy, graph, client_id=listener.client_id)
-    listener.until_over(prompt_id)
-    return prompt_id, comfy.get(f"/history/{prompt_id}").json()[prompt_id]["outputs"]["9"]["images"][0]
+    entry = over(comfy, graph)
+    return entry["prompt"][1], entry["outputs"]["9"]["images"][0]
 
 
 def test_history_the_queue_and_files_outlive_the_server(tmp_path: Path) -> None:
@@ -71,8 +64,7 @@ def test_nobody_sees_or_stops_what_another_key_has_asked_for(tmp_path: Path) -> 
         assert bob.post("/prompt", json={"prompt": image_to_image("secret.png")}).status_code == 400
         eaves, owner = Listener(bob, client_id="ada-s-client"), Listener(ada, client_id="ada-s-client")
         running = queue(ada, text_to_image("gated comfy-keys", denoise=1), client_id="ada-s-client")
-        while owner.next()["type"] != "execution_start":
-            pass
+        owner.until("execution_start")
         for body in ({}, {"prompt_id": running}, {"client_id": "ada-s-client"}):
             bob.post("/interrupt", json=body)
         bob.post("/queue", json={"clear": True, "delete": [running]})

@@ -10,10 +10,12 @@ import httpx
 import pytest
 from comfy_api_simplified import ComfyApiWrapper, ComfyWorkflowWrapper
 from comfy_api_simplified.exceptions import ComfyApiError
+from comfy_prompts import queue
 from dialect_kit import TOKEN, full_queue, jobs_of, png
-from graphs import image_to_image, node, text_to_image
+from graphs import Listener, image_to_image, node, text_to_image
 from harness import Server
 from visioncraft import read_record
+from visioncraft.testing import PATIENCE_S
 
 
 @pytest.fixture
@@ -62,16 +64,17 @@ def test_what_fails_raises(api: ComfyApiWrapper) -> None:
 def test_an_interrupt_ends_the_wait_of_its_own_prompt(
     api: ComfyApiWrapper, server: Server, comfy: httpx.Client
 ) -> None:
-    other = comfy.post("/prompt", json={"prompt": text_to_image("gated melon-stop")}).json()["prompt_id"]
-    assert api.get_queue_size_before(other) in (0, 1)
-    server.until(jobs_of(server, "gated melon-stop")[0], "running")
+    listener = Listener(comfy)
+    other = queue(comfy, text_to_image("gated melon-stop"), client_id=listener.client_id)
+    listener.until("execution_start")
+    assert api.get_queue_size_before(other) == 0
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(lambda: asyncio.run(api.queue_prompt_and_wait(text_to_image("waits its turn"))))
         while not jobs_of(server, "waits its turn"):
             pass
         api.interrupt()
         server.permit("melon-stop", 20)
-        prompt_id, _ = waiting.result(60)
+        prompt_id, _ = waiting.result(PATIENCE_S)
     assert api.get_history(prompt_id)[prompt_id]["status"]["completed"] is True
     assert server.ended(jobs_of(server, "gated melon-stop")[0])["status"] == "cancelled"
 

@@ -12,12 +12,18 @@ from dialect_kit import TOKEN, png
 from graphs import image_to_image, node, text_to_image
 from harness import Server
 from visioncraft.testing import PATIENCE_S
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
 
 def raw(comfy: httpx.Client, method: str, path: str, body: bytes = b"", /, **headers: str) -> httpx.Response:
     """A request with these headers and no others of a client's making."""
     return httpx.request(method, comfy.base_url.join(path), content=body, headers=headers, timeout=PATIENCE_S)
+
+
+def listening(comfy: httpx.Client, client_id: str, headers: dict[str, str]) -> ClientConnection:
+    """A client's socket."""
+    url = f"{str(comfy.base_url).rstrip('/').replace('http://', 'ws://')}/ws?clientId={client_id}"
+    return connect(url, additional_headers=headers, open_timeout=PATIENCE_S)
 
 
 def test_open_webui_checks_lists_and_draws(comfy: httpx.Client) -> None:
@@ -35,15 +41,16 @@ def test_open_webui_edits(comfy: httpx.Client) -> None:
     bearer = {"Authorization": f"Bearer {TOKEN}"}
     files = {"image": ("uploaded.png", png("teal"), "image/png")}
     url = comfy.base_url.join("/api/upload/image")
-    answer = httpx.post(url, files=files, data={"type": "input", "overwrite": "true"}, headers=bearer)
+    answer = httpx.post(
+        url, files=files, data={"type": "input", "overwrite": "true"}, headers=bearer, timeout=PATIENCE_S
+    )
     assert answer.status_code == 200
     assert _drawn_by_open_webui(comfy, image_to_image(answer.json()["name"], "teal again"), bearer)
 
 
 def _drawn_by_open_webui(comfy: httpx.Client, graph: Any, bearer: dict[str, str]) -> list[httpx.Response]:
     client_id = str(uuid.uuid4())
-    base = str(comfy.base_url).rstrip("/")
-    with connect(f"{base.replace('http://', 'ws://')}/ws?clientId={client_id}", additional_headers=bearer) as socket:
+    with listening(comfy, client_id, bearer) as socket:
         body = json.dumps({"prompt": graph, "client_id": client_id}).encode()
         prompt_id = raw(comfy, "POST", "/prompt", body, **bearer).json()["prompt_id"]
         while True:
@@ -106,8 +113,7 @@ def test_dify_draws_and_finds_its_prompt_in_the_whole_history(comfy: httpx.Clien
     assert raw(comfy, "GET", "/models/loras", **bearer).json() == []
     assert raw(comfy, "GET", "/object_info/KSampler", **bearer).json()["KSampler"]["input"]["required"]["scheduler"]
     client_id = str(uuid.uuid4())
-    authority = str(comfy.base_url).rstrip("/").partition("://")[2]
-    with connect(f"ws://{authority}/ws?clientId={client_id}", additional_headers=bearer) as socket:
+    with listening(comfy, client_id, bearer) as socket:
         body = json.dumps({"prompt": text_to_image("for dify"), "client_id": client_id}).encode()
         prompt_id = raw(comfy, "POST", "/prompt", body, **bearer).json()["prompt_id"]
         while True:

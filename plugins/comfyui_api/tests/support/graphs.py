@@ -7,6 +7,7 @@ import uuid
 from typing import Any
 
 import httpx
+from visioncraft.testing import PATIENCE_S
 from websockets.sync.client import ClientConnection, connect
 
 Graph = dict[str, dict[str, Any]]
@@ -94,7 +95,11 @@ class Listener:
         url = str(comfy.base_url).replace("http", "ws").rstrip("/")
         headers = {"Authorization": comfy.headers["Authorization"]}
         self.socket: ClientConnection = connect(
-            f"{url}/ws?clientId={self.client_id}", additional_headers=headers, max_size=None, legacy=True
+            f"{url}/ws?clientId={self.client_id}",
+            additional_headers=headers,
+            open_timeout=PATIENCE_S,
+            max_size=None,
+            legacy=True,
         )
         self.binary: list[bytes] = []
         if features:
@@ -106,6 +111,11 @@ class Listener:
             self.binary.append(message)
         found: dict[str, Any] = json.loads(message)
         return found
+
+    def until(self, kind: str) -> None:
+        """Listen until something of this kind is told."""
+        while self.next()["type"] != kind:
+            pass
 
     def until_over(self, prompt_id: str) -> list[dict[str, Any]]:
         """All that is told until a prompt's last word."""
