@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import httpx
 import pytest
 from comfy_prompts import over, record_of
@@ -37,6 +40,18 @@ def test_a_file_of_a_taken_name_gets_another_one_unless_it_may_take_its_place(co
         names.append(comfy.post("/upload/image", files={"image": ("one.png", png(colour))}, data=form).json()["name"])
     assert names == ["one.png", "one (1).png", "one.png", "one.png"]
     assert comfy.get("/view?filename=one.png&type=input").content == png("blue")
+
+
+def test_uploads_at_the_same_time_take_neither_name_nor_file_from_each_other(comfy: httpx.Client) -> None:
+    images = [png(f"#{number:02x}0000") for number in range(32)]
+
+    def kept(image: bytes) -> Any:
+        return comfy.post("/upload/image", files={"image": ("same.png", image)}).json()["name"]
+
+    with ThreadPoolExecutor(8) as threads:
+        names = list(threads.map(kept, images))
+    shown = [comfy.get("/view", params={"filename": name, "type": "input"}).content for name in names]
+    assert shown == images
 
 
 @pytest.mark.parametrize("name", ["../evil.png", "..", "a\x00b.png", "x" * 300])

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 import re
+import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,6 +93,7 @@ class Uploads:
     def __init__(self, folder: Path, store: Store, most_mb: int, service: Service) -> None:
         self._folder, self._store, self._service = folder / "uploads", store, service
         self._most = most_mb * 2**20
+        self._keeping = threading.Lock()  # a file is nobody's until its name is kept, and a name free until it is taken
         with suppress(OSError):  # an upload says what is wrong then
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -130,14 +132,15 @@ class Uploads:
         return [f"{subfolder}/{name}" if subfolder else name for subfolder, name in reversed(listed)]
 
     def _keep(self, place: Place, content: bytes, overwrite: bool, mask_of: Place | None) -> Place:
-        digest, mask = self._write(content), ""
-        if mask_of is not None:
-            original = self._digest_of(mask_of)
-            digest, mask = original, digest
-        if not overwrite:
-            place = self._free(place, digest, mask)
-        self._store.keep_upload(place.key, digest, mask, len(content))
-        self._make_room(place)
+        with self._keeping:
+            digest, mask = self._write(content), ""
+            if mask_of is not None:
+                original = self._digest_of(mask_of)
+                digest, mask = original, digest
+            if not overwrite:
+                place = self._free(place, digest, mask)
+            self._store.keep_upload(place.key, digest, mask, len(content))
+            self._make_room(place)
         return place
 
     def _digest_of(self, place: Place) -> str:
