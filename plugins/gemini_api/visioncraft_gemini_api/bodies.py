@@ -15,9 +15,9 @@ Text = Annotated[str, Field(strict=True)]
 
 
 class Sent(BaseModel):
-    """A document of this API."""
+    """A document of this API. Its validator is made for the first request: most servers have no such client."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore")
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", defer_build=True)
 
     @model_validator(mode="before")
     @classmethod

@@ -73,8 +73,8 @@ def _add(routes: APIRouter, service: Service, operation: Operation, documented: 
         methods=["POST"],
         name=f"{operation} of images",
         response_class=Response,
-        responses={**ERRORS, **IMAGES},
-        openapi_extra=request_body(operation),
+        responses={**ERRORS, **IMAGES} if documented else None,
+        openapi_extra=request_body(operation) if documented else None,
         include_in_schema=documented,
     )
     routes.add_api_route(path, _ping, methods=["OPTIONS"], status_code=204, include_in_schema=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Literal
 
 from pydantic import BaseModel
@@ -94,10 +95,13 @@ _TITLES = {
     500: "Server error",
     503: "Nothing can be drawn now",
 }
+_ANY_ERROR = {"application/json": {"schema": {"$ref": f"#/components/schemas/{OpenAIError.__name__}"}}}
 ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": OpenAIError, "description": title} for status, title in _TITLES.items()
+    # FastAPI makes a validator of every model of every route while the server starts: one of them has it for all.
+    status: {"description": title} | ({"model": OpenAIError} if status == 500 else {"content": _ANY_ERROR})
+    for status, title in _TITLES.items()
 }
-"""OpenAPI's `responses` of every route here."""
+"""OpenAPI's `responses` of every route that is in the documentation."""
 
 IMAGES: dict[int | str, dict[str, Any]] = {
     200: {
@@ -117,15 +121,20 @@ def request_body(operation: str) -> dict[str, Any]:
     Args:
         operation: The last part of its path.
     """
-    schema = Body.model_json_schema(by_alias=True, ref_template="#/components/schemas/{model}")
-    schema = _inlined(schema, schema.pop("$defs", {}))
-    schema["required"] = [] if operation == "variations" else ["prompt"]
+    schema = {**_body_schema(), "required": [] if operation == "variations" else ["prompt"]}
     json_only = {"application/json": {"schema": schema}}
     if operation == "generations":
         return {"requestBody": {"required": True, "content": json_only}}
     form = {**schema, "required": [*schema["required"], "image"]}
     form["properties"] = {**schema["properties"], "image": {"type": "array", "items": _FILE}, "mask": _FILE}
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}}}}
+
+
+@cache
+def _body_schema() -> Mapping[str, Any]:
+    schema = Body.model_json_schema(by_alias=True, ref_template="#/components/schemas/{model}")
+    inlined: Mapping[str, Any] = _inlined(schema, schema.pop("$defs", {}))
+    return inlined
 
 
 def _inlined(schema: Any, definitions: Mapping[str, Any]) -> Any:

@@ -14,6 +14,7 @@ from visioncraft_openai_api.batch.routes import add_batch_routes, add_file_route
 from visioncraft_openai_api.batch.runner import Runner
 from visioncraft_openai_api.batch.store import Batches
 from visioncraft_openai_api.errors import errors_of
+from visioncraft_openai_api.schemas import ERRORS
 from visioncraft_openai_api.settings import OpenAISettings
 
 _FORM_BYTES = 2**20  # what a form may have beside its file
@@ -37,8 +38,10 @@ def batch_dialects(settings: Settings, service: Service) -> Sequence[Dialect]:
     errors, most_bytes = errors_of(service), table.max_file_mb * 2**20
     dialects = []
     for prefix in ("/v1", ""):
-        of_files = APIRouter(tags=["files"], include_in_schema=bool(prefix))
-        of_batches = APIRouter(tags=["batches"], include_in_schema=bool(prefix))
+        documented = bool(prefix)
+        responses = ERRORS if documented else None
+        of_files = APIRouter(tags=["files"], include_in_schema=documented, responses=responses)
+        of_batches = APIRouter(tags=["batches"], include_in_schema=documented, responses=responses)
         add_file_routes(of_files, prefix, desk, most_bytes)
         add_batch_routes(of_batches, prefix, desk, runner)
         dialects += [

@@ -18,7 +18,6 @@ from visioncraft_openai_api.batch.owners import identity_written, owner_now
 from visioncraft_openai_api.batch.runner import Runner
 from visioncraft_openai_api.batch.schemas import BatchRequest, ExpiresAfter, Listed, listed
 from visioncraft_openai_api.batch.uploads import Upload, received
-from visioncraft_openai_api.schemas import ERRORS
 
 _PURPOSES = ("batch", *sorted(IMAGE_PURPOSES))
 _MOST_UNFINISHED = 100
@@ -36,7 +35,7 @@ _TAKES_FORM = {"requestBody": {"required": True, "content": {"multipart/form-dat
 
 
 def add_file_routes(routes: APIRouter, prefix: str, desk: Desk, most_bytes: int) -> None:
-    """Files: send, list, look, read, delete.
+    """Files: send and list, and look, read and delete one.
 
     Args:
         routes: Get them.
@@ -45,7 +44,7 @@ def add_file_routes(routes: APIRouter, prefix: str, desk: Desk, most_bytes: int)
         most_bytes: The largest file that may be sent.
     """
 
-    @routes.post(prefix + "/files", responses=ERRORS, openapi_extra=_TAKES_FORM)
+    @routes.post(prefix + "/files", openapi_extra=_TAKES_FORM)
     async def send_a_file(request: Request) -> dict[str, Any]:
         """Keep a file: requests of a batch, or an image that one of them starts from."""
         await _made_folders(desk)
@@ -53,7 +52,7 @@ def add_file_routes(routes: APIRouter, prefix: str, desk: Desk, most_bytes: int)
             purpose, lifetime_s = _purpose_and_life(upload, desk.keep_s)
             return (await desk.files.add(upload.path, purpose, upload.filename or "", lifetime_s)).document()
 
-    @routes.get(prefix + "/files", responses=ERRORS)
+    @routes.get(prefix + "/files")
     async def list_files(
         after: str | None = None,
         limit: Annotated[int, Query(ge=1, le=10_000)] = 10_000,
@@ -64,21 +63,25 @@ def add_file_routes(routes: APIRouter, prefix: str, desk: Desk, most_bytes: int)
         found = await desk.files.page(after, limit + 1, order == "desc", purpose)
         return listed([file.document() for file in found], limit)
 
-    @routes.get(prefix + "/files/{file_id}", responses=ERRORS)
+    _add_routes_of_one_file(routes, prefix + "/files/{file_id}", desk)
+
+
+def _add_routes_of_one_file(routes: APIRouter, path: str, desk: Desk) -> None:
+    @routes.get(path)
     async def look_at_a_file(file_id: str) -> dict[str, Any]:
         """What is known of a file."""
         return (await desk.files.get(file_id)).document()
 
-    @routes.get(prefix + "/files/{file_id}/content", responses=ERRORS, response_class=FileResponse)
+    @routes.get(path + "/content", response_class=FileResponse)
     async def read_a_file(file_id: str) -> FileResponse:
         """A file's bytes."""
         file = await desk.files.get(file_id)
-        path = desk.files.path(file.id)
-        if not await asyncio.to_thread(path.is_file):
+        content = desk.files.path(file.id)
+        if not await asyncio.to_thread(content.is_file):
             raise NotFound(f"The bytes of '{file.id}' are gone")
-        return FileResponse(path, media_type="application/octet-stream", filename=file.filename or file.id)
+        return FileResponse(content, media_type="application/octet-stream", filename=file.filename or file.id)
 
-    @routes.delete(prefix + "/files/{file_id}", responses=ERRORS)
+    @routes.delete(path)
     async def delete_a_file(file_id: str) -> dict[str, Any]:
         """Delete a file; a batch that reads it goes on."""
         await desk.files.delete(file_id)
@@ -95,7 +98,7 @@ def add_batch_routes(routes: APIRouter, prefix: str, desk: Desk, runner: Runner)
         runner: Runs them.
     """
 
-    @routes.post(prefix + "/batches", responses=ERRORS)
+    @routes.post(prefix + "/batches")
     async def begin_a_batch(asked: BatchRequest, request: Request) -> dict[str, Any]:
         """Have the requests in a file drawn while nobody waits."""
         await _check(desk, asked)
@@ -103,17 +106,17 @@ def add_batch_routes(routes: APIRouter, prefix: str, desk: Desk, runner: Runner)
         runner.begin(batch.id)
         return batch.document()
 
-    @routes.get(prefix + "/batches", responses=ERRORS)
+    @routes.get(prefix + "/batches")
     async def list_batches(after: str | None = None, limit: Annotated[int, Query(ge=1, le=100)] = 20) -> Listed:
         """Batches, the newest first."""
         return listed([batch.document() for batch in await desk.batches.page(after, limit + 1)], limit)
 
-    @routes.get(prefix + "/batches/{batch_id}", responses=ERRORS)
+    @routes.get(prefix + "/batches/{batch_id}")
     async def look_at_a_batch(batch_id: str) -> dict[str, Any]:
         """Where a batch stands."""
         return (await desk.batches.get(batch_id)).document()
 
-    @routes.post(prefix + "/batches/{batch_id}/cancel", responses=ERRORS)
+    @routes.post(prefix + "/batches/{batch_id}/cancel")
     async def cancel_a_batch(batch_id: str) -> dict[str, Any]:
         """Have nothing further of a batch drawn: what is being drawn comes to its end."""
         return (await runner.cancel(batch_id)).document()
