@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -271,3 +272,13 @@ def test_a_transformer_that_fills_is_refused_by_what_it_reads(folder: Path, tmp_
     config.write_text(json.dumps({**json.loads(config.read_text()), "in_channels": 384}))
     with pytest.raises(CheckpointRefused, match="a transformer of 384 channels"):
         read_checkpoint(spoiled)
+
+
+def test_half_a_surrogate_pair_in_a_text_is_drawn_as_a_question_mark(
+    local: LocalSD, listed: Mapping[str, ModelInfo], recorder: Any
+) -> None:
+    halved, marked = (
+        replace(ask(listed["sd3"], guidance_scale=3.0), prompt=f"an apple{end}", negative_prompt=f"a pear{end}")
+        for end in ("\ud83c", "?")
+    )
+    np.testing.assert_array_equal(pixels(local.run(halved, recorder())), pixels(local.run(marked, recorder())))

@@ -10,7 +10,7 @@ from typing import Any
 import diffusers
 import numpy as np
 import torch
-from visioncraft import GenerationFailed, GenerationRequest, JobCancelled, Progress, decode_png
+from visioncraft import GenerationFailed, GenerationRequest, JobCancelled, Progress, decode_png, whole_text
 
 from visioncraft_local_sd.batching.engine import Engine, Work
 from visioncraft_local_sd.batching.stepwise import Stepwise
@@ -111,7 +111,7 @@ class StockModel(ModelInMemory):
         """What the pipeline is asked."""
         scaled, off = self._scaled(request), self._stock.off
         asked: dict[str, Any] = {
-            "prompt": request.prompt,
+            "prompt": whole_text(request.prompt),
             "width": request.width,
             "height": request.height,
             "num_inference_steps": request.num_inference_steps,
@@ -120,7 +120,7 @@ class StockModel(ModelInMemory):
             **self._edition.options,
         }
         if self._guided(request):
-            asked["negative_prompt"] = request.negative_prompt.strip() or self._stock.nothing
+            asked["negative_prompt"] = whole_text(request.negative_prompt).strip() or self._stock.nothing
         if request.init_image is not None:
             asked |= {"image": _picture(request.init_image.png), "strength": request.strength}
         if request.mask is not None:

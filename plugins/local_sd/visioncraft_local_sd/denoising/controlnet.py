@@ -15,6 +15,9 @@ from visioncraft import Control, InvalidRequest, decode_png, enlarged
 from visioncraft_local_sd.device.memory import is_out_of_memory
 from visioncraft_local_sd.weights.components import DIFFUSERS_STEM, component_files, linked
 
+FIELD = "controlnet.name"
+"""What a refusal names."""
+
 
 @dataclass(frozen=True, slots=True)
 class Condition:
@@ -97,14 +100,11 @@ def load_controlnet(path: Path, unet: Any, device: str) -> ControlNet:
         if is_out_of_memory(error):
             raise
         said = " ".join(str(error).split())[:200] or type(error).__name__
-        raise _refused(f"'{path.stem}' cannot be loaded; it is pruned, damaged or of another layout: {said}") from error
+        issue = f"'{path.stem}' cannot be loaded; it is pruned, damaged or of another layout: {said}"
+        raise InvalidRequest.of(FIELD, issue) from error
     if any(each.is_meta for each in network.parameters()):
-        raise _refused(f"'{path.stem}' lacks weights; it is pruned or damaged")
+        raise InvalidRequest.of(FIELD, f"'{path.stem}' lacks weights; it is pruned or damaged")
     widths = ("cross_attention_dim", "block_out_channels", "addition_embed_type")
     if any(network.config.get(name) != unet.config.get(name) for name in widths):
-        raise _refused(f"'{path.stem}' does not fit this model; it is for another family")
+        raise InvalidRequest.of(FIELD, f"'{path.stem}' does not fit this model; it is for another family")
     return ControlNet(network.to(device).eval())
-
-
-def _refused(issue: str) -> InvalidRequest:
-    return InvalidRequest("Invalid controlnet.name provided", field="controlnet.name", issue=issue)

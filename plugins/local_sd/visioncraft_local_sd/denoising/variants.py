@@ -12,7 +12,7 @@ from visioncraft import Control, GenerationRequest, InvalidRequest, NotFound, st
 
 from visioncraft_local_sd.batching.backpressure import Pace
 from visioncraft_local_sd.batching.limits import BatchLimits
-from visioncraft_local_sd.denoising.controlnet import ControlNet, load_controlnet
+from visioncraft_local_sd.denoising.controlnet import FIELD, ControlNet, load_controlnet
 from visioncraft_local_sd.denoising.denoiser import Caller, Denoiser
 from visioncraft_local_sd.loras.merged import LoRAs
 
@@ -63,8 +63,7 @@ class Denoisers:
         try:
             path = self._find(control.name)
         except NotFound as absent:
-            field = "controlnet.name"
-            raise InvalidRequest(f"Invalid {field} provided", field=field, issue=absent.message) from absent
+            raise InvalidRequest.of(FIELD, absent.message) from absent
         now = path, state_of(path)  # another file may have been put in its place
         if self._control is None or self._control[0] != now:
             self._control = None  # its memory first

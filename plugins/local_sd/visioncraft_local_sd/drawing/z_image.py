@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from visioncraft import GenerationRequest
+from visioncraft import GenerationRequest, whole_text
 
 from visioncraft_local_sd.denoising.controlnet import ControlNet
 from visioncraft_local_sd.denoising.denoiser import Branch, Row
@@ -21,7 +21,6 @@ from visioncraft_local_sd.denoising.init_image import Refine, encoded, start_of
 from visioncraft_local_sd.denoising.run import DenoisingRun, Start
 from visioncraft_local_sd.images.vae_decoder import Decoder
 from visioncraft_local_sd.text.kept import Kept
-from visioncraft_local_sd.text.prompts import well_formed
 from visioncraft_local_sd.weights.add_ons import AddOns
 
 _TEXTS = 32  # one of 512 tokens takes 2.5 MB in bf16
@@ -131,7 +130,7 @@ class ZImage:
         return flow_sampler(scheduler)
 
     def _encoded(self, text: str) -> Words:
-        told, _ = self._pipe.encode_prompt(well_formed(text), self._pipe._execution_device, False)
+        told, _ = self._pipe.encode_prompt(whole_text(text), self._pipe._execution_device, False)
         return Words(told[0].to(self._dtype))
 
     def _grid(self, width: int, height: int) -> tuple[int, int]:

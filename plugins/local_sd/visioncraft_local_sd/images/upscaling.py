@@ -46,7 +46,7 @@ class Upscalers:
         try:
             path = self._find(name)
         except NotFound as absent:
-            raise _refused(field, f"{absent.message}; '{LANCZOS}' is always there") from absent
+            raise InvalidRequest.of(field, f"{absent.message}; '{LANCZOS}' is always there") from absent
         now = path, state_of(path)  # another file may have been put in its place
         if self._last is None or self._last[0] != now:
             self._last = None  # its memory first
@@ -62,18 +62,20 @@ def _loaded(path: Path, device: str, field: str) -> Any:
             import spandrel
     except ImportError as absent:
         hint = f"pip install --no-deps spandrel brings it; '{LANCZOS}' needs nothing"
-        raise _refused(field, f"spandrel is not installed: {hint}") from absent
+        raise InvalidRequest.of(field, f"spandrel is not installed: {hint}") from absent
     try:
         network = spandrel.ModelLoader(device).load_from_state_dict(load_file(path))
     except spandrel.UnsupportedModelError as error:
-        raise _refused(field, f"spandrel does not know the network in {path.name}; choose another one") from error
+        raise InvalidRequest.of(
+            field, f"spandrel does not know the network in {path.name}; choose another one"
+        ) from error
     except Exception as error:  # spandrel and torch raise what they please over weights that are not all there
         if is_out_of_memory(error):
             raise
         said = " ".join(str(error).split())[:200] or type(error).__name__
-        raise _refused(field, f"{path.name} cannot be loaded, it is pruned or damaged: {said}") from error
+        raise InvalidRequest.of(field, f"{path.name} cannot be loaded, it is pruned or damaged: {said}") from error
     if not isinstance(network, spandrel.ImageModelDescriptor) or network.input_channels != 3:
-        raise _refused(field, f"{path.name} is a network for something else than enlarging pictures in colour")
+        raise InvalidRequest.of(field, f"{path.name} is a network for something else than enlarging pictures in colour")
     return network.eval()
 
 
@@ -120,7 +122,3 @@ def _torchvision_or_none() -> Iterator[None]:
     finally:
         for name in names:
             del sys.modules[name]
-
-
-def _refused(field: str, issue: str) -> InvalidRequest:
-    return InvalidRequest(f"Invalid {field} provided", field=field, issue=issue)

@@ -115,5 +115,4 @@ def _adapter(file: Path) -> str:
 
 
 def _refused(number: int, issue: str) -> InvalidRequest:
-    field = f"loras.{number}.name"
-    return InvalidRequest(f"Invalid {field} provided", field=field, issue=issue)
+    return InvalidRequest.of(f"loras.{number}.name", issue)

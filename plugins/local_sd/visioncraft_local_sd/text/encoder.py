@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from visioncraft import GenerationRequest
+from visioncraft import GenerationRequest, whole_text
 
 from visioncraft_local_sd.text.kept import Kept
-from visioncraft_local_sd.text.prompts import check_clip_skip, encode_prompts, fragments, well_formed
+from visioncraft_local_sd.text.prompts import check_clip_skip, encode_prompts, fragments
 from visioncraft_local_sd.text.textual_inversion import TextualInversions
 
 _KEPT = 64  # texts; a pair of SD 1.x takes half a MB in fp32, one of XL 1.3 MB
@@ -75,9 +75,9 @@ class TextEncoder:
     def _encoded(self, prompt: str, negative: str, guided: bool, clip_skip: int) -> tuple[Conditioning, ...]:
         check_clip_skip(self._pipe, clip_skip)
         with self._words.known(f"{prompt} {negative}") as spelled:
-            told = fragments("prompt", spelled(well_formed(prompt)))
+            told = fragments("prompt", spelled(whole_text(prompt)))
             # None and not "": XL then uses zeros, as it was trained with
-            not_told = fragments("negative_prompt", spelled(well_formed(negative))) if negative else None
+            not_told = fragments("negative_prompt", spelled(whole_text(negative))) if negative else None
             text, without, *pooled = encode_prompts(self._pipe, told, not_told, guided, clip_skip)
         says = Conditioning(text.to(self._dtype), *pooled[:1])
         return (Conditioning(without.to(self._dtype), *pooled[1:]), says) if guided else (says,)

@@ -94,17 +94,12 @@ def _stock(
     return tuple(encoded)
 
 
-def well_formed(text: str) -> str:
-    """A text that tokenizers take: they raise on lone surrogates, which cannot be encoded."""
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
 def check_clip_skip(pipe: Any, clip_skip: int) -> None:
     """Raise `InvalidRequest` where a text encoder has no such layer."""
     layers = min(encoder.config.num_hidden_layers for encoder in encoders_of(pipe))
     if clip_skip > layers:
         issue = f"1 to {layers}: the model's text encoder has so many layers"
-        raise InvalidRequest("Invalid clip_skip provided", field="clip_skip", issue=issue)
+        raise InvalidRequest.of("clip_skip", issue)
 
 
 def encoders_of(pipe: Any) -> list[Any]:
@@ -148,7 +143,7 @@ def _merged(field: str, pieces: list[list[Any]]) -> list[Fragment]:
 def _no_weight(field: str, weight: str) -> InvalidRequest:
     bounds = f"words weigh 0 to {MAX_WEIGHT:g}"
     issue = f"a weight of {weight[:20]}; {bounds}, and a backslash before a bracket takes its meaning away"
-    return InvalidRequest(f"Invalid {field} provided", field=field, issue=issue)
+    return InvalidRequest.of(field, issue)
 
 
 def _joined(prompt: Sequence[Fragment]) -> str:
