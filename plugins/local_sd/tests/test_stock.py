@@ -6,26 +6,23 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tiny_transformers as tiny
+from beside_diffusers import MASK, PIXELS, SIDE, asked, by_id, drawn_by, local_sd
 from PIL import Image
 from safetensors.torch import save_file
 from together import NEAR, drawn_at_once, furthest, pixels
 from visioncraft import Defaults, InvalidRequest, JobCancelled, ModelInfo, encode_png
-from visioncraft.jobs.requests import build_request
 from visioncraft_local_sd.generator import LocalSD
-from visioncraft_local_sd.settings import LocalSDSettings
 from visioncraft_local_sd.weights.checkpoints import read_checkpoint
 from visioncraft_local_sd.weights.safety import CheckpointRefused
 
-SIDE, STEPS = 64, 3
-PIXELS = np.random.default_rng(5).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
-MASK = np.zeros((SIDE, SIDE, 3), np.uint8)
-MASK[:, SIDE // 2 :] = 255
+STEPS = 3
 
 SAVED: Mapping[str, Callable[[Path], Path]] = {
     "flux1-dev": tiny.save_flux1,
@@ -51,6 +48,7 @@ TEXT: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
 """What is asked of us, and what of diffusers' pipeline, for the same image."""
 
 Stock = Callable[..., np.ndarray]
+ask = partial(asked, num_inference_steps=STEPS)
 
 
 @pytest.fixture(scope="module")
@@ -63,41 +61,29 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def local(folder: Path) -> LocalSD:
-    settings = {"device": "cpu", "dtype": "fp32", "concurrency": 8, "hf_cache": str(folder / "hf"), "preview_every": 1}
-    return LocalSD(LocalSDSettings(**settings), data_path=folder)
+    return local_sd(folder)
 
 
 @pytest.fixture(scope="module")
 def listed(local: LocalSD) -> Mapping[str, ModelInfo]:
-    return {info.id: info for info in local.models()}
+    return by_id(local)
 
 
 @pytest.fixture(scope="module")
 def stock(folder: Path) -> Stock:
     """What diffusers draws: uint8 as ours."""
     import diffusers
-    import torch
 
     loader: Any = diffusers.DiffusionPipeline
     pipes: dict[str, Any] = {}
 
-    def draw(name: str, kind: str = "", *, seed: int = 7, **asked: Any) -> np.ndarray:
+    def draw(name: str, kind: str = "", **arguments: Any) -> np.ndarray:
         if name not in pipes:
             pipes[name] = loader.from_pretrained(folder / "models" / name, local_files_only=True)
         pipe = getattr(diffusers, kind)(**pipes[name].components) if kind else pipes[name]
-        pipe.set_progress_bar_config(disable=True)
-        size = {"prompt": "a red apple", "width": SIDE, "height": SIDE, "num_inference_steps": STEPS}
-        generator = torch.Generator().manual_seed(seed)
-        (image,) = pipe(**{**size, **asked}, generator=generator, output_type="np").images
-        return np.asarray((image * 255).round(), dtype=int)
+        return drawn_by(pipe, **{"num_inference_steps": STEPS, **arguments})
 
     return draw
-
-
-def ask(model: ModelInfo, **changes: Any) -> Any:
-    size = {} if "init_image" in changes else {"width": SIDE, "height": SIDE}
-    plain = {"num_inference_steps": STEPS, "guidance_scale": 1.0, "seed": 7}
-    return build_request(model, "a red apple", **{**size, **plain, **changes})
 
 
 @pytest.mark.parametrize("name", list(SAVED))

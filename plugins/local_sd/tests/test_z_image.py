@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from beside_diffusers import MASK, PIXELS, SIDE, asked, by_id, drawn_by, local_sd
 from safetensors.torch import save_file
 from tiny_transformers import save_z_image
 from together import NEAR, counted_rows, drawn_at_once, furthest, in_loop, pixels
 from visioncraft import Defaults, InvalidRequest, JobCancelled, ModelInfo, encode_png
 from visioncraft.jobs.requests import build_request
 from visioncraft_local_sd.generator import LocalSD
-from visioncraft_local_sd.settings import LocalSDSettings
 
-SIDE, STEPS = 64, 4
-PIXELS = np.random.default_rng(5).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
-MASK = np.zeros((SIDE, SIDE, 3), np.uint8)
-MASK[:, SIDE // 2 :] = 255
+STEPS = 4
 LORA = ("layers.0.attention.to_q", "layers.1.feed_forward.w1", "noise_refiner.0.attention.to_k")
 
 Stock = Callable[..., np.ndarray]
+ask = partial(asked, num_inference_steps=STEPS, guidance_scale=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -46,13 +45,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def local(folder: Path) -> LocalSD:
-    settings = {"device": "cpu", "dtype": "fp32", "concurrency": 8, "hf_cache": str(folder / "hf"), "preview_every": 1}
-    return LocalSD(LocalSDSettings(**settings), data_path=folder)
+    return local_sd(folder)
 
 
 @pytest.fixture(scope="module")
 def listed(local: LocalSD) -> Mapping[str, ModelInfo]:
-    return {info.id: info for info in local.models()}
+    return by_id(local)
 
 
 @pytest.fixture(scope="module")
@@ -60,32 +58,19 @@ def pipe(folder: Path) -> Any:
     import diffusers
 
     kind: Any = diffusers.ZImagePipeline
-    loaded = kind.from_pretrained(folder / "models" / "turbo", local_files_only=True)
-    loaded.set_progress_bar_config(disable=True)
-    return loaded
+    return kind.from_pretrained(folder / "models" / "turbo", local_files_only=True)
 
 
 @pytest.fixture(scope="module")
 def stock(pipe: Any) -> Stock:
     """What diffusers draws: uint8 as ours."""
     import diffusers
-    import torch
 
-    def draw(kind: str = "ZImagePipeline", *, seed: int = 7, **asked: Any) -> np.ndarray:
-        own = getattr(diffusers, kind)(**pipe.components)
-        own.set_progress_bar_config(disable=True)
-        size = {"width": SIDE, "height": SIDE, "num_inference_steps": STEPS, "guidance_scale": 0.0}
-        generator = torch.Generator().manual_seed(seed)
-        (image,) = own("a red apple", **{**size, **asked}, generator=generator, output_type="np").images
-        return np.asarray((image * 255).round(), dtype=int)
+    def draw(kind: str = "ZImagePipeline", **arguments: Any) -> np.ndarray:
+        plain = {"num_inference_steps": STEPS, "guidance_scale": 0.0}
+        return drawn_by(getattr(diffusers, kind)(**pipe.components), **{**plain, **arguments})
 
     return draw
-
-
-def ask(model: ModelInfo, **changes: Any) -> Any:
-    size = {} if "init_image" in changes else {"width": SIDE, "height": SIDE}
-    plain = {"num_inference_steps": STEPS, "guidance_scale": 0.0, "seed": 7}
-    return build_request(model, "a red apple", **{**size, **plain, **changes})
 
 
 def near(ours: Any, theirs: np.ndarray) -> bool:
