@@ -12,6 +12,7 @@ from .access.scopes import (
 )
 from .api.errors import (
     envelope as envelope,
+    error_headers as error_headers,
     status_of as status_of,
 )
 from .api.needs import (

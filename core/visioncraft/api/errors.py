@@ -88,7 +88,13 @@ def error_response(error: errors.VisionCraftError) -> Response:
 
 
 def error_headers(error: errors.VisionCraftError) -> dict[str, str]:
-    """The headers that an error's answer needs beside its envelope."""
+    """The headers that an error's answer needs, whatever its body is like: `Retry-After` and `WWW-Authenticate`.
+
+    Args:
+        error: Any error of the server.
+
+    .. versionadded:: 1.1
+    """
     headers = {}
     if isinstance(error, errors.RateLimitExceeded | errors.Overloaded):
         headers["Retry-After"] = str(math.ceil(error.retry_after))

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-import math
-
 import orjson
 from fastapi import Request, Response
-from visioncraft import AuthenticationError, InvalidRequest, NotFound, VisionCraftError, status_of, whole_text
+from visioncraft import (
+    AuthenticationError,
+    InvalidRequest,
+    NotFound,
+    VisionCraftError,
+    error_headers,
+    status_of,
+    whole_text,
+)
 
 NOT_FOUND = "Not Found"
 """The detail that clients know as a server without this API."""
@@ -44,11 +50,9 @@ class CaptionerNotFound(NotFound):
 
 def answer(_request: Request, error: VisionCraftError) -> Response:
     """Makes the answer to an error, with the status that the API's own has."""
-    headers = {}
+    headers = error_headers(error)
     if isinstance(error, AuthenticationError):
         headers["WWW-Authenticate"] = 'Basic realm="VisionCraft", charset="UTF-8"'
-    if (seconds := getattr(error, "retry_after", None)) is not None:
-        headers["Retry-After"] = str(math.ceil(seconds))
     document = {
         "error": type(error).__name__,
         "detail": whole_text(_detail(error)),

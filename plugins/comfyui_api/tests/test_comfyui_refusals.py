@@ -6,9 +6,12 @@ import httpx
 import pytest
 from comfy_prompts import refused
 from dialect_kit import full_queue, jobs_of
+from fastapi import Request
 from graphs import node, text_to_image
 from harness import Server
+from visioncraft.errors import Overloaded
 from visioncraft.testing import PATIENCE_S
+from visioncraft_comfyui_api import errors
 
 
 def test_every_route_is_under_api_too(comfy: httpx.Client) -> None:
@@ -60,6 +63,11 @@ def test_a_full_queue_is_told_with_when_to_come_back(comfy: httpx.Client, server
         assert answer.status_code == 429 and int(answer.headers["retry-after"]) >= 1
         assert answer.json()["error"]["type"] == "rate_limit_exceeded"
     assert jobs_of(server, "one too many") == []
+
+
+def test_whoever_comes_to_a_full_server_is_told_when_to_come_back() -> None:
+    answer = errors.answer(Request({"type": "http"}), Overloaded("Too many clients", retry_after=1.5))
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
 
 
 def test_the_token_is_asked_for(comfy: httpx.Client) -> None:
