@@ -30,6 +30,15 @@ def test_json_is_read_whatever_its_content_type_says(comfy: httpx.Client, kind: 
     assert comfy.post("/prompt", content=b"{}", headers=headers).json()["error"]["type"] == "no_prompt"
 
 
+_DEEP = b'{"prompt": ' + b"[" * 980 + b"]" * 980 + b"}"
+
+
+@pytest.mark.parametrize("content", [b"[]", b"{", b"\xff", b"[" * 100_000, b"[" * 2**21, _DEEP])
+def test_what_is_no_graph_in_json_is_refused(comfy: httpx.Client, content: bytes) -> None:
+    answer = comfy.post("/prompt", content=content)
+    assert answer.status_code == 400 and set(answer.json()) == {"error", "node_errors"}
+
+
 def test_an_unknown_node_is_refused_before_anything_is_queued(comfy: httpx.Client, server: Server) -> None:
     graph = text_to_image("never drawn")
     graph["10"] = node("IPAdapter", "My adapter", model=["4", 0])

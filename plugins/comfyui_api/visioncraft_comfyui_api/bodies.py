@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -10,6 +11,8 @@ from visioncraft import InvalidRequest
 
 MOST_BYTES = 4 * 2**20
 """Of a graph; only uploads are larger."""
+
+_LARGE = 2**20  # bytes; reading so many keeps the event loop from others
 
 
 async def json_of(request: Request) -> dict[str, Any]:
@@ -20,7 +23,7 @@ async def json_of(request: Request) -> dict[str, Any]:
     if not content.strip():
         return {}
     try:
-        found = json.loads(content)
+        found = await asyncio.to_thread(json.loads, content) if len(content) > _LARGE else json.loads(content)
     except (ValueError, RecursionError) as error:
         raise InvalidRequest.of("body", f"not valid JSON: {error}") from None
     if not isinstance(found, dict):

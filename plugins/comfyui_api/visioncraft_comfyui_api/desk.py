@@ -93,8 +93,7 @@ class Desk:
         graph = body.get("prompt")
         if graph is None:
             raise GraphRefused("no_prompt", "No prompt provided", "No prompt provided")
-        document = _document(body)
-        digest = hashlib.sha256(json.dumps(graph, sort_keys=True).encode("utf-8", "replace")).hexdigest()
+        document, digest = await asyncio.to_thread(_written, body)
         owner = self.owner_of(connection)
         if prompt_id is not None and (known := self.book.get(prompt_id)) is not None:
             return _same(known, owner, digest)
@@ -203,13 +202,15 @@ def _same(known: Prompt, owner: str, digest: str) -> Prompt:
     raise GraphRefused("invalid_prompt_id", "prompt_id was used for another prompt; take a new one for each", known.id)
 
 
-def _document(body: Mapping[str, Any]) -> str:
-    """What history tells of a prompt; keys of other services are not kept."""
+def _written(body: Mapping[str, Any]) -> tuple[str, str]:
+    """What history tells of a prompt, without keys of other services, and the digest of its graph."""
     extra = body.get("extra_data")
     kept = {name: value for name, value in extra.items() if name not in _SECRETS} if isinstance(extra, dict) else {}
     if body.get("client_id"):
         kept["client_id"] = str(body["client_id"])
     try:
-        return json.dumps({"prompt": body["prompt"], "extra_data": kept})
+        document = json.dumps({"prompt": body["prompt"], "extra_data": kept})
+        graph = json.dumps(body["prompt"], sort_keys=True)
     except (ValueError, RecursionError):
         raise InvalidRequest.of("prompt", "plain JSON, not nested too deeply") from None
+    return document, hashlib.sha256(graph.encode("utf-8", "replace")).hexdigest()
