@@ -9,13 +9,13 @@ from playwright.sync_api import expect
 from tabs import Opener, Tab
 from visioncraft.testing import Server
 
-DROP = """async ([selector, kind, png]) => {
+DROP = """(place, [kind, png]) => {
     const bytes = Uint8Array.from(atob(png), letter => letter.charCodeAt(0));
     const data = new DataTransfer();
     data.items.add(new File([bytes], 'dropped.png', {type: 'image/png'}));
     const event = kind === 'paste' ? new ClipboardEvent('paste', {clipboardData: data, bubbles: true})
         : new DragEvent('drop', {dataTransfer: data, bubbles: true, cancelable: true});
-    document.querySelector(selector).dispatchEvent(event);
+    place.dispatchEvent(event);
 }"""
 
 
@@ -44,10 +44,12 @@ def test_a_parameter_that_only_a_plugin_knows_has_its_field(tab: Tab) -> None:
 
 
 def test_a_model_tells_its_own_sizes_and_defaults(tab: Tab) -> None:
+    width = tab.page.get_by_label("Width", exact=True).first
     tab.page.get_by_label("Model", exact=True).select_option(label="Palette")
-    expect(tab.page.get_by_label("Width", exact=True).first).to_have_value("256")
+    expect(width).to_have_value("256")
     tab.page.get_by_label("Model", exact=True).select_option(label="Fake")
-    expect(tab.page.get_by_label("Width", exact=True).first).to_have_value("512")
+    expect(width).to_have_value("512")
+    assert width.get_attribute("max") == "1024"
 
 
 def test_steps_and_previews_are_seen_while_it_is_drawn(tab: Tab) -> None:
@@ -59,6 +61,7 @@ def test_steps_and_previews_are_seen_while_it_is_drawn(tab: Tab) -> None:
     permit(tab.server, "seen", 12)
     tab.result()
     expect(tab.page).to_have_title("Draw · VisionCraft")
+    assert tab.page.get_by_alt_text("Preview of the image").count() == 0
 
 
 def test_one_button_cancels_what_is_drawn_and_what_waits(tab: Tab) -> None:
@@ -75,6 +78,11 @@ def test_one_button_cancels_what_is_drawn_and_what_waits(tab: Tab) -> None:
     tab.page.get_by_role("button", name="Cancel").click()
     permit(tab.server, "held", 1)
     expect(tab.page.locator(".stage")).to_contain_text("Cancelled")
+    ended = tab.server.get("/jobs?limit=2").json()["jobs"]
+    assert [(job["parameters"]["prompt"], job["status"]) for job in ended] == [
+        ("it waits behind", "cancelled"),
+        ("gated held", "cancelled"),
+    ]
 
 
 def test_prompt_seed_and_settings_survive_a_reload(tab: Tab) -> None:
@@ -89,6 +97,11 @@ def test_prompt_seed_and_settings_survive_a_reload(tab: Tab) -> None:
     expect(tab.page.get_by_label("Steps", exact=True).first).to_have_value("31")
     expect(tab.page.get_by_label("Seed")).to_have_value("4711")
     expect(tab.page.get_by_role("button", name="Locked")).to_have_attribute("aria-pressed", "true")
+    tab.page.get_by_role("button", name="Generate").click()
+    tab.result()
+    job = last_job(tab.server)
+    kept = {"prompt": "<b>not lost</b>", "negative_prompt": "fog", "num_inference_steps": 31}
+    assert (job["seed"], job["parameters"] | kept) == (4711, job["parameters"])
 
 
 def test_a_locked_seed_stays_and_a_random_one_changes(tab: Tab) -> None:
@@ -107,12 +120,14 @@ def test_several_images_come_from_one_request(tab: Tab) -> None:
     tab.page.get_by_label("Number of images", exact=True).first.fill("3")
     tab.draw("three of them")
     expect(tab.page.locator(".result img")).to_have_count(3)
+    assert len(last_job(tab.server)["images"]) == 3
 
 
 def test_control_and_enter_generate(tab: Tab) -> None:
     tab.page.get_by_label("Prompt", exact=True).fill("by keyboard")
     tab.page.keyboard.press("Control+Enter")
     expect(tab.page.get_by_alt_text("by keyboard").first).to_be_visible()
+    assert last_job(tab.server)["parameters"]["prompt"] == "by keyboard"
 
 
 def test_a_refusal_is_told_in_words_and_nothing_is_lost(tab: Tab) -> None:
@@ -120,12 +135,13 @@ def test_a_refusal_is_told_in_words_and_nothing_is_lost(tab: Tab) -> None:
     expect(tab.page.locator(".stage")).to_contain_text("That failed")
     expect(tab.page.locator(".stage .trouble")).to_contain_text("VRAM")
     expect(tab.page.get_by_label("Prompt", exact=True)).to_have_value("fail: vram")
+    assert last_job(tab.server)["status"] == "failed"
 
 
 def test_an_image_to_start_from_is_dropped_pasted_chosen_or_of_the_gallery(tab: Tab, png: str) -> None:
     shown = tab.page.locator("vc-source img.source")
     for kind, selector in (("drop", ".draw"), ("drop", "vc-source .drop"), ("paste", "#f-prompt")):
-        tab.page.evaluate(DROP, [selector, kind, png])
+        tab.page.locator(selector).evaluate(DROP, [kind, png])
         expect(shown).to_be_visible()
         tab.page.get_by_role("button", name="Remove").click()
         expect(shown).to_have_count(0)

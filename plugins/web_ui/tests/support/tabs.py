@@ -101,6 +101,6 @@ class Opener:
         for context in self._contexts:
             context.close()
         errors = [error for tab in self.tabs for error in tab.errors if not self.expected(error)]
-        assert errors == []
+        assert errors == [], errors
         asked = {host for tab in self.tabs for host in tab.hosts if host}
         assert asked <= {f"127.0.0.1:{tab.server.port}" for tab in self.tabs}
