@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import httpx
 import pytest
 from playwright.sync_api import expect
-from tabs import TOKEN, Opener, visitor
+from tabs import TOKEN, Opener, Tab, visitor
 from visioncraft.access.keys import AccessKeys
 from visioncraft.testing import Server
 
@@ -85,6 +85,31 @@ def test_the_token_lets_a_browser_in_until_it_logs_out(visit: Opener, guarded: S
     expect(tab.page.get_by_label("Token")).to_be_visible()
     tab.page.reload()
     expect(tab.page.get_by_label("Token")).to_be_visible()
+
+
+def test_logging_out_leaves_nothing_to_the_next_person_in_any_tab(visit: Opener, guarded: Server) -> None:
+    keys = AccessKeys(guarded.house.folder / "data" / "access_keys.json")
+    ada, bob = (keys.create(name, ["generate", "gallery:read", "models:read"])[1] for name in ("ada", "bob"))
+    tab, other = visit(guarded), visit(guarded)
+    log_in(tab, ada)
+    tab.draw("of ada alone", Steps="15")
+    tab.result()
+    other.open()
+    expect(other.page.get_by_alt_text("of ada alone").first).to_be_visible()
+    tab.page.get_by_label("Language, colours and login").click()
+    tab.page.get_by_role("button", name="Log out").click()
+    log_in(other, bob)
+    expect(other.page.get_by_label("Prompt", exact=True)).to_have_value("")
+    other.draw("of bob alone", Steps="15")
+    expect(other.page.locator(".result img")).to_have_attribute("alt", "of bob alone")
+    assert other.page.locator(".strip button").count() == 1
+    assert "of ada" not in other.page.evaluate("JSON.stringify(localStorage)")
+
+
+def log_in(tab: Tab, token: str) -> None:
+    tab.page.get_by_label("Token").fill(token)
+    tab.page.keyboard.press("Enter")
+    expect(tab.page.get_by_label("Prompt", exact=True)).to_be_visible()
 
 
 def test_the_cookie_is_kept_from_scripts_and_other_sites(guarded: Server) -> None:

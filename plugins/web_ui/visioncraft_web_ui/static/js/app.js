@@ -1,7 +1,8 @@
 // @ts-check
 /** The page: its navigation, the view that the address asks for, and what is told to everybody. */
-import { ask } from './api.js';
+import { ask, changed } from './api.js';
 import * as catalogue from './catalogue.js';
+import { draft } from './draft.js';
 import './draw.js';
 import { ended, feed } from './feed.js';
 import * as i18n from './i18n.js';
@@ -50,6 +51,7 @@ class App extends Part {
     super.connectedCallback();
     this.on(window, 'vc-route', () => this.#show());
     this.on(window, 'vc-logged-out', () => this.#login());
+    this.on(window, 'vc-left', () => this.#left());
     this.on(feed, 'state', () => this.requestUpdate());
     this.on(feed, 'job', () => this.#title());
     this.on(document, 'click', (event) => this.#clicked(event));
@@ -96,7 +98,7 @@ class App extends Part {
   }
 
   render() {
-    if (this.state === 'login') return html`<vc-login @logged-in=${() => this.#ask()}></vc-login>${live()}`;
+    if (this.state === 'login') return html`<vc-login @logged-in=${begin}></vc-login>${live()}`;
     return html`<a class="skip" href="#main">${t('skip')}</a>
       <header class="top">
         <a class="brand" href=${to('draw')}><img src="icon.svg" alt="" width="28" height="28" /><span>${NAME}</span></a>
@@ -162,8 +164,17 @@ class App extends Part {
     say(i18n.LANGUAGES[/** @type {keyof typeof i18n.LANGUAGES} */ (code)]);
   }
 
-  async #logout() {
-    await attempt(() => ask('/session', { method: 'DELETE' }));
+  #logout() {
+    return attempt(async () => {
+      await ask('/session', { method: 'DELETE' });
+      changed('left');
+    });
+  }
+
+  /** Somebody logged out, in whichever tab: what they typed is not for the next who logs in here. */
+  #left() {
+    draft.clear();
+    keep('current', undefined);
     this.#login();
   }
 
@@ -177,6 +188,9 @@ class App extends Part {
     go(link.href);
   }
 }
+
+/** Load the page anew for whoever has logged in: jobs and images that it knew may be another person's. */
+const begin = () => location.reload();
 
 /** Nobody sees it, screen readers tell it. */
 const live = () => html`<vc-notes></vc-notes>`;

@@ -1,6 +1,6 @@
 // @ts-check
 /** Images as entries of the gallery tell of them, and files that a person hands over. */
-import { ROOT, ask } from './api.js';
+import { ROOT } from './api.js';
 
 /** @typedef {Record<string, any> & {id: string, url: string, thumbnail_url: string, prompt: string}} Entry */
 
@@ -16,26 +16,6 @@ export const alternative = (entry) => entry.prompt || entry.filename || entry.id
 /** An image of the gallery, to start from. @param {Entry} entry @returns {import('./draft.js').Source} */
 export const sourceOf = (entry) => ({ value: entry.id, url: full(entry), width: entry.width, height: entry.height });
 
-/** @param {string} id @returns {Promise<Entry>} */
-export async function entryOf(id) {
-  const found = known.get(id) ?? (await ask(`/images/${encodeURIComponent(id)}/record`));
-  remember([found]);
-  return found;
-}
-
-/** @type {Map<string, Entry>} the last entries that were seen, by id */
-const known = new Map();
-const MOST_KNOWN = 3000;
-
-/** @param {Entry[]} entries */
-export function remember(entries) {
-  for (const entry of entries) known.set(entry.id, entry);
-  for (const id of known.keys()) {
-    if (known.size <= MOST_KNOWN) break;
-    known.delete(id);
-  }
-}
-
 /**
  * A file to start from, as it is sent.
  * @param {Blob} file
@@ -50,7 +30,7 @@ export async function read(file) {
 }
 
 /** @param {Blob} file @returns {Promise<string>} */
-export function asDataUrl(file) {
+function asDataUrl(file) {
   return new Promise((done, failed) => {
     const reader = new FileReader();
     reader.onload = () => done(String(reader.result));

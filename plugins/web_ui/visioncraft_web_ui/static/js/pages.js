@@ -4,7 +4,6 @@
  * cursor, else by their place, and only the chunks last looked at are kept.
  */
 import { ask } from './api.js';
-import { remember } from './images.js';
 
 /** @typedef {import('./images.js').Entry} Entry */
 
@@ -92,7 +91,6 @@ export class Pages extends EventTarget {
 
   /** @param {number} number @param {any} page */
   #take(number, page) {
-    remember(page.images);
     this.#chunks.set(number, { entries: page.images, next: page.next_cursor });
     for (const old of this.#chunks.keys()) {
       if (this.#chunks.size <= MOST_CHUNKS) break;
