@@ -71,11 +71,7 @@ def load_pipeline(
     family = checkpoint.kind
 
     def settle() -> ModelInMemory:
-        if device == "cpu":
-            getattr(pipe, family.denoiser).to(DTYPES[dtype])
-            pipe.vae.to(DTYPES[dtype])
-        elif dtype == "fp16" and family.vae_overflows and pipe.vae.config.get("force_upcast"):
-            pipe.vae.to(torch.float32)
+        _convert(pipe, family, device, dtype)
         _place(pipe, device, mode)
         if (stock := family.stock) is not None:
             edition = checkpoint.edition
@@ -167,6 +163,15 @@ def _lay_out(pipe: Any, family: Family, device: str) -> None:
         pipe.vae.to(memory_format=torch.channels_last)
     if device in family.channels_last:
         getattr(pipe, family.denoiser).to(memory_format=torch.channels_last)
+
+
+def _convert(pipe: Any, family: Family, device: str, dtype: str) -> None:
+    """What is not to stay in the precision that it was read in."""
+    if device == "cpu":
+        getattr(pipe, family.denoiser).to(DTYPES[dtype])
+        pipe.vae.to(DTYPES[dtype])
+    elif dtype == "fp16" and family.vae_overflows and pipe.vae.config.get("force_upcast"):
+        pipe.vae.to(torch.float32)
 
 
 def _place(pipe: Any, device: str, mode: MemoryMode) -> None:
