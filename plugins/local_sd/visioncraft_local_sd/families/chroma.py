@@ -7,7 +7,7 @@ import re
 from visioncraft import Defaults
 
 from visioncraft_local_sd.families import flow
-from visioncraft_local_sd.families.family import Config, Edition, Family, ReadConfig, Stock
+from visioncraft_local_sd.families.family import Config, Edition, ReadConfig, Stock
 
 EDITION = Edition("Chroma1", "18-28GB", flow.limits(), Defaults(35, 5.0, 1024, 1024), "Apache-2.0")
 
@@ -16,7 +16,7 @@ def _recognise(index: Config, read: ReadConfig) -> Edition:
     return EDITION
 
 
-CHROMA = Family(
+CHROMA = flow.stock_family(
     name="chroma",
     pipelines=("ChromaPipeline", "ChromaImg2ImgPipeline"),
     components={
@@ -24,14 +24,8 @@ CHROMA = Family(
         "vae": flow.KL_VAE,
         "text_encoder": flow.T5,
         "tokenizer": flow.T5_WORDS,
-        "scheduler": flow.SCHEDULER,
     },
     recognise=_recognise,
-    pipeline="ChromaPipeline",
-    left_out={"image_encoder": None, "feature_extractor": None},
-    abilities=flow.ABILITIES - {"hires", "mask"},
-    samplers=flow.SAMPLERS,
-    width=flow.width,
-    maps=6,
+    left_out=flow.NO_IMAGE_ENCODER,
     stock=Stock("ChromaImg2ImgPipeline"),
 )

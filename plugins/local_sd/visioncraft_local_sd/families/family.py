@@ -71,13 +71,12 @@ class Family:
 
     Args:
         name: As files and errors name it: `sdxl`.
-        pipelines: Classes of diffusers that a `model_index.json` of it may name.
+        pipelines: Classes of diffusers that a `model_index.json` of it may name; it is loaded as the first.
         components: What may be loaded of it: components, and the classes that each may have, library and all.
         recognise: Which edition a folder holds, from its checked `model_index.json` and its components'
             configurations; None where the folder is of another family. Raises `ModelRefused` for one that it cannot
             draw with, its text beginning behind the folder's name.
-        pipeline: The class of diffusers that it is loaded as.
-        left_out: What that class is told in place of components that are never loaded.
+        left_out: What its pipeline's class is told in place of components that are never loaded.
         denoiser: The component that draws.
         abilities: What its models are able to beside drawing from text.
         samplers: What its models sample with, by common names; empty for all that there are.
@@ -98,7 +97,6 @@ class Family:
     pipelines: tuple[str, ...]
     components: Mapping[str, re.Pattern[str]]
     recognise: Callable[[Config, ReadConfig], Edition | None]
-    pipeline: str
     left_out: Mapping[str, Any] = field(default_factory=dict)
     denoiser: str = "transformer"
     abilities: frozenset[Ability] = frozenset()
@@ -113,6 +111,11 @@ class Family:
     compiles: bool = False
     taesd: str = ""
     stock: Stock | None = None
+
+    @property
+    def pipeline(self) -> str:
+        """The class of diffusers that it is loaded as."""
+        return self.pipelines[0]
 
     @property
     def networks(self) -> tuple[str, ...]:

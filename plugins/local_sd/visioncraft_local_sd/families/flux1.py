@@ -8,7 +8,7 @@ from visioncraft import Defaults
 from visioncraft_diffusion.errors import ModelRefused
 
 from visioncraft_local_sd.families import flow
-from visioncraft_local_sd.families.family import Config, Edition, Family, ReadConfig, Stock
+from visioncraft_local_sd.families.family import Config, Edition, ReadConfig, Stock
 
 _LICENCE = "https://huggingface.co/black-forest-labs/FLUX.1-dev/blob/main/LICENSE.md"
 _MEMORY = "24-34GB"
@@ -32,7 +32,7 @@ def _recognise(index: Config, read: ReadConfig) -> Edition:
     return DEV if transformer.get("guidance_embeds") else SCHNELL
 
 
-FLUX1 = Family(
+FLUX1 = flow.stock_family(
     name="flux1",
     pipelines=("FluxPipeline", "FluxImg2ImgPipeline", "FluxInpaintPipeline"),
     components={
@@ -42,14 +42,8 @@ FLUX1 = Family(
         "text_encoder_2": flow.T5,
         "tokenizer": flow.CLIP_WORDS,
         "tokenizer_2": flow.T5_WORDS,
-        "scheduler": flow.SCHEDULER,
     },
     recognise=_recognise,
-    pipeline="FluxPipeline",
-    left_out={"image_encoder": None, "feature_extractor": None},
-    abilities=flow.ABILITIES - {"hires"},
-    samplers=flow.SAMPLERS,
-    width=flow.width,
-    maps=6,
+    left_out=flow.NO_IMAGE_ENCODER,
     stock=Stock("FluxImg2ImgPipeline", "FluxInpaintPipeline", off=None, negative=False),
 )

@@ -8,7 +8,7 @@ from dataclasses import replace
 from visioncraft import Defaults
 
 from visioncraft_local_sd.families import flow
-from visioncraft_local_sd.families.family import Config, Edition, Family, ReadConfig, Stock
+from visioncraft_local_sd.families.family import Config, Edition, ReadConfig, Stock
 
 _LICENCE_9B = "https://huggingface.co/black-forest-labs/FLUX.2-klein-9B/blob/main/LICENSE.md"
 _TEXT_OF_9B = 10_000  # numbers that a word of Qwen3-8B has in three layers: 12,288; Qwen3-4B has 7,680
@@ -25,7 +25,7 @@ def _recognise(index: Config, read: ReadConfig) -> Edition:
     return replace(edition, title=_NAMES_9B[edition.title], memory="18-35GB", licence=_LICENCE_9B)
 
 
-FLUX2_KLEIN = Family(
+FLUX2_KLEIN = flow.stock_family(
     name="flux2-klein",
     pipelines=("Flux2KleinPipeline", "Flux2KleinInpaintPipeline"),
     components={
@@ -33,13 +33,7 @@ FLUX2_KLEIN = Family(
         "vae": re.compile(r"diffusers\.AutoencoderKLFlux2"),
         "text_encoder": re.compile(r"transformers\.Qwen3ForCausalLM"),
         "tokenizer": flow.QWEN_WORDS,
-        "scheduler": flow.SCHEDULER,
     },
     recognise=_recognise,
-    pipeline="Flux2KleinPipeline",
-    abilities=frozenset({"loras", "upscaler"}),
-    samplers=flow.SAMPLERS,
-    width=flow.width,
-    maps=6,
     stock=Stock(negative=False, latents="patches"),
 )

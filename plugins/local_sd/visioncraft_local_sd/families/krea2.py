@@ -7,7 +7,7 @@ import re
 from visioncraft import Defaults
 
 from visioncraft_local_sd.families import flow
-from visioncraft_local_sd.families.family import Config, Edition, Family, ReadConfig, Stock
+from visioncraft_local_sd.families.family import Config, Edition, ReadConfig, Stock
 from visioncraft_local_sd.families.qwen_image import VIDEO_VAE
 
 RAW = Edition("Krea 2", "26-36GB", flow.limits(), Defaults(28, 4.5, 1024, 1024))
@@ -18,7 +18,7 @@ def _recognise(index: Config, read: ReadConfig) -> Edition:
     return TURBO if index.get("is_distilled") else RAW
 
 
-KREA2 = Family(
+KREA2 = flow.stock_family(
     name="krea2",
     pipelines=("Krea2Pipeline",),
     components={
@@ -26,13 +26,7 @@ KREA2 = Family(
         "vae": VIDEO_VAE,
         "text_encoder": re.compile(r"transformers\.Qwen3VLModel"),
         "tokenizer": flow.QWEN_WORDS,
-        "scheduler": flow.SCHEDULER,
     },
     recognise=_recognise,
-    pipeline="Krea2Pipeline",
-    abilities=frozenset({"loras", "upscaler"}),
-    samplers=flow.SAMPLERS,
-    width=flow.width,
-    maps=6,
     stock=Stock(off=0.0, latents="frames"),
 )

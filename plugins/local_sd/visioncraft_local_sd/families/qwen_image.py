@@ -7,7 +7,7 @@ import re
 from visioncraft import Defaults
 
 from visioncraft_local_sd.families import flow
-from visioncraft_local_sd.families.family import Config, Edition, Family, ReadConfig, Stock
+from visioncraft_local_sd.families.family import Config, Edition, ReadConfig, Stock
 
 VIDEO_VAE = re.compile(r"diffusers\.AutoencoderKLQwenImage")
 """Made for videos, whose first frame an image is."""
@@ -19,7 +19,7 @@ def _recognise(index: Config, read: ReadConfig) -> Edition:
     return EDITION
 
 
-QWEN_IMAGE = Family(
+QWEN_IMAGE = flow.stock_family(
     name="qwen-image",
     pipelines=("QwenImagePipeline", "QwenImageImg2ImgPipeline", "QwenImageInpaintPipeline"),
     components={
@@ -27,14 +27,8 @@ QWEN_IMAGE = Family(
         "vae": VIDEO_VAE,
         "text_encoder": re.compile(r"transformers\.Qwen2_5_VLForConditionalGeneration"),
         "tokenizer": flow.QWEN_WORDS,
-        "scheduler": flow.SCHEDULER,
     },
     recognise=_recognise,
-    pipeline="QwenImagePipeline",
-    abilities=flow.ABILITIES - {"hires"},
-    samplers=flow.SAMPLERS,
-    width=flow.width,
-    maps=6,
     stock=Stock(
         "QwenImageImg2ImgPipeline", "QwenImageInpaintPipeline", guidance="true_cfg_scale", nothing=" ", latents="frames"
     ),

@@ -7,7 +7,7 @@ import re
 from visioncraft import Defaults
 
 from visioncraft_local_sd.families import flow
-from visioncraft_local_sd.families.family import Config, Edition, Family, ReadConfig, Stock
+from visioncraft_local_sd.families.family import Config, Edition, ReadConfig, Stock
 
 _LICENCE = "https://huggingface.co/stabilityai/stable-diffusion-3.5-large/blob/main/LICENSE.md"
 _LAYERS_OF_LARGE = 38
@@ -25,7 +25,7 @@ def _recognise(index: Config, read: ReadConfig) -> Edition:
     return MEDIUM if transformer.get("dual_attention_layers") else FIRST
 
 
-SD3 = Family(
+SD3 = flow.stock_family(
     name="sd3",
     pipelines=("StableDiffusion3Pipeline", "StableDiffusion3Img2ImgPipeline", "StableDiffusion3InpaintPipeline"),
     components={
@@ -37,14 +37,8 @@ SD3 = Family(
         "tokenizer": flow.CLIP_WORDS,
         "tokenizer_2": flow.CLIP_WORDS,
         "tokenizer_3": flow.T5_WORDS,
-        "scheduler": flow.SCHEDULER,
     },
     recognise=_recognise,
-    pipeline="StableDiffusion3Pipeline",
-    left_out={"image_encoder": None, "feature_extractor": None},
-    abilities=flow.ABILITIES - {"hires"},
-    samplers=flow.SAMPLERS,
-    width=flow.width,
-    maps=6,
+    left_out=flow.NO_IMAGE_ENCODER,
     stock=Stock("StableDiffusion3Img2ImgPipeline", "StableDiffusion3InpaintPipeline", latents="grid"),
 )

@@ -31,7 +31,6 @@ Z_IMAGE = Family(
         "scheduler": flow.SCHEDULER,
     },
     recognise=_recognise,
-    pipeline="ZImagePipeline",
     abilities=flow.ABILITIES,
     samplers=flow.SAMPLERS,
     maps=4,
