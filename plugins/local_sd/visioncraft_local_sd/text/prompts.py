@@ -80,16 +80,16 @@ def encode_prompts(
 def _stock(
     pipe: Any, prompt: Sequence[Fragment], negative: Sequence[Fragment] | None, guided: bool, clip_skip: int
 ) -> tuple[Any, ...]:
-    """diffusers' own encoding; its `clip_skip` serves XL alone, since it cannot read transformers 5's CLIPTextModel."""
+    """diffusers' own encoding; its `clip_skip` cannot read a single encoder of transformers 5, CLIPTextModel."""
     skipped = clip_skip - 1
-    with nullcontext() if _is_xl(pipe) else _without_last_layers(pipe, skipped):
+    with nullcontext() if _reads_last_but_one(pipe) else _without_last_layers(pipe, skipped):
         encoded = pipe.encode_prompt(
             prompt=_joined(prompt),
             device=pipe._execution_device,
             num_images_per_prompt=1,
             do_classifier_free_guidance=guided,
             negative_prompt=_joined(negative) if negative is not None else None,
-            clip_skip=skipped if skipped and _is_xl(pipe) else None,
+            clip_skip=skipped if skipped and _reads_last_but_one(pipe) else None,
         )
     return tuple(encoded)
 
@@ -104,16 +104,22 @@ def check_clip_skip(pipe: Any, clip_skip: int) -> None:
 
 def encoders_of(pipe: Any) -> list[Any]:
     """The text encoders that a pipeline has."""
-    return [pipe.text_encoder, *([pipe.text_encoder_2] if _is_xl(pipe) else [])]
+    return _present(pipe, "text_encoder")
 
 
 def tokenizers_of(pipe: Any) -> list[Any]:
     """Their tokenizers."""
-    return [pipe.tokenizer, *([pipe.tokenizer_2] if _is_xl(pipe) else [])]
+    return _present(pipe, "tokenizer")
 
 
-def _is_xl(pipe: Any) -> bool:
-    return getattr(pipe, "text_encoder_2", None) is not None
+def _present(pipe: Any, part: str) -> list[Any]:
+    found = (getattr(pipe, name, None) for name in (part, f"{part}_2"))
+    return [each for each in found if each is not None]
+
+
+def _reads_last_but_one(pipe: Any) -> bool:
+    """Whether the denoiser is told what text encoders' last layer but one says, as with two encoders."""
+    return len(encoders_of(pipe)) > 1
 
 
 def _weigh(pieces: list[list[Any]], factor: float) -> None:
@@ -161,8 +167,8 @@ def _needs_compel(pipe: Any, prompt: Sequence[Fragment]) -> bool:
 
 
 def _zeroed(pipe: Any, negative: Sequence[Fragment] | None) -> bool:
-    """XL was trained with zeros for no negative prompt."""
-    return negative is None and bool(_is_xl(pipe) and pipe.config.get("force_zeros_for_empty_prompt"))
+    """Whether zeros stand for no negative prompt, which XL was trained with."""
+    return negative is None and bool(pipe.config.get("force_zeros_for_empty_prompt"))
 
 
 def _providers(pipe: Any) -> list[Any]:
@@ -170,7 +176,7 @@ def _providers(pipe: Any) -> list[Any]:
     from compel.embeddings_provider import EmbeddingsProvider, ReturnedEmbeddingsType
 
     kind = ReturnedEmbeddingsType.LAST_HIDDEN_STATES_NORMALIZED
-    if _is_xl(pipe):
+    if _reads_last_but_one(pipe):
         kind = ReturnedEmbeddingsType.PENULTIMATE_HIDDEN_STATES_NON_NORMALIZED
     return [
         EmbeddingsProvider(
