@@ -14,6 +14,10 @@ from .api.errors import (
     envelope as envelope,
     error_headers as error_headers,
     status_of as status_of,
+    whole_message as whole_message,
+)
+from .api.intake import (
+    IdempotencyKey as IdempotencyKey,
 )
 from .api.needs import (
     needs as needs,
@@ -21,6 +25,7 @@ from .api.needs import (
 from .api.streaming import (
     base64_of as base64_of,
     spliced as spliced,
+    warnings_header as warnings_header,
 )
 from .api_keys import (
     ApiKeys as ApiKeys,

@@ -82,6 +82,24 @@ def envelope(error: errors.VisionCraftError) -> dict[str, Any]:
     return {"error": body}
 
 
+def whole_message(error: errors.VisionCraftError) -> str:
+    """All that an error says, in one text: for clients that show people a message and nothing else.
+
+    Args:
+        error: Any error of the server.
+
+    Returns:
+        The field and what is wrong with it; else the message, what a cloud service said and the next step.
+
+    .. versionadded:: 1.1
+    """
+    if isinstance(error, errors.InvalidRequest):
+        return f"Invalid {error.details['field']}: {error.details['issue']}"
+    words = [str(envelope(error)["error"]["message"])]
+    words += [str(error.details[name]) for name in ("api_error", "suggestion") if error.details.get(name)]
+    return ". ".join(words)
+
+
 def error_response(error: errors.VisionCraftError) -> Response:
     """The envelope with its status and headers."""
     return _respond(status_of(error), envelope(error), error_headers(error))

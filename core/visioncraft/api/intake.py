@@ -22,6 +22,7 @@ IdempotencyKey = Annotated[
         "lost connection. Such a job is not cancelled when its client hangs up",
     ),
 ]
+"""The header `Idempotency-Key`, as a parameter of any route that draws."""
 
 
 async def submit(

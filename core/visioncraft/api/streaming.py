@@ -55,7 +55,10 @@ def sent(picture: BinaryIO, headers: Mapping[str, str], media_type: str) -> Resp
 
 
 def warnings_header(told: Sequence[str]) -> dict[str, str]:
-    """Warnings beside an answer that is no JSON: a JSON array in ASCII, of as many sentences as a header holds."""
+    """Warnings beside an answer that is no JSON: a JSON array in ASCII, of as many sentences as a header holds.
+
+    .. versionadded:: 1.1
+    """
     kept = list(told)
     while len(said := json.dumps(kept)) > _LONGEST_HEADER:
         kept.pop()

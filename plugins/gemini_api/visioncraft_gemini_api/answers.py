@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Sequence
 from io import BytesIO
 from typing import Literal
 
 import orjson
 from fastapi import Response
-from visioncraft import ImageRecord, JobView, Service, StorageError, converted, spliced
+from visioncraft import ImageRecord, JobView, Service, StorageError, converted, spliced, warnings_header
 
 from visioncraft_gemini_api.asked import Asked
 
@@ -18,7 +16,6 @@ Framing = Literal["", "list", "sse"]
 """What is around the document: nothing, a list of one, or an event of a stream."""
 
 _AROUND = {"": (b"", b""), "list": (b"[", b"]"), "sse": (b"data: ", b"\r\n\r\n")}
-_LONGEST_HEADER = 2000  # characters; proxies take 4 to 8 KB of headers in all
 _USAGE = {"promptTokenCount": 0, "candidatesTokenCount": 0, "totalTokenCount": 0}
 
 Image = tuple[bytes, str]
@@ -83,13 +80,4 @@ def _as_asked(png: bytes, record: ImageRecord, asked: Asked) -> Image:
 
 
 def _headers(job: JobView) -> dict[str, str]:
-    told = _warnings_header(job.warnings)
-    return {"X-Job-Id": job.id, "X-Image-Id": job.images[0].id, **told}
-
-
-def _warnings_header(told: Sequence[str]) -> dict[str, str]:
-    """Warnings as `POST /generate` tells them beside an image: a JSON array, of as many sentences as a header holds."""
-    kept = list(told)
-    while len(said := json.dumps(kept)) > _LONGEST_HEADER:
-        kept.pop()
-    return {"X-Warnings": said} if kept else {}
+    return {"X-Job-Id": job.id, "X-Image-Id": job.images[0].id, **warnings_header(job.warnings)}

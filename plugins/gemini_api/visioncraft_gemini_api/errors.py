@@ -17,8 +17,8 @@ from visioncraft import (
     ModelNotAvailable,
     UpstreamError,
     VisionCraftError,
-    envelope,
     status_of,
+    whole_message,
 )
 
 _CANCELLED, _BEGUN = 499, 424
@@ -66,13 +66,9 @@ def _status(error: VisionCraftError, drawn: bool) -> int:
 
 def _message(error: VisionCraftError) -> str:
     """One sentence with everything in it: these clients show nothing else."""
-    if isinstance(error, InvalidRequest):
-        return f"Invalid {error.details['field']}: {error.details['issue']}"
-    words = [str(envelope(error)["error"]["message"])]
-    if isinstance(error, ModelNotAvailable) and error.available_models:
-        words.append(f"There are: {', '.join(error.available_models)}")
-    words += [str(error.details[name]) for name in ("api_error", "suggestion") if error.details.get(name)]
-    return ". ".join(words)
+    words = whole_message(error)
+    models = error.available_models if isinstance(error, ModelNotAvailable) else ()
+    return f"{words}. There are: {', '.join(models)}" if models else words
 
 
 def _details(error: VisionCraftError, status: int, wait: int) -> list[dict[str, Any]]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Request, Response
-from visioncraft import JobView, ModelInfo, ModelNotAvailable, Service, VisionCraftError
+from fastapi import APIRouter, Query, Request, Response
+from visioncraft import IdempotencyKey, JobView, ModelInfo, ModelNotAvailable, Service, VisionCraftError
 
 from visioncraft_gemini_api import answers, listing
 from visioncraft_gemini_api.asked import Asked, of_prediction, of_talk
@@ -15,16 +15,6 @@ from visioncraft_gemini_api.sizes import size_fields
 VERSION = "/v1beta"
 PREFIXES = (VERSION, "/v1", "")
 """Before `models/`: Open WebUI's users type the version or leave it out, Google's own client adds `/v1`."""
-
-Key = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=255,
-        description="The same key gives the same images, however often it is sent",
-    ),
-]
 
 
 def router(service: Service) -> APIRouter:
@@ -44,13 +34,13 @@ def _add_drawing(routes: APIRouter, service: Service, prefix: str) -> None:
     shown = prefix == VERSION
 
     @routes.post(f"{prefix}/models/{{model:path}}:predict", response_class=Response, include_in_schema=shown)
-    async def predict(request: Request, model: str, idempotency_key: Key = None) -> Response:
+    async def predict(request: Request, model: str, idempotency_key: IdempotencyKey = None) -> Response:
         """Draw what an instance describes. Hanging up cancels the job, unless it has a key to come back with."""
         job, asked = await _drawn(service, model, request, of_prediction, idempotency_key)
         return await answers.predictions(service, job, asked)
 
     @routes.post(f"{prefix}/models/{{model:path}}:generateContent", response_class=Response, include_in_schema=shown)
-    async def generate_content(request: Request, model: str, idempotency_key: Key = None) -> Response:
+    async def generate_content(request: Request, model: str, idempotency_key: IdempotencyKey = None) -> Response:
         """Draw what the last turn of a talk describes, over the newest image in it where there is one."""
         job, asked = await _drawn(service, model, request, of_talk, idempotency_key)
         return await answers.candidates(service, job, asked)
@@ -59,7 +49,7 @@ def _add_drawing(routes: APIRouter, service: Service, prefix: str) -> None:
 
     @routes.post(path, response_class=Response, include_in_schema=shown)
     async def stream_generate_content(
-        request: Request, model: str, alt: Annotated[str, Query()] = "json", idempotency_key: Key = None
+        request: Request, model: str, alt: Annotated[str, Query()] = "json", idempotency_key: IdempotencyKey = None
     ) -> Response:
         """The same for clients that read streams: an image comes in one piece."""
         job, asked = await _drawn(service, model, request, of_talk, idempotency_key)

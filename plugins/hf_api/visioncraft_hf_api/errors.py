@@ -6,7 +6,7 @@ import math
 
 import orjson
 from fastapi import Request, Response
-from visioncraft import InvalidRequest, ModelNotAvailable, VisionCraftError, envelope, status_of
+from visioncraft import ModelNotAvailable, VisionCraftError, status_of, whole_message
 
 _LONGEST_HEADER = 1000  # characters
 _SOON_S = 2  # how long to wait where nobody knows
@@ -30,10 +30,6 @@ def answer(_request: Request, error: VisionCraftError) -> Response:
 
 def message(error: VisionCraftError) -> str:
     """One sentence with everything in it: these clients show nothing else."""
-    if isinstance(error, InvalidRequest):
-        return f"Invalid {error.details['field']}: {error.details['issue']}"
-    words = [str(envelope(error)["error"]["message"])]
-    if isinstance(error, ModelNotAvailable) and error.available_models:
-        words.append(f"There are: {', '.join(error.available_models)}")
-    words += [str(error.details[name]) for name in ("api_error", "suggestion") if error.details.get(name)]
-    return ". ".join(words)
+    words = whole_message(error)
+    models = error.available_models if isinstance(error, ModelNotAvailable) else ()
+    return f"{words}. There are: {', '.join(models)}" if models else words

@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Sequence
-from typing import Annotated
 
 import mimeparse
-from fastapi import APIRouter, Header, Request, Response
-from visioncraft import ImageRecord, ModelNotAvailable, Service, StorageError, converted
+from fastapi import APIRouter, Request, Response
+from visioncraft import (
+    IdempotencyKey,
+    ImageRecord,
+    ModelNotAvailable,
+    Service,
+    StorageError,
+    converted,
+    warnings_header,
+)
 
 from visioncraft_hf_api.asked import Asked, read
 
 PREFIX = "/hf"
 FORMATS = ("image/webp", "image/jpeg", "image/png")
 """What an image may be asked for as; the last of them where all are liked equally well and none is named."""
-_LONGEST_HEADER = 2000  # characters; proxies take 4 to 8 KB of headers in all
-
-Key = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=255,
-        description="The same key gives the same image, however often it is sent",
-    ),
-]
 
 
 def router(service: Service) -> APIRouter:
@@ -39,7 +33,7 @@ def router(service: Service) -> APIRouter:
 
     @routes.post("", response_class=Response)
     @routes.post("/{model:path}", response_class=Response)
-    async def draw(request: Request, model: str = "", idempotency_key: Key = None) -> Response:
+    async def draw(request: Request, model: str = "", idempotency_key: IdempotencyKey = None) -> Response:
         """Draw an image and answer its bytes. Hanging up cancels the job, unless it has a key to come back with."""
         chosen = await _model_of(service, model.strip("/"))
         asked = read(await request.body(), request.headers.get("content-type", ""), _own_parameters(service))
@@ -87,7 +81,7 @@ async def _drawn(service: Service, model: str | None, asked: Asked, request: Req
     png = await service.image(job.id)
     accept = ", ".join(request.headers.getlist("accept"))
     content, kind = await asyncio.to_thread(_as_accepted, png, job.images[0], accept)
-    headers = {"X-Job-Id": job.id, "X-Image-Id": job.images[0].id, **_warnings_header(job.warnings)}
+    headers = {"X-Job-Id": job.id, "X-Image-Id": job.images[0].id, **warnings_header(job.warnings)}
     return Response(content, headers=headers, media_type=kind)
 
 
@@ -109,11 +103,3 @@ def _liked(accept: str) -> str:
         return mimeparse.best_match(by_mention, accept) or "image/png"
     except ValueError:  # a header that is none, or says nothing
         return "image/png"
-
-
-def _warnings_header(told: Sequence[str]) -> dict[str, str]:
-    """Warnings as `POST /generate` tells them beside an image: a JSON array, of as many sentences as a header holds."""
-    kept = list(told)
-    while len(said := json.dumps(kept)) > _LONGEST_HEADER:
-        kept.pop()
-    return {"X-Warnings": said} if kept else {}

@@ -12,8 +12,8 @@ from visioncraft import (
     ModelNotAvailable,
     NotFound,
     VisionCraftError,
-    envelope,
     status_of,
+    whole_message,
 )
 
 _INVALID_REQUEST, _INTERNAL = -32600, -32603  # JSON-RPC 2.0, 5.1
@@ -27,7 +27,7 @@ def answer(_request: Request, error: VisionCraftError) -> Response:
     """
     status = status_of(error)
     code = _INTERNAL if status >= 500 else _INVALID_REQUEST
-    body = {"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": _message(error)}}
+    body = {"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": whole_message(error)}}
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
     if (wait := _wait_s(error)) is not None:
         headers["Retry-After"] = str(wait)
@@ -40,15 +40,7 @@ def told(error: VisionCraftError) -> str:
     Args:
         error: What went wrong.
     """
-    return f"{_message(error).rstrip('.')}. {_next_step(error)}"
-
-
-def _message(error: VisionCraftError) -> str:
-    if isinstance(error, InvalidRequest):
-        return f"Invalid {error.details['field']}: {error.details['issue']}"
-    words = [str(envelope(error)["error"]["message"])]
-    words += [str(error.details[name]) for name in ("api_error", "suggestion") if error.details.get(name)]
-    return ". ".join(words)
+    return f"{whole_message(error).rstrip('.')}. {_next_step(error)}"
 
 
 def _next_step(error: VisionCraftError) -> str:

@@ -16,8 +16,8 @@ from visioncraft import (
     Service,
     UpstreamError,
     VisionCraftError,
-    envelope,
     status_of,
+    whole_message,
 )
 
 from visioncraft_openai_api.fields import name_sent
@@ -98,9 +98,7 @@ def _message(error: VisionCraftError, param: str | None) -> str:
     """One sentence with everything in it: these clients show nothing else."""
     if isinstance(error, InvalidRequest):
         return f"Invalid '{param}': {error.details['issue']}"
-    words = [str(envelope(error)["error"]["message"])]
-    words += [str(error.details[name]) for name in ("api_error", "suggestion") if error.details.get(name)]
-    return ". ".join(words)
+    return whole_message(error)
 
 
 async def _has_drawn(service: Service, job_id: str) -> bool:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, Any, get_args
+from typing import Any, get_args
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
-from visioncraft import JobView, Service, VisionCraftError, spliced
+from visioncraft import IdempotencyKey, JobView, Service, VisionCraftError, spliced
 
 from visioncraft_openai_api.answers import document_parts
 from visioncraft_openai_api.asked import Asked, Operation, understand
@@ -21,16 +21,6 @@ DIALECT = "openai"
 """What images keep as the fact `dialect`."""
 
 OPERATIONS: tuple[Operation, ...] = get_args(Operation)
-
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        min_length=1,
-        max_length=255,
-        description="The same key gives the same images, however often it is sent; such a job goes on when its client "
-        "hangs up",
-    ),
-]
 
 
 def image_routes(service: Service, prefix: str = "") -> APIRouter:
